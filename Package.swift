@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings every Swift target shares. Language mode 6 gives complete strict-concurrency checking.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+]
+
+func swift(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "backfeed",
+    products: [.executable(name: "backfeed", targets: ["backfeed"])],
+    targets: [
+        // C libraries: one header-only system target each; two small C++ targets and one generated C target.
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibPQ", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CPopt", providers: [.apt(["libpopt-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CToml", linkerSettings: [.linkedLibrary("tomlplusplus")]),
+        .target(name: "CTelemetry", exclude: ["telemetry.proto"], linkerSettings: [.linkedLibrary("protobuf-c")]),
+
+        swift("GridModel", []),
+        swift("ServiceKit", ["CLinux", "CToml"]),
+        swift("DataDirectory", ["CZlib", "GridModel"]),
+        swift("Messaging", ["CZeroMQ", "CSimdJSON", "CTelemetry", "GridModel", "ServiceKit"]),
+        swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),
+        swift("Analysis", ["GridModel"]),
+        swift("HTTPAPI", ["CMicroHTTPD", "GridModel", "ServiceKit"]),
+        .executableTarget(
+            name: "backfeed",
+            dependencies: [
+                "CPopt", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "ServiceKit", "Store",
+            ],
+            swiftSettings: strict
+        ),
+
+        .target(
+            name: "TestSupport", dependencies: ["GridModel", "ServiceKit", "Store"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        tests("GridModelTests", ["GridModel", "DataDirectory", "TestSupport"]),
+        tests("ServiceKitTests", ["ServiceKit"]),
+        tests("DataDirectoryTests", ["DataDirectory", "GridModel", "TestSupport"]),
+        tests("MessagingTests", ["Messaging", "GridModel", "ServiceKit", "TestSupport"]),
+        tests("StoreTests", ["Store", "GridModel", "ServiceKit", "TestSupport"]),
+        tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
+        tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
+        tests("IntegrationTests", ["GridModel", "Messaging", "ServiceKit", "Store", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx17
+)

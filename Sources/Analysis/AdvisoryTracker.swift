@@ -1,0 +1,117 @@
+internal import GridModel
+
+/// One possible advisory: a detector, the identity it has while it lasts, and what was last said of it.
+struct AdvisoryTracker: Sendable {
+    let kind: AdvisoryKind
+    let feeder: String
+    let element: String
+    private(set) var detector: ThresholdDetector
+    private(set) var facts: AdvisoryFacts?
+    private let rearm: Double
+
+    init(
+        _ kind: AdvisoryKind, feeder: String, element: String, timing: ThresholdDetector.Timing, rearm: Double
+    ) {
+        self.kind = kind
+        self.feeder = feeder
+        self.element = element
+        self.rearm = rearm
+        detector = ThresholdDetector(timing)
+    }
+
+    var isActive: Bool { detector.isActive }
+
+    /// What makes it the same advisory: family, element.
+    var key: String { "\(kind.rawValue)|\(element)" }
+
+    /// Takes over what the store knows of the latest advisory with this key.
+    mutating func restore(_ stored: AdvisoryFacts) {
+        facts = stored
+        guard stored.clearedAt == nil else {
+            if detector.isActive { detector.reset() }
+            return
+        }
+        detector.restore(
+            onset: stored.onset, severity: stored.severity, peak: stored.peak.value, peakAt: stored.peak.at,
+            uncertain: stored.uncertain)
+    }
+
+    /// Nothing is stored under this key: an activity that the warm-up found never became an advisory.
+    mutating func forget() {
+        facts = nil
+        if detector.isActive { detector.reset() }
+    }
+
+    /// - Parameter compose: fills in severity-dependent and descriptive facts; called only when there is news.
+    mutating func step(
+        _ start: Timestamp, width: Double, _ input: ThresholdDetector.Input, unit: String, watermark: Timestamp,
+        compose: (inout AdvisoryFacts) -> Void
+    ) -> [AdvisoryReport] {
+        let outputs = detector.step(start, width: width, input)
+        guard !outputs.isEmpty else { return [] }
+        let end = start + width
+        return outputs.compactMap { output in
+            let change: AdvisoryReport.Change
+            switch output {
+            case .start(let onset, let severity):
+                change = .start
+                let again = facts.flatMap { old in
+                    old.clearedAt.flatMap { onset - $0 <= rearm ? old : nil }
+                }
+                let id = again?.id ?? makeID(onset)
+                facts = AdvisoryFacts(
+                    id: id, kind: kind, detector: "", feeder: feeder, element: element, severity: severity,
+                    onset: again?.onset ?? onset, raisedAt: end, peak: .init(value: .nan, unit: unit, at: start),
+                    limit: .init(value: 0, unit: unit, source: ""), message: "", response: "",
+                    evidence: .init(
+                        series: [], unit: unit, binS: width, goodPct: 0, usablePct: 0, missingPct: 0,
+                        settingsHash: "", topologyRevision: 0),
+                    occurrence: (again?.occurrence ?? 0) + 1, watermark: watermark)
+            case .severity(let severity):
+                change = .severity
+                facts?.severity = severity
+            case .uncertain:
+                change = .uncertain
+                facts?.uncertain = true
+            case .certain:
+                change = .certain
+                facts?.uncertain = false
+            case .clear(let clearOnset):
+                change = .clear
+                facts?.endedAt = clearOnset
+                facts?.clearedAt = end
+            }
+            guard var now = facts else { return nil }
+            now.peak = .init(value: detector.peak.value, unit: unit, at: detector.peak.at)
+            now.watermark = watermark
+            compose(&now)
+            facts = now
+            return AdvisoryReport(change: change, facts: now)
+        }
+    }
+
+    /// Says more about an advisory that stands or has just cleared, without touching its condition.
+    mutating func amend(_ watermark: Timestamp, _ change: (inout AdvisoryFacts) -> Void) -> AdvisoryReport? {
+        guard var now = facts else { return nil }
+        change(&now)
+        guard now != facts else { return nil }
+        now.watermark = watermark
+        facts = now
+        return AdvisoryReport(change: .cause, facts: now)
+    }
+
+    private func makeID(_ onset: Timestamp) -> String {
+        let prefix =
+            switch kind {
+            case .reversePower: "rp"
+            case .reversePowerBank: "rpb"
+            case .generationLoadRatio: "glr"
+            case .voltageHigh: "vh"
+            case .voltageLow: "vl"
+            case .voltageRise: "vr"
+            case .fastRamp: "ramp"
+            case .dataGap: "gap"
+            }
+        return "\(prefix)-\(StableHash("\(key)|\(onset.microseconds)").hexadecimal)"
+    }
+}

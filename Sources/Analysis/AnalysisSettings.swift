@@ -1,0 +1,104 @@
+public import GridModel
+
+/// Limits of one feeder, as resolved from the settings. Powers W and VA, times s, voltages pu.
+public struct FeederLimits: Sendable, Equatable {
+    /// VA the head may carry.
+    public var rating = 10e6
+    public var emergencyRating: Double?
+    public var reversePermission = ReversePower.Permission.unknown
+    /// W; `nil`: half the rating.
+    public var reverseLimit: Double?
+    public var reverseMinimum = 50_000.0
+    public var reverseShare = 0.01
+    public var reverseOn = 60.0
+    public var reverseOff = 300.0
+    /// Multiplies both ramp gates: 2 makes the detector half as sensitive.
+    public var rampScale = 1.0
+    /// pu; `nil`: by the standard.
+    public var warnHigh, high, warnLow, low: Double?
+    /// `nil`: metered as soon as its head meter has spoken.
+    public var isMetered: Bool?
+
+    public init() {}
+
+    public var effectiveReverseLimit: Double { reverseLimit ?? 0.5 * rating }
+    public var reverseOnThreshold: Double {
+        ReversePower.onThreshold(ratingVA: rating, minimumW: reverseMinimum, share: reverseShare)
+    }
+}
+
+/// Everything the analyser is told besides samples. Two runs with equal settings and samples give equal advisories.
+public struct AnalysisSettings: Sendable {
+    /// Seconds a sample may come late before its bin is final: utility telemetry, and everything behind a gateway.
+    public var scadaLateness = 30.0
+    public var gatewayLateness = 90.0
+    /// Seconds by which a DER's clock may be ahead of the feeder head's before it moves the feeder's clock.
+    public var derClockGuard = 120.0
+    /// Seconds a DER's last value stands for it in sums.
+    public var derHold = 330.0
+    /// Seconds a head or voltage sample stands (A.8).
+    public var meterHold = 90.0
+    public var rearm = 900.0
+    public var gap = 120.0
+    /// Silence before `data_gap`: head meters, DER; and the share of DER capacity that makes it the feeder's.
+    public var headGap = 30.0
+    public var derGap = 900.0
+    public var fleetGapShare = 0.2
+    public var perDeviceGaps = true
+    public var standard = Voltage.Standard.eu
+    public var limits = FeederLimits()
+    public var feederLimits: [String: FeederLimits] = [:]
+    /// Per substation: 3V0 protection, reverse limit in W.
+    public var bankHasZeroSequence: Bool?
+    public var bankReverseLimit = 0.0
+    /// Of the settings above, for the evidence.
+    public var hash = "default"
+
+    public init() {}
+}
+
+/// The network as the analyser uses it: measuring points by number.
+public struct AnalysisModel: Sendable {
+    public let network: Network
+    public let graph: NetworkGraph
+    public let registry: DeviceRegistry
+    public let revision: Int
+    public var positions: [SwitchPosition]
+
+    public init(network: Network, registry: DeviceRegistry, revision: Int, live: [String: SwitchPosition] = [:]) {
+        self.network = network
+        graph = NetworkGraph(network)
+        self.registry = registry
+        self.revision = revision
+        positions = graph.positions(live: live)
+    }
+}
+
+/// The clock of one feeder's data: how far its newest trustworthy sample has come, and what is too late to matter.
+///
+/// Decided where samples are stored, and stored with them (``Quality/late``), so that a replay from the store makes the
+/// same bins as live running.
+public struct FeederClock: Sendable, Equatable {
+    public private(set) var now = Timestamp.distantPast
+
+    public init(now: Timestamp = .distantPast) { self.now = now }
+
+    /// Takes a sample's time into account; returns true when the sample is late.
+    public mutating func observe(_ time: Timestamp, kind: DeviceKind, grade: Quality.Grade, _ settings: AnalysisSettings)
+        -> Bool
+    {
+        let lateness = Self.lateness(kind, settings)
+        if now != .distantPast, time < now - lateness { return true }
+        if grade == .good || (grade == .usable && kind == .feederHead) {
+            now = max(now, kind == .feederHead ? time : time - settings.derClockGuard)
+        }
+        return false
+    }
+
+    /// Moves on without data: silence must show as silence.
+    public mutating func tick(to time: Timestamp) { now = max(now, time) }
+
+    public static func lateness(_ kind: DeviceKind, _ settings: AnalysisSettings) -> Double {
+        kind == .feederHead ? settings.scadaLateness : settings.gatewayLateness
+    }
+}

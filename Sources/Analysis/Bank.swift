@@ -1,0 +1,103 @@
+internal import GridModel
+
+/// A substation's transformers that feed the same busbars, and the feeders on them (`domain-rules.md` B.1.5).
+struct BankState: Sendable {
+    let id: String
+    let area: String
+    let substation: String
+    let feeders: [Int]
+    /// DER connected to the busbar itself.
+    let busbarDevices: [Int]
+    let ratingVA: Double
+    let hasZeroSequence: Bool?
+    let reverseLimit: Double
+    var nextMinute = Timestamp.distantPast
+    var reverse: AdvisoryTracker
+    var ratio: AdvisoryTracker
+    var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
+
+    init(
+        id: String, area: String, substation: String, feeders: [Int], busbarDevices: [Int], ratingVA: Double,
+        hasZeroSequence: Bool?, reverseLimit: Double, rearm: Double, gap: Double
+    ) {
+        self.id = id
+        self.area = area
+        self.substation = substation
+        self.feeders = feeders
+        self.busbarDevices = busbarDevices
+        self.ratingVA = ratingVA
+        self.hasZeroSequence = hasZeroSequence
+        self.reverseLimit = reverseLimit
+        reverse = AdvisoryTracker(
+            .reversePowerBank, feeder: id, element: id, timing: .init(on: 60, off: 300, gap: gap), rearm: rearm)
+        ratio = AdvisoryTracker(
+            .generationLoadRatio, feeder: id, element: id, timing: .init(on: 300, off: 900, gap: gap), rearm: rearm)
+    }
+
+    /// - Parameters:
+    ///   - heads: Σ of the heads' minute means, W; NaN when one is missing.
+    ///   - injection: Σ of all DER, W, busbar DER included.
+    ///   - busbar: Σ of the busbar DER, W.
+    mutating func step(
+        _ start: Timestamp, heads: Double, injection: Double, busbar: Double, settings: AnalysisSettings, revision: Int
+    ) -> [AdvisoryReport] {
+        let end = start + 60
+        nextMinute = end
+        let power = heads - busbar
+        bins.append((start, power))
+        let threshold = max(100_000, 0.005 * ratingVA)
+        var input = ThresholdDetector.Input.missing
+        var ratioInput = ThresholdDetector.Input.missing
+        var glr = Double.nan
+        if !power.isNaN {
+            let exceeds = reverseLimit > 0 && -power > reverseLimit
+            let severity: Severity = hasZeroSequence == true ? (exceeds ? .high : .medium) : .urgent
+            input = .bin(
+                on: power <= -threshold, off: power >= -0.5 * threshold, value: power, badness: -power,
+                severity: severity)
+            glr = ReversePower.generationLoadRatio(injection: injection, bank: power) ?? .infinity
+            ratioInput = .bin(
+                on: glr >= 0.67, off: glr < 0.6, value: min(glr, 1000), badness: glr,
+                severity: glr >= 0.9 ? .medium : .note)
+        }
+        func evidence(_ unit: String) -> AdvisoryFacts.Evidence {
+            let window = bins.newest(60)
+            let missing = window.filter(\.power.isNaN).count
+            let share = (Double(missing) / Double(max(1, window.count)) * 1000).rounded() / 10
+            var made = AdvisoryFacts.Evidence(
+                series: window.map { .init(time: $0.start, value: $0.power.isNaN ? nil : $0.power.rounded()) },
+                unit: unit, binS: 60, goodPct: 100 - share, usablePct: 0, missingPct: share,
+                settingsHash: settings.hash, topologyRevision: revision)
+            if glr.isFinite { made.notes["generation_load_ratio"] = (glr * 1000).rounded() / 1000 }
+            return made
+        }
+        let reports = reverse.step(start, width: 60, input, unit: "W", watermark: end) { facts in
+            facts.detector = hasZeroSequence == true ? "RPF_BANK" : "RPF_BANK_NO3V0"
+            facts.limit = .init(value: -reverseLimit, unit: "W", source: "setting bank.reverse_limit_w (B.1.5)")
+            facts.evidence = evidence("W")
+            let protection =
+                hasZeroSequence == true
+                ? "" : " Nothing says that it has zero-sequence overvoltage (3V0) protection."
+            facts.message =
+                facts.clearedAt == nil
+                ? "Bank \(id) feeds \(Words.power(-(power.isNaN ? facts.peak.value : power))) back to the high-voltage "
+                    + "grid since \(Words.clock(facts.onset)).\(protection)"
+                : "Bank \(id) imports again since \(Words.clock(facts.endedAt ?? facts.onset))."
+            facts.response =
+                hasZeroSequence == true
+                ? "Check tap control and the agreed export; tell the transmission operator if asked to."
+                : "Confirm 3V0 protection or reduce generation: a line fault above could leave the bank energised."
+        }
+        return reports
+            + ratio.step(start, width: 60, ratioInput, unit: "1", watermark: end) { facts in
+                if facts.clearedAt == nil { facts.detector = facts.severity >= .medium ? "GLR_HIGH" : "GLR_WATCH" }
+                facts.limit = .init(value: facts.severity >= .medium ? 0.9 : 0.67, unit: "1", source: "B.1.5")
+                facts.evidence = evidence("W")
+                facts.message =
+                    facts.clearedAt == nil
+                    ? "Bank \(id): generation is \(Words.decimal(min(glr.isNaN ? facts.peak.value : glr, 999), 2)) times the load."
+                    : "Bank \(id): generation is below two thirds of the load again."
+                facts.response = "Expect reverse flow at the bank; avoid leaving it islanded with this generation."
+            }
+    }
+}

@@ -1,0 +1,126 @@
+public import GridModel
+
+/// Samples of one device on their way into bins (`domain-rules.md` A.8): zero-order hold for instantaneous values,
+/// the interval itself for means, never a straight line across a gap.
+public struct HeldSignal: Sendable {
+    /// Which value of a sample is binned.
+    public enum Measure: Sendable { case activePower, reactivePower, voltage }
+
+    /// Sorted by time; what lies before the last finished bin is dropped but for one carried sample.
+    public private(set) var samples: [Sample] = []
+    public private(set) var last = Timestamp.distantPast
+    public private(set) var count = 0
+    private var carry: Sample?
+
+    public init() {}
+
+    /// Inserts in time order. A second sample of the same time is dropped: the first counts.
+    /// - Returns: whether it was taken.
+    @discardableResult
+    public mutating func insert(_ sample: Sample) -> Bool {
+        if let carry, carry.time >= sample.time { return false }
+        var place = samples.count
+        while place > 0, samples[place - 1].time > sample.time { place -= 1 }
+        if place > 0, samples[place - 1].time == sample.time { return false }
+        samples.insert(sample, at: place)
+        last = max(last, sample.time)
+        count += 1
+        return true
+    }
+
+    public struct Bin: Sendable {
+        /// Time-weighted mean over the covered part; NaN below half coverage.
+        public var mean = Double.nan
+        /// Root of the time-weighted mean square, likewise.
+        public var rms = Double.nan
+        public var coverage = 0.0
+        public var usable = false
+    }
+
+    /// The bin [start, start + width).
+    public func bin(_ start: Timestamp, width: Double, hold: Double, _ measure: Measure) -> Bin {
+        let from = start.microseconds
+        let to = from + Int64(width * 1e6)
+        let holding = Int64(hold * 1e6)
+        var (covered, sum, squares) = (Int64(0), 0.0, 0.0)
+        var usable = false
+        // An interval mean speaks for itself; two overlapping ones share no time because `until` moves on.
+        var until = from
+        func add(_ sample: Sample, _ next: Int64?) {
+            let value = sample.value(of: measure)
+            guard !value.isNaN else { return }
+            let time = sample.time.microseconds
+            var (a, b): (Int64, Int64)
+            if sample.interval > 0 {
+                (a, b) = (time - Int64(Double(sample.interval) * 1e6), time)
+            } else {
+                (a, b) = (time, min(time + holding, next ?? .max))
+            }
+            a = max(a, until)
+            b = min(b, to)
+            guard b > a else { return }
+            until = b
+            covered += b - a
+            sum += Double(value) * Double(b - a)
+            squares += Double(value) * Double(value) * Double(b - a)
+            if sample.quality.grade == .usable { usable = true }
+        }
+        if let carry { add(carry, samples.first { $0.interval == 0 && !$0.value(of: measure).isNaN }?.time.microseconds) }
+        for (place, sample) in samples.enumerated() {
+            if sample.interval == 0, sample.time.microseconds >= to { break }
+            var next: Int64?
+            var after = place + 1
+            while after < samples.count {
+                if !samples[after].value(of: measure).isNaN {
+                    next = samples[after].time.microseconds
+                    break
+                }
+                after += 1
+            }
+            add(sample, next)
+        }
+        var bin = Bin()
+        bin.coverage = Double(covered) / Double(to - from)
+        bin.usable = usable
+        if covered > 0, bin.coverage >= 0.5 {
+            bin.mean = sum / Double(covered)
+            bin.rms = (squares / Double(covered)).squareRoot()
+        }
+        return bin
+    }
+
+    /// Drops what no bin from `time` on needs.
+    public mutating func discard(before time: Timestamp) {
+        var place = 0
+        while place < samples.count, samples[place].time < time {
+            carry = samples[place]
+            place += 1
+        }
+        if place > 0 { samples.removeFirst(place) }
+    }
+
+    /// The newest instantaneous value at `time`, not older than `hold` seconds.
+    public func held(at time: Timestamp, hold: Double, _ measure: Measure) -> Double? {
+        var best: Sample?
+        if let carry, !carry.value(of: measure).isNaN { best = carry }
+        for sample in samples where !sample.value(of: measure).isNaN {
+            if sample.interval > 0 {
+                let from = sample.time - Double(sample.interval)
+                if from < time, sample.time >= time { return Double(sample.value(of: measure)) }
+            }
+            if sample.time <= time { best = sample } else { break }
+        }
+        guard let best, time - best.time <= hold else { return nil }
+        return Double(best.value(of: measure))
+    }
+}
+
+extension Sample {
+    func value(of measure: HeldSignal.Measure) -> Float {
+        switch measure {
+        case .activePower: activePower
+        case .reactivePower: reactivePower
+        case .voltage: voltage
+        }
+    }
+}

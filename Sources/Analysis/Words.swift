@@ -1,0 +1,76 @@
+internal import GridModel
+
+/// The sentences of advisories: what is, since when, against which limit; and what to do. For people on shift.
+enum Words {
+    static func power(_ watts: Double) -> String {
+        guard watts.isFinite else { return "unknown power" }
+        let size = abs(watts)
+        if size >= 1e6 { return "\(decimal(watts / 1e6, 2)) MW" }
+        return size >= 1e3 ? "\(decimal(watts / 1e3, 0)) kW" : "\(decimal(watts, 0)) W"
+    }
+
+    static func decimal(_ value: Double, _ places: Int) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "?" }
+        let scale = [1.0, 10, 100, 1000, 10_000][places]
+        let scaled = Int64((abs(value) * scale).rounded())
+        let sign = value < 0 && scaled != 0 ? "-" : ""
+        guard places > 0 else { return "\(sign)\(scaled)" }
+        let fraction = String(scaled % Int64(scale))
+        return "\(sign)\(scaled / Int64(scale)).\(String(repeating: "0", count: places - fraction.count))\(fraction)"
+    }
+
+    static func clock(_ time: Timestamp) -> String { "\(time.description.dropFirst(11).prefix(5)) UTC" }
+
+    static func percent(_ part: Double, of whole: Double) -> String {
+        whole != 0 ? "\(decimal(abs(part / whole) * 100, 0)) %" : "any is over it"
+    }
+
+    static func reverse(_ feeder: String, now: Double, peak: Double, limit: Double, facts: AdvisoryFacts) -> String {
+        if facts.clearedAt != nil {
+            return "Feeder \(feeder) imports again since \(clock(facts.endedAt ?? facts.onset)); it had fed back up to "
+                + "\(power(-peak))."
+        }
+        let doubt = facts.uncertain ? " Head data is missing: it may have changed." : ""
+        return "Feeder \(feeder) feeds \(power(-now)) back to the substation since \(clock(facts.onset)), "
+            + "\(percent(now, of: limit)) of its reverse limit of \(power(limit)).\(doubt)"
+    }
+
+    static func reverseResponse(_ severity: Severity) -> String {
+        switch severity {
+        case .urgent:
+            "Reduce DER output or transfer load now; tell protection: the bank or the limit is not fit for this flow."
+        case .high: "Reduce DER output or move load to this feeder; check head protection and voltage."
+        case .medium: "Check that reverse flow is agreed for this feeder; watch its limit before any switching."
+        case .note: "No action: within the agreed reverse flow. Keep in mind before switching."
+        }
+    }
+
+    static func ramp(_ feeder: String, _ measure: Ramp.Measure, rating: Double, facts: AdvisoryFacts) -> String {
+        if facts.clearedAt != nil { return "Feeder \(feeder): the ramp has ended." }
+        let direction = measure.change < 0 ? "falls" : "rises"
+        let cause = facts.cause.map { "; cause: \($0)" } ?? ""
+        return "Feeder \(feeder): power \(direction) by \(power(abs(measure.change) / 100 * rating)) in 5 min "
+            + "(\(decimal(abs(measure.slope), 1)) % of rating a minute)\(cause)."
+    }
+
+    static func rampResponse(_ facts: AdvisoryFacts) -> String {
+        facts.severity >= .high
+            ? "Watch loading and voltage; hold switching on this feeder until it is steady."
+            : "Watch; be ready for the opposite ramp."
+    }
+
+    static func voltage(
+        _ group: String, feeder: String, node: String, value: Double, limit: Double, isHigh: Bool, facts: AdvisoryFacts
+    ) -> String {
+        if facts.clearedAt != nil { return "Voltage at \(group) is back inside its band." }
+        return "Voltage at \(node) (\(group), feeder \(feeder)) is \(decimal(value, 3)) pu over ten minutes, "
+            + "\(isHigh ? "above" : "below") \(decimal(limit, 3)) pu since \(clock(facts.onset))."
+    }
+
+    static func voltageResponse(isHigh: Bool, _ severity: Severity) -> String {
+        let urgency = severity >= .high ? "The legal band is broken. " : ""
+        return isHigh
+            ? urgency + "Lower the tap, absorb vars or reduce DER output near there."
+            : urgency + "Raise the tap, inject vars or move load away."
+    }
+}

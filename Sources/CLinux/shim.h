@@ -1,0 +1,35 @@
+// Linux calls which Swift's Glibc module does not show: eventfd(2), the GNU pthread extensions, prctl(2) names.
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/// A descriptor which becomes readable when any thread calls clinux_wake, or -1 with errno set.
+static inline int clinux_wake_open(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+static inline void clinux_wake(int fd) {
+    uint64_t one = 1;
+    ssize_t ignored = write(fd, &one, sizeof one);
+    (void)ignored;
+}
+
+static inline void clinux_wake_clear(int fd) {
+    uint64_t count;
+    ssize_t ignored = read(fd, &count, sizeof count);
+    (void)ignored;
+}
+
+extern int pthread_setname_np(pthread_t thread, const char *name);
+static inline int clinux_set_thread_name(pthread_t thread, const char *name) {
+    return pthread_setname_np(thread, name);
+}
+
+/// User plus system CPU time of this process, seconds (getrusage(2)).
+static inline double clinux_cpu_seconds(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6 + (double)usage.ru_stime.tv_sec +
+           (double)usage.ru_stime.tv_usec * 1e-6;
+}

@@ -1,0 +1,56 @@
+// What Swift cannot call or see in libmicrohttpd: variadic functions and cast macros.
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+static const uint64_t cmhd_size_unknown = MHD_SIZE_UNKNOWN;
+static const ssize_t cmhd_end_of_stream = MHD_CONTENT_READER_END_OF_STREAM;
+static const ssize_t cmhd_end_with_error = MHD_CONTENT_READER_END_WITH_ERROR;
+
+struct cmhd_settings {
+    const char *address;           // IPv4, dotted
+    unsigned short port;           // 0: any free port
+    unsigned int threads;          // epoll threads
+    unsigned int connection_limit; // connections at once
+    unsigned int timeout_s;        // idle connection is closed after this
+    size_t memory_limit;           // bytes a connection for head and buffers
+};
+
+typedef enum MHD_Result (*cmhd_handler)(void *, struct MHD_Connection *, const char *, const char *, const char *,
+                                        const char *, size_t *, void **);
+
+/// Starts a daemon bound to the address. Returns NULL with errno set when it cannot.
+static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings, cmhd_handler handler, void *context,
+                                            MHD_RequestCompletedCallback completed,
+                                            MHD_NotifyConnectionCallback connection, MHD_LogCallback logger) {
+    struct sockaddr_in address;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(settings->port);
+    if (inet_pton(AF_INET, settings->address, &address.sin_addr) != 1) return NULL;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, settings->port, NULL, NULL,
+        handler, context, MHD_OPTION_EXTERNAL_LOGGER, logger, context, MHD_OPTION_SOCK_ADDR,
+        (struct sockaddr *)&address, MHD_OPTION_THREAD_POOL_SIZE, settings->threads, MHD_OPTION_CONNECTION_LIMIT,
+        settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_limit, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
+        MHD_OPTION_NOTIFY_CONNECTION, connection, context, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_END);
+}
+
+/// The port the daemon listens on.
+static inline int cmhd_port(struct MHD_Daemon *daemon) {
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
+    return info ? info->port : -1;
+}
+
+/// The connection's socket, or -1.
+static inline int cmhd_socket(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static inline int cmhd_connection_is_started(enum MHD_ConnectionNotificationCode code) {
+    return code == MHD_CONNECTION_NOTIFY_STARTED;
+}

@@ -1,0 +1,67 @@
+internal import CZlib
+internal import Glibc
+
+/// What is wrong with a data directory: every mistake found, each naming file, line and column.
+public struct DataDirectoryError: Error, CustomStringConvertible, Sendable {
+    public var mistakes: [String]
+
+    public init(_ mistakes: [String]) { self.mistakes = mistakes }
+    public init(_ mistake: String) { mistakes = [mistake] }
+
+    public var description: String { mistakes.joined(separator: "\n") }
+}
+
+/// Files of a data directory: plain, or gzip with `.gz` behind the name.
+public enum DataFile {
+    /// Largest file read, bytes after decompression: a guard against a gzip bomb.
+    public static let maximumBytes = 2 << 30
+
+    /// The path that exists, of `path` and `path.gz`; `nil` when neither does.
+    public static func find(_ path: String) -> String? {
+        [path, path + ".gz"].first { access($0, R_OK) == 0 }
+    }
+
+    /// Reads the whole file. zlib's gzread passes plain files through, so one call serves both.
+    public static func read(_ path: String) throws(DataDirectoryError) -> [UInt8] {
+        guard let found = find(path) else { throw DataDirectoryError("\(path): no such file (nor \(path).gz)") }
+        guard let file = gzopen(found, "rb") else {
+            throw DataDirectoryError("\(found): cannot be opened: \(String(cString: strerror(errno)))")
+        }
+        defer { gzclose(file) }
+        gzbuffer(file, 1 << 18)
+        var bytes: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = gzread(file, &block, UInt32(block.count))
+            if count < 0 {
+                var code: Int32 = 0
+                let reason = gzerror(file, &code).map { String(cString: $0) } ?? "error \(code)"
+                throw DataDirectoryError("\(found): cannot be decompressed: \(reason)")
+            }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: block[..<Int(count)])
+            if bytes.count > maximumBytes { throw DataDirectoryError("\(found): larger than \(maximumBytes) bytes") }
+        }
+    }
+
+    public static func exists(_ path: String) -> Bool { find(path) != nil }
+
+    public static func isDirectory(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Names in a directory, sorted; empty when it is not there.
+    public static func names(in path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+}

@@ -1,0 +1,336 @@
+internal import Foundation
+public import GridModel
+
+/// Reads `DIR/network/` into a ``Network``. All mistakes are collected, not the first.
+public struct NetworkReader {
+    public struct Result: Sendable {
+        public var network: Network
+        /// What was read, as `nodes 417`, in reading order.
+        public var counts: [(what: String, count: Int)]
+        /// Columns and files that were not understood and left out.
+        public var ignored: [String]
+        /// What is allowed but looks wrong.
+        public var doubts: [String]
+    }
+
+    private let directory: String
+    private var mistakes: [String] = []
+    private var ignored: [String] = []
+    private var doubts: [String] = []
+
+    /// - Parameter directory: the directory that holds `network/`.
+    public static func read(_ directory: String) throws(DataDirectoryError) -> Result {
+        var reader = Self(directory: directory)
+        return try reader.readAll()
+    }
+
+    private init(directory: String) { self.directory = "\(directory)/network" }
+
+    private struct Manifest: Decodable {
+        var network_id: String?
+        var title: String?
+        var attribution: String?
+        var frequency_hz: Double?
+    }
+
+    /// One table being read: hands out fields and collects what is wrong with them.
+    private struct Reading {
+        let table: CSVTable
+        var mistakes: [String] = []
+        var used: Set<String> = []
+
+        mutating func text(_ row: Int, _ name: String) -> String {
+            used.insert(name)
+            guard let column = table.column(name) else { return "" }
+            return table.text(row, column)
+        }
+
+        mutating func identifier(_ row: Int, _ name: String) -> String {
+            let value = text(row, name)
+            if let complaint = Identifier.complaint(value) { mistake(row, name, complaint) }
+            return value
+        }
+
+        mutating func number(
+            _ row: Int, _ name: String, in range: ClosedRange<Double> = -1e12...1e12, otherwise: Double? = nil
+        ) -> Double {
+            used.insert(name)
+            guard let column = table.column(name), !table.isEmpty(row, column) else {
+                if let otherwise { return otherwise }
+                mistake(row, name, "is empty, expected a number")
+                return 0
+            }
+            guard let value = table.number(row, column) else {
+                mistake(row, name, "\"\(table.text(row, column))\" is no number")
+                return 0
+            }
+            if !range.contains(value) {
+                mistake(row, name, "\(value) is outside \(range.lowerBound) to \(range.upperBound)")
+            }
+            return value
+        }
+
+        mutating func choice<Value>(_ row: Int, _ name: String, _ words: [String: Value], otherwise: Value) -> Value {
+            let value = text(row, name)
+            if let found = words[value] { return found }
+            mistake(row, name, "\"\(value)\" is none of \(words.keys.sorted().joined(separator: ", "))")
+            return otherwise
+        }
+
+        mutating func mistake(_ row: Int, _ name: String, _ what: String) {
+            mistakes.append("\(table.path):\(table.line(row)): column \(name): \(what)")
+        }
+    }
+
+    private mutating func readAll() throws(DataDirectoryError) -> Result {
+        guard DataFile.isDirectory(directory) else {
+            throw DataDirectoryError("\(directory): no such directory; expected the network's CSV files in it")
+        }
+        var network = Network(id: "network")
+        var places: [String: [String: Int]] = [:]
+        if DataFile.exists("\(directory)/manifest.json") {
+            do {
+                let manifest = try JSONDecoder().decode(
+                    Manifest.self, from: Data(try DataFile.read("\(directory)/manifest.json")))
+                network.id = manifest.network_id ?? network.id
+                network.attribution = [manifest.title, manifest.attribution].compactMap { $0 }.joined(separator: "; ")
+                network.nominalFrequency = manifest.frequency_hz ?? 50
+            } catch {
+                mistakes.append("\(directory)/manifest.json: \(error)")
+            }
+        } else {
+            doubts.append("\(directory)/manifest.json is missing: 50 Hz assumed")
+        }
+
+        table("nodes", key: "node_id", required: ["node_id", "vn_kv", "kind"], &places) { row, table in
+            let kinds = ["hv_busbar", "mv_busbar", "mv_node", "lv_busbar", "lv_node"]
+            network.nodes.append(
+                Network.Node(
+                    id: table.identifier(row, "node_id"), name: table.text(row, "name"),
+                    nominalKilovolts: table.number(row, "vn_kv", in: 0.05...1000),
+                    kind: table.choice(
+                        row, "kind", Dictionary(uniqueKeysWithValues: kinds.map { ($0, $0) }), otherwise: "mv_node"),
+                    substation: table.text(row, "substation_id"), lowVoltageArea: table.text(row, "lv_area_id"),
+                    feeder: table.text(row, "feeder_id"),
+                    longitude: table.text(row, "lon").isEmpty ? nil : table.number(row, "lon"),
+                    latitude: table.text(row, "lat").isEmpty ? nil : table.number(row, "lat")))
+        }
+        table("lines", key: "line_id", required: ["line_id", "from_node", "to_node"], &places) { row, table in
+            network.lines.append(
+                Network.Line(
+                    id: table.identifier(row, "line_id"), from: table.text(row, "from_node"),
+                    to: table.text(row, "to_node"), resistance: table.number(row, "r_ohm", in: 0...1e6, otherwise: 0),
+                    reactance: table.number(row, "x_ohm", otherwise: 0),
+                    capacitance: table.number(row, "c_nf", in: 0...1e9, otherwise: 0),
+                    ratedAmperes: table.number(row, "max_i_a", in: 0...1e6, otherwise: 0),
+                    kilometres: table.number(row, "length_km", in: 0...1e5, otherwise: 0)))
+        }
+        let electrical = [
+            "vn_hv_kv", "vn_lv_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_degree", "parallel",
+            "tap_neutral", "tap_min", "tap_max", "tap_step_percent", "tap_pos", "oltc", "oltc_setpoint_pu",
+            "oltc_band_pu",
+        ]
+        table(
+            "transformers", key: "transformer_id", required: ["transformer_id", "hv_node", "lv_node", "sn_kva"], &places
+        ) { row, table in
+            var parameters: [String: Double] = [:]
+            for name in electrical where !table.text(row, name).isEmpty {
+                parameters[name] = table.number(row, name)
+            }
+            parameters["tap_on_lv_side"] = table.text(row, "tap_side") == "lv" ? 1 : 0
+            let phases = table.text(row, "phases")
+            network.transformers.append(
+                Network.Transformer(
+                    id: table.identifier(row, "transformer_id"), highNode: table.text(row, "hv_node"),
+                    lowNode: table.text(row, "lv_node"), ratedKVA: table.number(row, "sn_kva", in: 0...1e7),
+                    isSinglePhase: !phases.isEmpty && phases.count < 3,
+                    hasZeroSequenceProtection: ["1": true, "true": true, "0": false, "false": false][
+                        table.text(row, "has_3v0")],
+                    parameters: parameters))
+        }
+        table(
+            "switches", key: "switch_id", required: ["switch_id", "connects", "node_id", "element_id", "normal_state"],
+            &places
+        ) { row, table in
+            network.switches.append(
+                Network.Switch(
+                    id: table.identifier(row, "switch_id"), kind: table.text(row, "kind"),
+                    connects: table.choice(
+                        row, "connects", ["line": .line, "transformer": .transformer, "bus": .bus], otherwise: .line),
+                    node: table.text(row, "node_id"), element: table.text(row, "element_id"),
+                    normalPosition: table.choice(
+                        row, "normal_state", ["open": .open, "closed": .closed], otherwise: .open),
+                    role: table.text(row, "role"), feeder: table.text(row, "feeder_id"),
+                    phases: table.text(row, "phases")))
+        }
+        table("feeders", key: "feeder_id", required: ["feeder_id", "busbar_node", "head_line_id"], &places) {
+            row, table in
+            network.feeders.append(
+                Network.Feeder(
+                    id: table.identifier(row, "feeder_id"), substation: table.text(row, "substation_id"),
+                    busbar: table.text(row, "busbar_node"), headSwitch: table.text(row, "head_switch_id"),
+                    headLine: table.text(row, "head_line_id"),
+                    ratedAmperes: table.number(row, "head_rating_a", in: 0...1e6, otherwise: 0)))
+        }
+        table("ties", key: "tie_id", required: ["tie_id", "switch_id"], optional: true, &places) { row, table in
+            network.ties.append(
+                Network.Tie(
+                    id: table.identifier(row, "tie_id"), switchID: table.text(row, "switch_id"),
+                    line: table.text(row, "line_id"), openAtNode: table.text(row, "open_at_node"),
+                    farNode: table.text(row, "far_node"), feederA: table.text(row, "feeder_a"),
+                    feederB: table.text(row, "feeder_b")))
+        }
+        table("loads", key: "load_id", required: ["load_id", "node_id", "p_kw"], optional: true, &places) {
+            row, table in
+            network.loads.append(
+                Network.Load(
+                    id: table.identifier(row, "load_id"), node: table.text(row, "node_id"),
+                    kilowatts: table.number(row, "p_kw"), kilovars: table.number(row, "q_kvar", otherwise: 0),
+                    activeProfile: table.text(row, "p_profile"), reactiveProfile: table.text(row, "q_profile"),
+                    customers: Int(table.number(row, "n_customers", in: 0...1e7, otherwise: 0))))
+        }
+        let derKinds = Dictionary(
+            uniqueKeysWithValues: DeviceKind.allCases.filter(\.isDER).map { ($0.rawValue, $0) })
+        table("ders", key: "der_id", required: ["der_id", "kind", "node_id", "rated_kw"], optional: true, &places) {
+            row, table in
+            network.ders.append(
+                Network.DER(
+                    id: table.identifier(row, "der_id"), kind: table.choice(row, "kind", derKinds, otherwise: .photovoltaic),
+                    node: table.text(row, "node_id"), lowVoltageArea: table.text(row, "lv_area_id"),
+                    site: table.text(row, "site_id"), ratedKW: table.number(row, "rated_kw", in: 0...1e7),
+                    ratedKVA: table.number(row, "rated_kva", in: 0...1e7, otherwise: 0),
+                    profile: table.text(row, "profile"), scaleKW: table.number(row, "scale_kw", otherwise: 0)))
+        }
+        table("sources", key: "source_id", required: ["source_id", "node_id"], &places) { row, table in
+            network.sources.append(
+                Network.Source(
+                    id: table.identifier(row, "source_id"), node: table.text(row, "node_id"),
+                    voltagePerUnit: table.number(row, "vm_pu", in: 0.5...1.5, otherwise: 1),
+                    angleDegrees: table.number(row, "va_degree", otherwise: 0)))
+        }
+        checkReferences(network, places)
+        checkDoubts(network)
+        if !mistakes.isEmpty { throw DataDirectoryError(mistakes) }
+        let counts = [
+            ("nodes", network.nodes.count), ("lines", network.lines.count),
+            ("transformers", network.transformers.count), ("switches", network.switches.count),
+            ("feeders", network.feeders.count), ("ties", network.ties.count), ("loads", network.loads.count),
+            ("ders", network.ders.count), ("sources", network.sources.count),
+        ]
+        return Result(
+            network: network, counts: counts.map { (what: $0.0, count: $0.1) }, ignored: ignored, doubts: doubts)
+    }
+
+    /// Reads one file row by row; remembers where each key stands, so that a reference can be checked with its line.
+    private mutating func table(
+        _ name: String, key: String, required: [String], optional: Bool = false, _ places: inout [String: [String: Int]],
+        _ body: (Int, inout Reading) -> Void
+    ) {
+        let path = "\(directory)/\(name).csv"
+        guard DataFile.exists(path) else {
+            if !optional { mistakes.append("\(path): no such file (nor \(path).gz)") }
+            return
+        }
+        do throws(DataDirectoryError) {
+            let csv = try CSVTable(path: path)
+            let missing = required.filter { csv.column($0) == nil }
+            guard missing.isEmpty else {
+                mistakes += missing.map {
+                    "\(csv.path):1: column \($0) is missing; the header has \(csv.columns.joined(separator: ", "))"
+                }
+                return
+            }
+            var reading = Reading(table: csv)
+            var lines: [String: Int] = [:]
+            for row in 0..<csv.rowCount {
+                body(row, &reading)
+                let id = reading.text(row, key)
+                if let first = lines[id] {
+                    reading.mistake(row, key, "\(id) stands already on line \(first)")
+                } else {
+                    lines[id] = csv.line(row)
+                }
+            }
+            places[name] = lines
+            mistakes += reading.mistakes
+            let unknown = csv.columns.filter { !reading.used.contains($0) }
+            if !unknown.isEmpty { ignored.append("\(csv.path): columns not used: \(unknown.joined(separator: ", "))") }
+        } catch {
+            mistakes += error.mistakes
+        }
+    }
+
+    private mutating func checkReferences(_ network: Network, _ places: [String: [String: Int]]) {
+        let nodes = places["nodes"] ?? [:]
+        let lines = places["lines"] ?? [:]
+        let units = places["transformers"] ?? [:]
+        let switches = places["switches"] ?? [:]
+        let feeders = places["feeders"] ?? [:]
+        func refer(_ file: String, _ id: String, _ column: String, _ target: String, _ known: [String: Int], _ what: String) {
+            guard known[target] == nil else { return }
+            let path = DataFile.find("\(directory)/\(file).csv") ?? "\(directory)/\(file).csv"
+            mistakes.append("\(path):\(places[file]?[id] ?? 0): column \(column): there is no \(what) \"\(target)\"")
+        }
+        for line in network.lines {
+            refer("lines", line.id, "from_node", line.from, nodes, "node")
+            refer("lines", line.id, "to_node", line.to, nodes, "node")
+        }
+        for unit in network.transformers {
+            refer("transformers", unit.id, "hv_node", unit.highNode, nodes, "node")
+            refer("transformers", unit.id, "lv_node", unit.lowNode, nodes, "node")
+        }
+        for item in network.switches {
+            refer("switches", item.id, "node_id", item.node, nodes, "node")
+            switch item.connects {
+            case .line: refer("switches", item.id, "element_id", item.element, lines, "line")
+            case .transformer: refer("switches", item.id, "element_id", item.element, units, "transformer")
+            case .bus: refer("switches", item.id, "element_id", item.element, nodes, "node")
+            }
+        }
+        for feeder in network.feeders {
+            refer("feeders", feeder.id, "busbar_node", feeder.busbar, nodes, "node")
+            refer("feeders", feeder.id, "head_line_id", feeder.headLine, lines, "line")
+            if !feeder.headSwitch.isEmpty {
+                refer("feeders", feeder.id, "head_switch_id", feeder.headSwitch, switches, "switch")
+            }
+        }
+        for tie in network.ties { refer("ties", tie.id, "switch_id", tie.switchID, switches, "switch") }
+        for load in network.loads { refer("loads", load.id, "node_id", load.node, nodes, "node") }
+        for der in network.ders { refer("ders", der.id, "node_id", der.node, nodes, "node") }
+        for source in network.sources { refer("sources", source.id, "node_id", source.node, nodes, "node") }
+        for node in network.nodes where !node.feeder.isEmpty {
+            refer("nodes", node.id, "feeder_id", node.feeder, feeders, "feeder")
+        }
+    }
+
+    private mutating func checkDoubts(_ network: Network) {
+        guard mistakes.isEmpty else { return }
+        let graph = NetworkGraph(network)
+        let normal = Topology(graph, positions: graph.normalPositions)
+        if network.sources.isEmpty { mistakes.append("\(directory)/sources.csv: no source: nothing would be energised") }
+        if !normal.isRadial {
+            doubts.append("the normal state has \(normal.loops) loops and \(normal.parallelSources) parallel sources")
+        }
+        if normal.deadNodeCount > 0 {
+            let names = normal.deadIslands.joined().prefix(5).map { graph.nodeIDs[$0] }.joined(separator: ", ")
+            doubts.append("\(normal.deadNodeCount) nodes are dead in the normal state: \(names) …")
+        }
+        let differing = network.nodes.enumerated().filter { number, node in
+            let traced = normal.feeder[number] < 0 ? "" : graph.feederIDs[Int(normal.feeder[number])]
+            return !node.feeder.isEmpty && node.feeder != traced
+        }
+        if let first = differing.first {
+            doubts.append(
+                "\(differing.count) nodes name another feeder than the trace finds, for example \(first.element.id): "
+                    + "\(first.element.feeder)")
+        }
+        for feeder in network.feeders where feeder.headSwitch.isEmpty {
+            doubts.append("feeder \(feeder.id) has no breaker of its own")
+        }
+        for feeder in network.feeders where feeder.ratedAmperes == 0 {
+            doubts.append("feeder \(feeder.id) has no head rating: limits in per cent of it cannot be judged")
+        }
+        let taken = Set(network.ders.map(\.id)).intersection(network.switches.map(\.id))
+        for id in taken.sorted() { mistakes.append("\(directory)/ders.csv: \(id) is also the id of a switch") }
+    }
+}

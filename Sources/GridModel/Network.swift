@@ -1,0 +1,223 @@
+/// A distribution network as imported: elements by name, in the normal switching state. Values only.
+///
+/// The columns and their units are those of the data directory (`docs/data-directory.md`).
+public struct Network: Sendable, Codable, Equatable {
+    public struct Node: Sendable, Codable, Equatable {
+        public var id, name: String
+        public var nominalKilovolts: Double
+        /// `hv_busbar`, `mv_busbar`, `mv_node`, `lv_busbar`, `lv_node`.
+        public var kind: String
+        public var substation, lowVoltageArea, feeder: String
+        public var longitude, latitude: Double?
+
+        public init(
+            id: String, name: String = "", nominalKilovolts: Double, kind: String, substation: String = "",
+            lowVoltageArea: String = "", feeder: String = "", longitude: Double? = nil, latitude: Double? = nil
+        ) {
+            self.id = id
+            self.name = name
+            self.nominalKilovolts = nominalKilovolts
+            self.kind = kind
+            self.substation = substation
+            self.lowVoltageArea = lowVoltageArea
+            self.feeder = feeder
+            self.longitude = longitude
+            self.latitude = latitude
+        }
+
+        public var isBusbar: Bool { kind == "hv_busbar" || kind == "mv_busbar" }
+    }
+
+    public struct Line: Sendable, Codable, Equatable {
+        public var id, from, to: String
+        /// Ω and nF, totals of the line.
+        public var resistance, reactance, capacitance: Double
+        /// A, thermal rating.
+        public var ratedAmperes: Double
+        public var kilometres: Double
+
+        public init(
+            id: String, from: String, to: String, resistance: Double = 0, reactance: Double = 0,
+            capacitance: Double = 0, ratedAmperes: Double = 0, kilometres: Double = 0
+        ) {
+            self.id = id
+            self.from = from
+            self.to = to
+            self.resistance = resistance
+            self.reactance = reactance
+            self.capacitance = capacitance
+            self.ratedAmperes = ratedAmperes
+            self.kilometres = kilometres
+        }
+    }
+
+    public struct Transformer: Sendable, Codable, Equatable {
+        public var id, highNode, lowNode: String
+        public var ratedKVA: Double
+        /// True for a unit of a bank of single-phase transformers: parallel units are one edge of the graph.
+        public var isSinglePhase: Bool
+        /// Zero-sequence overvoltage protection on the high-voltage side; `nil` unknown.
+        public var hasZeroSequenceProtection: Bool?
+        /// Electrical data kept for load flow, by column name.
+        public var parameters: [String: Double]
+
+        public init(
+            id: String, highNode: String, lowNode: String, ratedKVA: Double, isSinglePhase: Bool = false,
+            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:]
+        ) {
+            self.id = id
+            self.highNode = highNode
+            self.lowNode = lowNode
+            self.ratedKVA = ratedKVA
+            self.isSinglePhase = isSinglePhase
+            self.hasZeroSequenceProtection = hasZeroSequenceProtection
+            self.parameters = parameters
+        }
+    }
+
+    public struct Switch: Sendable, Codable, Equatable {
+        public enum Connection: String, Sendable, Codable { case line, transformer, bus }
+
+        public var id, kind: String
+        public var connects: Connection
+        public var node: String
+        /// The line or transformer switched at `node`, or the other node of a bus switch.
+        public var element: String
+        public var normalPosition: SwitchPosition
+        public var role, feeder, phases: String
+
+        public init(
+            id: String, kind: String = "LBS", connects: Connection, node: String, element: String,
+            normalPosition: SwitchPosition = .closed, role: String = "", feeder: String = "", phases: String = "ABC"
+        ) {
+            self.id = id
+            self.kind = kind
+            self.connects = connects
+            self.node = node
+            self.element = element
+            self.normalPosition = normalPosition
+            self.role = role
+            self.feeder = feeder
+            self.phases = phases
+        }
+    }
+
+    public struct Feeder: Sendable, Codable, Equatable {
+        public var id, substation, busbar: String
+        /// Empty where the feeder has no breaker of its own.
+        public var headSwitch: String
+        public var headLine: String
+        /// A; 0 unknown.
+        public var ratedAmperes: Double
+
+        public init(
+            id: String, substation: String = "", busbar: String, headSwitch: String = "", headLine: String,
+            ratedAmperes: Double = 0
+        ) {
+            self.id = id
+            self.substation = substation
+            self.busbar = busbar
+            self.headSwitch = headSwitch
+            self.headLine = headLine
+            self.ratedAmperes = ratedAmperes
+        }
+    }
+
+    public struct Tie: Sendable, Codable, Equatable {
+        public var id, switchID, line, openAtNode, farNode, feederA, feederB: String
+
+        public init(
+            id: String, switchID: String, line: String, openAtNode: String, farNode: String, feederA: String,
+            feederB: String
+        ) {
+            self.id = id
+            self.switchID = switchID
+            self.line = line
+            self.openAtNode = openAtNode
+            self.farNode = farNode
+            self.feederA = feederA
+            self.feederB = feederB
+        }
+    }
+
+    public struct Load: Sendable, Codable, Equatable {
+        public var id, node: String
+        public var kilowatts, kilovars: Double
+        public var activeProfile, reactiveProfile: String
+        public var customers: Int
+
+        public init(
+            id: String, node: String, kilowatts: Double, kilovars: Double = 0, activeProfile: String = "",
+            reactiveProfile: String = "", customers: Int = 0
+        ) {
+            self.id = id
+            self.node = node
+            self.kilowatts = kilowatts
+            self.kilovars = kilovars
+            self.activeProfile = activeProfile
+            self.reactiveProfile = reactiveProfile
+            self.customers = customers
+        }
+    }
+
+    public struct DER: Sendable, Codable, Equatable {
+        public var id: String
+        public var kind: DeviceKind
+        public var node, lowVoltageArea, site: String
+        public var ratedKW, ratedKVA: Double
+        public var profile: String
+        public var scaleKW: Double
+
+        public init(
+            id: String, kind: DeviceKind, node: String, lowVoltageArea: String = "", site: String = "",
+            ratedKW: Double, ratedKVA: Double = 0, profile: String = "", scaleKW: Double = 0
+        ) {
+            self.id = id
+            self.kind = kind
+            self.node = node
+            self.lowVoltageArea = lowVoltageArea
+            self.site = site
+            self.ratedKW = ratedKW
+            self.ratedKVA = ratedKVA
+            self.profile = profile
+            self.scaleKW = scaleKW
+        }
+    }
+
+    public struct Source: Sendable, Codable, Equatable {
+        public var id, node: String
+        public var voltagePerUnit, angleDegrees: Double
+
+        public init(id: String, node: String, voltagePerUnit: Double = 1, angleDegrees: Double = 0) {
+            self.id = id
+            self.node = node
+            self.voltagePerUnit = voltagePerUnit
+            self.angleDegrees = angleDegrees
+        }
+    }
+
+    public var id: String
+    public var attribution: String
+    /// Hz; 50 or 60.
+    public var nominalFrequency: Double
+    public var nodes: [Node] = []
+    public var lines: [Line] = []
+    public var transformers: [Transformer] = []
+    public var switches: [Switch] = []
+    public var feeders: [Feeder] = []
+    public var ties: [Tie] = []
+    public var loads: [Load] = []
+    public var ders: [DER] = []
+    public var sources: [Source] = []
+
+    public init(id: String, attribution: String = "", nominalFrequency: Double = 50) {
+        self.id = id
+        self.attribution = attribution
+        self.nominalFrequency = nominalFrequency
+    }
+
+    /// VA a feeder head may carry, from its current rating and the busbar's nominal voltage; 0 unknown.
+    public func ratingVA(of feeder: Feeder, nominalKilovolts: Double) -> Double {
+        3.0.squareRoot() * feeder.ratedAmperes * nominalKilovolts * 1000
+    }
+}
