@@ -1,0 +1,70 @@
+public import GridModel
+internal import ServiceKit
+
+/// What the routes need from the rest of the service. `backfeed` supplies it; a test supplies its own.
+///
+/// Called on the server's worker threads; may block. JSON texts come ready-made, because PostgreSQL or a coder with the
+/// product's one style has made them.
+public protocol Backend: Sendable {
+    /// Items of the list, one JSON object each.
+    func feeders() throws -> [String]
+    func feeder(_ id: String) throws -> String?
+    func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String]
+    func device(_ id: String) throws -> String?
+    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
+    func advisories(_ query: AdvisoryQuery) throws -> [String]
+    func advisory(_ id: String) throws -> String?
+    func acknowledge(_ id: String, version: Int?, actor: String) throws -> String
+    /// Advisory events after a number, for a client that comes back.
+    func events(after sequence: Int64) throws -> [EventFrame]
+    func network() throws -> String
+    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws -> String
+    /// Empty when every part accepts work; else what is wrong.
+    func readiness() -> [String]
+    func metrics() -> String
+}
+
+public struct AdvisoryQuery: Sendable, Equatable {
+    public var state: String?
+    public var feeder: String?
+    public var kind: String?
+    public var since: Timestamp?
+    public var offset = 0
+    public var limit = 200
+    public init() {}
+}
+
+/// Rows of text cells as PostgreSQL gave them; `nil` is absent. The first column is a time.
+public struct ProfileTable: Sendable {
+    public var header: [(name: String, value: String)]
+    public var columns: [String]
+    public var rows: [[String?]]
+
+    public init(header: [(name: String, value: String)], columns: [String], rows: [[String?]]) {
+        self.header = header
+        self.columns = columns
+        self.rows = rows
+    }
+
+    public var csv: String {
+        var text = columns.joined(separator: ",") + "\n"
+        for row in rows { text += row.map { $0 ?? "" }.joined(separator: ",") + "\n" }
+        return text
+    }
+
+    /// The first column is quoted, the others are numbers.
+    public var json: String {
+        var text = "{"
+        for (name, value) in header { text += "\"\(name)\":\(JSONText.quoted(value))," }
+        text += "\"items\":["
+        for (place, row) in rows.enumerated() {
+            if place > 0 { text += "," }
+            let cells = zip(columns, row).enumerated().map { number, cell in
+                "\"\(cell.0)\":\(cell.1.map { number == 0 ? JSONText.quoted($0) : $0 } ?? "null")"
+            }
+            text += "{\(cells.joined(separator: ","))}"
+        }
+        return text + "],\"next\":null}"
+    }
+}

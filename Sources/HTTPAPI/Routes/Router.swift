@@ -1,0 +1,240 @@
+internal import Foundation
+internal import GridModel
+public import ServiceKit
+
+/// Paths to answers. Testable without a socket.
+public struct Router: Sendable {
+    private let backend: any Backend
+    private let console: StaticFiles
+    private let metrics: Metrics
+    private let log = Log("http")
+
+    /// - Parameter consoleDirectory: the console's files.
+    public init(backend: any Backend, consoleDirectory: String, metrics: Metrics) {
+        self.backend = backend
+        self.metrics = metrics
+        console = StaticFiles(directory: consoleDirectory)
+    }
+
+    public func respond(_ request: Request) -> Response {
+        let response: Response
+        do {
+            response = try route(request)
+        } catch let error as APIError {
+            response = error.response
+        } catch {
+            log.error("request failed", ["path": request.path.joined(separator: "/"), "error": "\(error)"])
+            response = APIError(503, "Service unavailable", "the store cannot answer now; try again").response
+        }
+        metrics.add(
+            "backfeed_http_requests_total", 1, ["status": String(response.status), "method": request.method],
+            help: "HTTP requests answered")
+        return response
+    }
+
+    private func route(_ request: Request) throws -> Response {
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        switch (request.method, request.path.first) {
+        case (_, "v1"): return try api(request, Array(request.path.dropFirst()), isRead)
+        case ("GET", "healthz"): return .json("{\"status\":\"alive\"}")
+        case ("GET", "readyz"):
+            let problems = backend.readiness()
+            let list = problems.map(JSONText.quoted).joined(separator: ",")
+            return .json(
+                "{\"status\":\"\(problems.isEmpty ? "ready" : "not ready")\",\"problems\":[\(list)]}",
+                status: problems.isEmpty ? 200 : 503)
+        case ("GET", "metrics"): return .text(backend.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
+        default:
+            guard isRead else { throw Self.methodNotAllowed }
+            guard let file = console.file(request.path) else { throw APIError.notFound("there is no such page") }
+            return file
+        }
+    }
+
+    private static let methodNotAllowed = APIError(405, "Method not allowed", "this path does not take that method")
+
+    private func api(_ request: Request, _ path: [String], _ isRead: Bool) throws -> Response {
+        let query = Query(request.query)
+        switch (isRead ? "GET" : request.method, path.count, path.first) {
+        case ("GET", 1, "feeders"): return list(try backend.feeders(), next: nil)
+        case ("GET", 2, "feeders"): return .json(try found(backend.feeder(path[1]), "feeder \(path[1])"))
+        case ("GET", 3, "feeders") where path[2] == "profile":
+            let bucket = query.text("bucket") ?? "15m"
+            guard ["1m", "5m", "15m", "1h", "1d"].contains(bucket) else {
+                throw APIError.badRequest("bucket: expected 1m, 5m, 15m, 1h or 1d, got \(bucket)")
+            }
+            let (from, until) = (try query.time("from"), try query.time("until"))
+            try Self.check(from, until)
+            return table(
+                try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)), request)
+        case ("GET", 1, "devices"):
+            let (offset, limit) = try query.page(standard: 500)
+            let items = try backend.devices(
+                feeder: query.text("feeder"), kind: query.text("kind"), offset: offset, limit: limit + 1)
+            return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
+        case ("GET", 2, "devices"): return .json(try found(backend.device(path[1]), "device \(path[1])"))
+        case ("GET", 3, "devices") where path[2] == "samples":
+            let (from, until) = (try query.time("from"), try query.time("until"))
+            guard let from, let until else { throw APIError.badRequest("from and until are needed, RFC 3339 with a zone") }
+            try Self.check(from, until)
+            return table(try backend.samples(device: path[1], from: from, until: until), request)
+        case ("GET", 1, "advisories"):
+            var wanted = AdvisoryQuery()
+            (wanted.state, wanted.feeder, wanted.kind) = (query.text("state"), query.text("feeder"), query.text("kind"))
+            let states = ["active", "open"] + AdvisoryState.allCases.map(\.rawValue)
+            if let state = wanted.state, !states.contains(state) {
+                throw APIError.badRequest("state: expected one of \(states.joined(separator: ", "))")
+            }
+            if let kind = wanted.kind, AdvisoryKind(rawValue: kind) == nil {
+                let kinds = AdvisoryKind.allCases.map(\.rawValue).joined(separator: ", ")
+                throw APIError.badRequest("kind: expected one of \(kinds)")
+            }
+            wanted.since = try query.time("since")
+            let (offset, limit) = try query.page(standard: 200)
+            wanted.offset = offset
+            wanted.limit = limit + 1
+            let items = try backend.advisories(wanted)
+            return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
+        case ("GET", 2, "advisories"): return .json(try found(backend.advisory(path[1]), "advisory \(path[1])"))
+        case ("POST", 3, "advisories") where path[2] == "acknowledge":
+            let body: AcknowledgeBody = try decode(request.body)
+            return .json(try backend.acknowledge(path[1], version: body.version, actor: try actor(request, body.actor)))
+        case ("GET", 1, "events"):
+            let last = request.headers["last-event-id"] ?? query.text("last_event_id")
+            guard let last else { return events([], after: 0) }
+            guard let sequence = Int64(last), sequence >= 0 else {
+                throw APIError.badRequest("Last-Event-ID: expected the number of an event")
+            }
+            return events(try backend.events(after: sequence), after: sequence)
+        case ("GET", 1, "network"): return .json(try backend.network())
+        case ("PUT", 3, "network") where path[1] == "switches":
+            let body: SwitchBody = try decode(request.body)
+            return .json(
+                try backend.setSwitch(
+                    path[2], position: body.position, at: body.time, actor: try actor(request, body.actor),
+                    reason: body.reason ?? ""))
+        case ("GET", _, _): throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))")
+        default: throw Self.methodNotAllowed
+        }
+    }
+
+    // MARK: Pieces
+
+    private struct AcknowledgeBody: Decodable {
+        var version: Int?
+        var actor: String?
+    }
+
+    private struct SwitchBody: Decodable {
+        var position: SwitchPosition
+        var time: Timestamp?
+        var actor: String?
+        var reason: String?
+    }
+
+    private func decode<Body: Decodable>(_ bytes: [UInt8]) throws -> Body {
+        do {
+            return try JSONDecoder().decode(Body.self, from: Data(bytes.isEmpty ? Array("{}".utf8) : bytes))
+        } catch let error as DecodingError {
+            let detail =
+                switch error {
+                case .keyNotFound(let key, _): "field \(key.stringValue) is missing"
+                case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+                    "\(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
+                @unknown default: "the body is not what was expected"
+                }
+            throw APIError.badRequest(detail)
+        }
+    }
+
+    /// Who acts. Until users are configured the service listens on loopback only and takes the caller's word.
+    private func actor(_ request: Request, _ named: String?) throws -> String {
+        let name = named ?? request.headers["x-backfeed-actor"] ?? "operator"
+        guard Identifier.isValid(name) else { throw APIError.badRequest("actor: \(Identifier.complaint(name) ?? "")") }
+        return name
+    }
+
+    private func found(_ text: String?, _ what: String) throws -> String {
+        guard let text else { throw APIError.notFound("there is no \(what)") }
+        return text
+    }
+
+    private static func check(_ from: Timestamp?, _ until: Timestamp?) throws {
+        if let from, let until, from >= until { throw APIError.badRequest("from must be before until") }
+    }
+
+    private func list(_ items: [String], next: Int?) -> Response {
+        .json("{\"items\":[\(items.joined(separator: ","))],\"next\":\(next.map { "\"\($0)\"" } ?? "null")}")
+    }
+
+    private func events(_ backlog: [EventFrame], after sequence: Int64) -> Response {
+        Response(headers: [("Content-Type", "text/event-stream")], body: .events(backlog: backlog, after: sequence))
+    }
+
+    /// `quantity=net_w,pv_w`: these columns only.
+    private func select(_ query: Query, _ table: ProfileTable) throws -> ProfileTable {
+        guard let wanted = query.text("quantity") else { return table }
+        let names = wanted.split(separator: ",").map(String.init)
+        let places = try names.map { name in
+            guard let place = table.columns.firstIndex(of: name), place > 0 else {
+                throw APIError.badRequest("quantity: expected any of \(table.columns.dropFirst().joined(separator: ","))")
+            }
+            return place
+        }
+        return ProfileTable(
+            header: table.header, columns: [table.columns[0]] + names, rows: table.rows.map { row in [row[0]] + places.map { row[$0] } })
+    }
+
+    private func table(_ table: ProfileTable, _ request: Request) -> Response {
+        let wantsCSV = request.query["format"] == "csv" || request.query["format"] == nil && request.headers["accept"]?.contains("text/csv") == true
+        return wantsCSV ? .text(table.csv, type: "text/csv; charset=utf-8; header=present") : .json(table.json)
+    }
+}
+
+/// Query parameters with errors that name them.
+struct Query {
+    private let values: [String: String]
+
+    init(_ values: [String: String]) { self.values = values }
+
+    func text(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    func time(_ name: String) throws -> Timestamp? {
+        guard let value = text(name) else { return nil }
+        // A plus sign in a query is a space by the rules of forms.
+        guard let time = Timestamp(value.replacing(" ", with: "+")) else {
+            throw APIError.badRequest("\(name): expected RFC 3339 with a zone, like 2026-06-21T11:00:00Z; got \(value)")
+        }
+        return time
+    }
+
+    func page(standard: Int) throws -> (offset: Int, limit: Int) {
+        func number(_ name: String, _ otherwise: Int, _ range: ClosedRange<Int>) throws -> Int {
+            guard let value = text(name) else { return otherwise }
+            guard let number = Int(value), range.contains(number) else {
+                throw APIError.badRequest("\(name): expected \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
+        }
+        return (try number("cursor", 0, 0...10_000_000), try number("limit", standard, 1...10_000))
+    }
+}
+
+/// The console's files, read once: nothing of a request ever becomes a path.
+struct StaticFiles: Sendable {
+    private let files: [String: Response]
+
+    init(directory: String) {
+        var files: [String: Response] = [:]
+        let root = URL(fileURLWithPath: directory).standardizedFileURL.path
+        let types = ["html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"]
+        for case let name as String in FileManager.default.enumerator(atPath: root) ?? FileManager.DirectoryEnumerator() {
+            let ending = name.split(separator: ".").last.map(String.init) ?? ""
+            guard let type = types[ending], let data = FileManager.default.contents(atPath: "\(root)/\(name)") else { continue }
+            files[name] = Response(headers: [("Content-Type", type)], body: .bytes(Array(data)))
+        }
+        self.files = files
+    }
+
+    func file(_ path: [String]) -> Response? { files[path.isEmpty ? "index.html" : path.joined(separator: "/")] }
+}

@@ -1,0 +1,85 @@
+internal import CMicroHTTPD
+internal import ServiceKit
+
+/// Frames for all clients of `/v1/events`: one shared ring, a cursor a client. A client a whole ring behind is cut off
+/// and comes back with `Last-Event-ID`.
+public final class EventHub: Sendable {
+    static let ringSize = 4096
+
+    private struct State: Sendable {
+        var ring: [EventFrame] = []
+        /// Number of the ring's first frame, counted from the start of the process.
+        var first = 0
+        var waiting: [Connection] = []
+        var isClosed = false
+        var clients = 0
+    }
+
+    /// `MHD_Connection *`. Only suspended and resumed, which libmicrohttpd allows from any thread.
+    struct Connection: @unchecked Sendable {
+        let handle: OpaquePointer
+    }
+
+    private let state = Guarded(State())
+
+    public init() {}
+
+    public var clientCount: Int { state.withLock { $0.clients } }
+
+    public func publish(_ frames: [EventFrame]) {
+        guard !frames.isEmpty else { return }
+        let waiting = state.withLock { state -> [Connection] in
+            state.ring += frames
+            if state.ring.count > Self.ringSize * 2 {
+                let surplus = state.ring.count - Self.ringSize
+                state.ring.removeFirst(surplus)
+                state.first += surplus
+            }
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for connection in waiting { MHD_resume_connection(connection.handle) }
+    }
+
+    /// Ends every stream; call before the daemon stops, because a suspended connection would hang it.
+    func close() {
+        let waiting = state.withLock { state -> [Connection] in
+            state.isClosed = true
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for connection in waiting { MHD_resume_connection(connection.handle) }
+    }
+
+    /// The place from which a new client will read.
+    func join() -> Int {
+        state.withLock { state in
+            state.clients += 1
+            return state.first + state.ring.count
+        }
+    }
+
+    func leave() { state.withLock { $0.clients -= 1 } }
+
+    enum Next: Sendable { case bytes([UInt8], cursor: Int), suspended, ended }
+
+    /// What a client gets next; suspends its connection, under the lock, when there is nothing.
+    func next(cursor: Int, after sequence: Int64, connection: Connection) -> Next {
+        state.withLock { state in
+            if state.isClosed || cursor < state.first { return .ended }
+            var bytes: [UInt8] = []
+            var place = cursor - state.first
+            while place < state.ring.count, bytes.count < 65_536 {
+                let frame = state.ring[place]
+                place += 1
+                // Already sent from the store.
+                if frame.sequence > 0, frame.sequence <= sequence { continue }
+                bytes += frame.bytes
+            }
+            if !bytes.isEmpty { return .bytes(bytes, cursor: state.first + place) }
+            state.waiting.append(connection)
+            MHD_suspend_connection(connection.handle)
+            return .suspended
+        }
+    }
+}

@@ -1,0 +1,169 @@
+internal import CZeroMQ
+internal import Glibc
+
+/// A ZeroMQ context. libzmq documents contexts as thread-safe, hence `@unchecked Sendable`.
+public final class MessagingContext: @unchecked Sendable {
+    fileprivate let handle: UnsafeMutableRawPointer
+
+    public init() throws(MessagingError) {
+        guard let handle = zmq_ctx_new() else { throw .last("zmq_ctx_new") }
+        self.handle = handle
+    }
+
+    /// Blocks until every socket of the context is closed.
+    deinit { zmq_ctx_term(handle) }
+}
+
+/// One ZeroMQ socket.
+///
+/// libzmq sockets are not thread-safe, so this type is neither `Copyable` nor `Sendable`: make it on the thread that
+/// uses it and let it die there.
+public struct Socket: ~Copyable {
+    public enum Kind: Sendable { case publish, subscribe }
+
+    fileprivate let handle: UnsafeMutableRawPointer
+    /// Keeps the context alive for as long as the socket is open.
+    private let context: MessagingContext
+
+    public init(_ kind: Kind, in context: MessagingContext) throws(MessagingError) {
+        let type = kind == .publish ? ZMQ_PUB : ZMQ_SUB
+        guard let handle = zmq_socket(context.handle, type) else { throw .last("zmq_socket") }
+        self.handle = handle
+        self.context = context
+    }
+
+    deinit { zmq_close(handle) }
+
+    private mutating func set(_ option: CInt, _ value: CInt) throws(MessagingError) {
+        var value = value
+        guard zmq_setsockopt(handle, option, &value, MemoryLayout<CInt>.size) == 0 else { throw .last("zmq_setsockopt") }
+    }
+
+    /// Messages that may wait in this process before a PUB drops (or, with ``blockWhenFull()``, waits).
+    public mutating func limitQueues(sending: Int? = nil, receiving: Int? = nil) throws(MessagingError) {
+        if let sending { try set(ZMQ_SNDHWM, CInt(clamping: sending)) }
+        if let receiving { try set(ZMQ_RCVHWM, CInt(clamping: receiving)) }
+    }
+
+    /// A PUB that waits for a slow subscriber instead of dropping silently.
+    public mutating func blockWhenFull() throws(MessagingError) { try set(ZMQ_XPUB_NODROP, 1) }
+
+    /// Milliseconds that unsent messages are kept when the socket closes.
+    public mutating func linger(milliseconds: Int) throws(MessagingError) {
+        try set(ZMQ_LINGER, CInt(clamping: milliseconds))
+    }
+
+    public mutating func limitSending(milliseconds: Int) throws(MessagingError) {
+        try set(ZMQ_SNDTIMEO, CInt(clamping: milliseconds))
+    }
+
+    /// Larger messages end the peer's connection inside libzmq, before they are read into memory.
+    public mutating func limitMessage(bytes: Int) throws(MessagingError) {
+        var value = Int64(bytes)
+        guard zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, &value, MemoryLayout<Int64>.size) == 0 else {
+            throw .last("zmq_setsockopt")
+        }
+    }
+
+    public mutating func subscribe(_ prefix: String) throws(MessagingError) {
+        guard zmq_setsockopt(handle, ZMQ_SUBSCRIBE, prefix, prefix.utf8.count) == 0 else { throw .last("zmq_setsockopt") }
+    }
+
+    public mutating func connect(_ endpoint: String) throws(MessagingError) {
+        guard zmq_connect(handle, endpoint) == 0 else { throw .last("zmq_connect", endpoint: endpoint) }
+    }
+
+    public mutating func bind(_ endpoint: String) throws(MessagingError) {
+        guard zmq_bind(handle, endpoint) == 0 else { throw .last("zmq_bind", endpoint: endpoint) }
+    }
+
+    /// The endpoint it is bound to, a wildcard port resolved.
+    public mutating func boundEndpoint() -> String {
+        var text = [CChar](repeating: 0, count: 256)
+        var size = text.count
+        guard zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &text, &size) == 0 else { return "" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Sends one message of several frames; waits while the queue is full when the socket was told to.
+    public mutating func send(_ frames: [[UInt8]]) throws(MessagingError) {
+        for (place, frame) in frames.enumerated() {
+            let more = place < frames.count - 1 ? ZMQ_SNDMORE : 0
+            while zmq_send(handle, frame, frame.count, more) < 0 {
+                guard zmq_errno() == EINTR else { throw .last("zmq_send") }
+            }
+        }
+    }
+
+    /// Reads the frames of the next message into `message`; false when none is waiting.
+    public mutating func receive(into message: inout MessageBuffer) throws(MessagingError) -> Bool {
+        message.clear()
+        repeat {
+            let frame = message.nextFrame()
+            while zmq_msg_recv(frame, handle, ZMQ_DONTWAIT) < 0 {
+                let code = zmq_errno()
+                if code == EAGAIN, message.count == 1 {
+                    message.clear()
+                    return false
+                }
+                guard code == EINTR || code == EAGAIN else { throw .last("zmq_msg_recv") }
+            }
+        } while message.lastHasMore
+        return true
+    }
+
+    public struct Readiness: Sendable { public var descriptor: Bool, socket: Bool }
+
+    /// Waits until the socket or the descriptor is readable, at most `milliseconds` (-1: without limit).
+    public mutating func wait(alsoFor descriptor: CInt, watchingSocket: Bool = true, milliseconds: Int)
+        throws(MessagingError) -> Readiness
+    {
+        var items = [
+            zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+            zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+        ]
+        guard zmq_poll(&items, watchingSocket ? 2 : 1, milliseconds) >= 0 || zmq_errno() == EINTR else {
+            throw .last("zmq_poll")
+        }
+        return Readiness(descriptor: items[0].revents != 0, socket: items[1].revents != 0)
+    }
+}
+
+/// The frames of one received message, reused from message to message. A `zmq_msg_t` must not be moved, so each lives
+/// at a fixed address.
+public struct MessageBuffer: ~Copyable {
+    /// More frames than this are received and thrown away: no message of ours has more than three.
+    public static let maximumFrames = 8
+
+    private let frames: UnsafeMutablePointer<zmq_msg_t>
+    public private(set) var count = 0
+    /// Frames that were received beyond ``maximumFrames``.
+    public private(set) var surplus = 0
+
+    public init() {
+        frames = .allocate(capacity: Self.maximumFrames)
+        for place in 0..<Self.maximumFrames { zmq_msg_init(frames + place) }
+    }
+
+    deinit {
+        for place in 0..<Self.maximumFrames { zmq_msg_close(frames + place) }
+        frames.deallocate()
+    }
+
+    mutating func clear() {
+        count = 0
+        surplus = 0
+    }
+
+    mutating func nextFrame() -> UnsafeMutablePointer<zmq_msg_t> {
+        if count == Self.maximumFrames { surplus += 1 } else { count += 1 }
+        return frames + (count - 1)
+    }
+
+    var lastHasMore: Bool { zmq_msg_more(frames + (count - 1)) != 0 }
+
+    /// The bytes of a frame; valid until the next receive.
+    public func bytes(_ place: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: zmq_msg_data(frames + place), count: zmq_msg_size(frames + place))
+    }
+}

@@ -1,0 +1,262 @@
+internal import CSimdJSON
+internal import CTelemetry
+public import GridModel
+
+/// One sample as it was sent: shape checked, meaning not yet.
+public struct TelemetrySample {
+    /// Bytes of the device's name; valid until the decoder's next message.
+    public var device: UnsafeRawBufferPointer
+    public var time: Timestamp
+    public var quality: Quality
+    /// 0 absent, else the state's place in `telemetry.proto` plus one.
+    public var state: UInt8
+    /// 0 absent, else ``SwitchPosition``'s raw value.
+    public var switchPosition: UInt8
+    fileprivate var present: UInt32
+    fileprivate var values: UnsafePointer<Double>
+
+    public func has(_ quantity: Quantity) -> Bool { present & (1 << UInt32(quantity.rawValue)) != 0 }
+
+    /// The value, NaN where the sample carries none.
+    public subscript(quantity: Quantity) -> Double { has(quantity) ? values[quantity.rawValue] : .nan }
+
+    public var isEmpty: Bool { present == 0 && state == 0 && switchPosition == 0 }
+
+    /// The first quantity whose value is not finite.
+    public var notFinite: Quantity? {
+        var rest = present
+        while rest != 0 {
+            let place = rest.trailingZeroBitCount
+            if !values[place].isFinite { return Quantity(rawValue: place) }
+            rest &= rest - 1
+        }
+        return nil
+    }
+    public var hasRareQuantities: Bool { present >> UInt32(Quantity.limit.rawValue) != 0 }
+}
+
+/// Payloads to samples. One decoder a thread: it reuses its memory from message to message.
+public struct TelemetryDecoder: ~Copyable {
+    /// Why a whole message cannot be used.
+    public struct MessageMistake: Error, Sendable {
+        public let code: String
+        public let detail: String
+    }
+
+    public static let maximumSamples = 10_000
+
+    private let parser: OpaquePointer
+    private let samples: UnsafeMutablePointer<csj_sample>
+
+    public init() {
+        guard let parser = csj_parser_new() else { preconditionFailure("out of memory") }
+        self.parser = parser
+        samples = .allocate(capacity: Self.maximumSamples)
+    }
+
+    deinit {
+        samples.deallocate()
+        csj_parser_free(parser)
+    }
+
+    /// Decodes a payload and calls `body` for each sample, in order: with the sample, or with what is wrong with it.
+    public mutating func decode(
+        _ payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding,
+        _ body: (_ index: Int, _ sample: TelemetrySample?, _ mistake: MessageMistake?) -> Void
+    ) throws(MessageMistake) {
+        switch encoding {
+        case .json: try decodeJSON(payload, body)
+        case .protobuf: try decodeProtobuf(payload, body)
+        }
+    }
+
+    /// The bytes of one sample, for the reject table: its own in JSON, the whole message in Protobuf's columns.
+    public static func bytes(of index: Int, in payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding)
+        -> UnsafeRawBufferPointer
+    {
+        guard encoding == .json, let base = payload.baseAddress else { return payload }
+        var (offset, count) = (0, 0)
+        let text = base.assumingMemoryBound(to: CChar.self)
+        guard csj_sample_bytes(text, payload.count, index, &offset, &count) != 0 else { return payload }
+        return UnsafeRawBufferPointer(rebasing: payload[offset..<offset + count])
+    }
+
+    private func deliver(_ count: Int, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void) {
+        for index in 0..<count {
+            let raw = samples + index
+            guard raw.pointee.error == 0 else {
+                body(index, nil, Self.mistake(raw.pointee))
+                continue
+            }
+            let values = UnsafeRawPointer(raw).advanced(by: MemoryLayout<csj_sample>.offset(of: \.values) ?? 0)
+                .assumingMemoryBound(to: Double.self)
+            body(
+                index,
+                TelemetrySample(
+                    device: UnsafeRawBufferPointer(start: raw.pointee.device, count: Int(raw.pointee.device_length)),
+                    time: Timestamp(microseconds: raw.pointee.time_us),
+                    quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
+                    state: raw.pointee.state, switchPosition: raw.pointee.switch_position,
+                    present: raw.pointee.present, values: values), nil)
+        }
+    }
+
+    private static func mistake(_ raw: csj_sample) -> MessageMistake {
+        let field = String(cString: raw.error_field)
+        switch UInt32(raw.error) {
+        case CSJ_MISSING.rawValue: return .init(code: "missing_\(field)", detail: "field \(field) is missing")
+        case CSJ_BAD_TIME.rawValue:
+            return .init(code: "bad_time", detail: "time: expected RFC 3339 or whole microseconds since 1970")
+        case CSJ_NOT_AN_OBJECT.rawValue: return .init(code: "bad_value", detail: "a sample must be an object")
+        default: return .init(code: "bad_value", detail: "\(field): wrong type")
+        }
+    }
+
+    // MARK: JSON
+
+    private mutating func decodeJSON(
+        _ payload: UnsafeRawBufferPointer, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void
+    ) throws(MessageMistake) {
+        var problem: UnsafePointer<CChar>?
+        guard let base = payload.baseAddress else { throw .init(code: "malformed", detail: "empty payload") }
+        let count = csj_decode(
+            parser, base.assumingMemoryBound(to: CChar.self), payload.count, samples, Self.maximumSamples, &problem)
+        if count == -2 { throw Self.tooMany }
+        guard count >= 0 else {
+            throw .init(code: "malformed", detail: problem.map { String(cString: $0) } ?? "not JSON")
+        }
+        guard count > 0 else { throw Self.empty }
+        deliver(count, body)
+    }
+
+    private static let tooMany = MessageMistake(
+        code: "too_many_samples", detail: "more than \(maximumSamples) samples in one message")
+    private static let empty = MessageMistake(code: "empty_batch", detail: "no samples in the message")
+
+    // MARK: Protobuf
+
+    private typealias Batch = Backfeed__Telemetry__V1__Batch
+    private typealias Column = Backfeed__Telemetry__V1__Column
+    private typealias Counter = Backfeed__Telemetry__V1__Counter
+    private typealias Codes = Backfeed__Telemetry__V1__Codes
+
+    private mutating func decodeProtobuf(
+        _ payload: UnsafeRawBufferPointer, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void
+    ) throws(MessageMistake) {
+        guard
+            let message = backfeed__telemetry__v1__batch__unpack(
+                nil, payload.count, payload.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        else { throw .init(code: "malformed", detail: "not a backfeed.telemetry.v1.Batch") }
+        defer { backfeed__telemetry__v1__batch__free_unpacked(message, nil) }
+        let batch = message.pointee
+        let count = batch.n_device
+        guard count <= Self.maximumSamples else { throw Self.tooMany }
+        guard count > 0 else { throw Self.empty }
+        guard batch.n_time_us == count else {
+            throw .init(code: "malformed", detail: "\(count) devices but \(batch.n_time_us) times")
+        }
+        var lengths: [UInt32] = []
+        for place in 0..<batch.n_device_ids {
+            lengths.append(UInt32(truncatingIfNeeded: String(cString: batch.device_ids[place]!).utf8.count))
+        }
+        for index in 0..<count {
+            let raw = samples + index
+            raw.pointee.present = 0
+            raw.pointee.quality = 0
+            raw.pointee.state = 0
+            raw.pointee.switch_position = 0
+            raw.pointee.error = 0
+            raw.pointee.time_us = batch.time_us[index]
+            let name = Int(batch.device[index])
+            if name < lengths.count {
+                raw.pointee.device = UnsafePointer(batch.device_ids[name])
+                raw.pointee.device_length = lengths[name]
+            } else {
+                raw.pointee.error = UInt8(CSJ_MISSING.rawValue)
+                raw.pointee.error_field = Self.deviceField
+            }
+        }
+        let columns: [(UnsafeMutablePointer<Column>?, Quantity)] = [
+            (batch.active_power_w, .activePower), (batch.reactive_power_var, .reactivePower),
+            (batch.voltage_v, .voltage), (batch.current_a, .current), (batch.frequency_hz, .frequency),
+            (batch.state_of_charge_pct, .stateOfCharge), (batch.interval_s, .interval), (batch.limit_w, .limit),
+            (batch.active_power_a_w, .activePowerA), (batch.active_power_b_w, .activePowerB),
+            (batch.active_power_c_w, .activePowerC), (batch.reactive_power_a_var, .reactivePowerA),
+            (batch.reactive_power_b_var, .reactivePowerB), (batch.reactive_power_c_var, .reactivePowerC),
+            (batch.voltage_a_v, .voltageA), (batch.voltage_b_v, .voltageB), (batch.voltage_c_v, .voltageC),
+            (batch.current_a_a, .currentA), (batch.current_b_a, .currentB), (batch.current_c_a, .currentC),
+            (batch.tap_position, .tapPosition),
+        ]
+        for (column, quantity) in columns {
+            guard let column = column?.pointee else { continue }
+            try spread(column.n_sample, column.sample, column.n_value, count, quantity.name) { index, place in
+                put(index, quantity, Double(column.value[place]))
+            }
+        }
+        for (column, quantity) in [
+            (batch.energy_imported_wh, Quantity.energyImported), (batch.energy_exported_wh, .energyExported),
+        ] {
+            guard let column = column?.pointee else { continue }
+            try spread(column.n_sample, column.sample, column.n_value, count, quantity.name) { index, place in
+                put(index, quantity, column.value[place])
+            }
+        }
+        if let codes = batch.state?.pointee {
+            try spread(codes.n_sample, codes.sample, codes.n_value, count, "state") { index, place in
+                samples[index].state = UInt8(truncatingIfNeeded: min(codes.value[place], 9) + 1)
+            }
+        }
+        if let codes = batch.switch_position?.pointee {
+            try spread(codes.n_sample, codes.sample, codes.n_value, count, "switch_position") { index, place in
+                samples[index].switch_position = codes.value[place] <= 4 ? UInt8(codes.value[place]) : 4
+            }
+        }
+        if let codes = batch.quality?.pointee {
+            try spread(codes.n_sample, codes.sample, codes.n_value, count, "quality") { index, place in
+                samples[index].quality = codes.value[place]
+            }
+        }
+        deliver(count, body)
+    }
+
+    /// Lives as long as the program: `csj_sample.error_field` points at it.
+    private nonisolated(unsafe) static let deviceField = UnsafePointer(strdupForever("device"))
+
+    private static func strdupForever(_ text: String) -> UnsafeMutablePointer<CChar> {
+        let bytes = text.utf8CString
+        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+        for (place, byte) in bytes.enumerated() { copy[place] = byte }
+        return copy
+    }
+
+    private func put(_ index: Int, _ quantity: Quantity, _ value: Double) {
+        let raw = UnsafeMutableRawPointer(samples + index)
+            .advanced(by: MemoryLayout<csj_sample>.offset(of: \.values) ?? 0).assumingMemoryBound(to: Double.self)
+        raw[quantity.rawValue] = value
+        samples[index].present |= 1 << UInt32(quantity.rawValue)
+    }
+
+    /// Calls `body` with each sample's index and the place of its value; a column that fits nothing spoils the message.
+    private func spread(
+        _ indexCount: Int, _ indexes: UnsafeMutablePointer<UInt32>?, _ valueCount: Int, _ count: Int, _ name: String,
+        _ body: (_ index: Int, _ place: Int) -> Void
+    ) throws(MessageMistake) {
+        if indexCount == 0 {
+            guard valueCount == count || valueCount == 0 else {
+                throw .init(code: "malformed", detail: "column \(name) has \(valueCount) values for \(count) samples")
+            }
+            for index in 0..<valueCount { body(index, index) }
+            return
+        }
+        guard indexCount == valueCount, let indexes else {
+            throw .init(code: "malformed", detail: "column \(name) has \(indexCount) indexes and \(valueCount) values")
+        }
+        for place in 0..<indexCount {
+            let index = Int(indexes[place])
+            guard index < count else {
+                throw .init(code: "malformed", detail: "column \(name) names sample \(index) of \(count)")
+            }
+            body(index, place)
+        }
+    }
+}

@@ -1,0 +1,317 @@
+public import GridModel
+
+/// An event as published: its number, topic and CloudEvent.
+public struct StoredEvent: Sendable, Equatable {
+    public var sequence: Int64
+    public var topic: String
+    public var type: String
+    /// CloudEvents 1.0 JSON, one line.
+    public var json: String
+}
+
+/// A whole advisory, as the interface shows it: what the analyser said and what people did with it.
+public struct Advisory: Sendable, Encodable {
+    public var facts: AdvisoryFacts
+    public var state: AdvisoryState
+    public var version: Int
+    public var parent: String?
+    public var acknowledgedBy: String?
+    public var acknowledgedAt: Timestamp?
+
+    private enum Key: String, CodingKey { case state, version, parent, acknowledgedBy, acknowledgedAt }
+
+    public func encode(to encoder: any Encoder) throws {
+        try facts.encode(to: encoder)
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(state, forKey: .state)
+        try container.encode(version, forKey: .version)
+        try container.encode(parent, forKey: .parent)
+        try container.encode(acknowledgedBy, forKey: .acknowledgedBy)
+        try container.encode(acknowledgedAt, forKey: .acknowledgedAt)
+    }
+}
+
+private struct CloudEvent: Encodable {
+    var specversion = "1.0"
+    var id: String
+    var source: String
+    var type: String
+    var subject: String
+    var time: Timestamp
+    var datacontenttype = "application/json"
+    var sequence: Int64
+    var data: Advisory
+}
+
+/// Advisories: row, event row and number in one transaction, so that a restart repeats and never skips.
+public struct AdvisoryStore: ~Copyable {
+    private var session: DatabaseSession
+
+    public init(conninfo: String) { session = DatabaseSession(conninfo) }
+
+    /// One analyser output, with the positions it stands for.
+    public struct Commit: Sendable {
+        public var reports: [AdvisoryReport] = []
+        public var areaOfFeeder: [String: Int32] = [:]
+        public var positions: [String: (head: Timestamp, minute: Timestamp)] = [:]
+        public init() {}
+    }
+
+    /// Stores what the analyser found; returns the events to publish, in order.
+    public mutating func commit(_ commit: Commit, profile: ProfileBatch, now: Timestamp) throws(StoreError) -> [StoredEvent] {
+        try session.use { connection throws(StoreError) in
+            try connection.transaction("store advisories") { connection throws(StoreError) in
+                var events: [StoredEvent] = []
+                for report in commit.reports {
+                    let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
+                    if let event = try Self.apply(report, area: area, now: now, &connection) { events.append(event) }
+                }
+                try profile.store(&connection)
+                for (name, position) in commit.positions.sorted(by: { $0.key < $1.key }) {
+                    try connection.query(
+                        """
+                        INSERT INTO backfeed_store.analyser_position VALUES ($1, $2, $3) ON CONFLICT (name) \
+                        DO UPDATE SET head = excluded.head, minute = excluded.minute
+                        """, [name, position.head.description, position.minute.description], as: "store position")
+                }
+                return events
+            }
+        }
+    }
+
+    private static func apply(
+        _ report: AdvisoryReport, area: Int32, now: Timestamp, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> StoredEvent? {
+        let facts = report.facts
+        let known = try connection.query(
+            """
+            SELECT state, version, last_rise, severity, acknowledged_by, \(SQL.rfc3339("acknowledged_at")) \
+            FROM backfeed_store.advisory WHERE id = $1 FOR UPDATE
+            """, [facts.id], as: "read advisory")
+        let row = known.first
+        let state = row.flatMap { $0[0] }.flatMap(AdvisoryState.init(rawValue:))
+        let version = row.flatMap { $0[1] }.flatMap(Int.init) ?? 0
+        var lastRise = row.flatMap { $0[2] }.flatMap(Int.init) ?? 0
+        let severity = row.flatMap { $0[3] }.flatMap(Int.init).flatMap(Severity.init(rawValue:)) ?? .note
+        let event: AdvisoryLifecycle.Event
+        switch report.change {
+        case .start: event = .start
+        case .severity: event = facts.severity > severity ? .severityRose : .severityFell
+        case .cause, .uncertain, .certain: event = .amended
+        case .clear: event = .clear
+        }
+        guard case .moved(let next, let type) = AdvisoryLifecycle.outcome(of: event, in: state) else {
+            // A cause that is settled after the advisory was cleared: the facts are kept, nobody is told again.
+            if report.change == .cause, state != nil {
+                try connection.query(
+                    "UPDATE backfeed_store.advisory SET facts = $2 WHERE id = $1", [facts.id, JSONCoding.encode(facts)],
+                    as: "amend advisory")
+            }
+            return nil
+        }
+        if event == .start || event == .severityRose { lastRise = version + 1 }
+        var advisory = Advisory(facts: facts, state: next, version: version + 1)
+        let keepsAcknowledgement = next == .acknowledgedActive || next == .closed
+        advisory.acknowledgedBy = keepsAcknowledgement ? row?[4] : nil
+        advisory.acknowledgedAt = keepsAcknowledgement ? row?[5].flatMap { Timestamp($0) } : nil
+        try connection.query(
+            """
+            INSERT INTO backfeed_store.advisory (id, area_id, kind, feeder, element, state, severity, onset, raised_at, \
+            ended_at, cleared_at, version, last_rise, acknowledged_by, acknowledged_at, facts) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+            ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity, \
+            raised_at = excluded.raised_at, ended_at = excluded.ended_at, cleared_at = excluded.cleared_at, \
+            version = excluded.version, last_rise = excluded.last_rise, acknowledged_by = excluded.acknowledged_by, \
+            acknowledged_at = excluded.acknowledged_at, facts = excluded.facts
+            """,
+            [
+                facts.id, String(area), facts.kind.rawValue, facts.feeder, facts.element, next.rawValue,
+                String(facts.severity.rawValue), facts.onset.description, facts.raisedAt.description,
+                facts.endedAt?.description, facts.clearedAt?.description, String(version + 1), String(lastRise),
+                advisory.acknowledgedBy, advisory.acknowledgedAt?.description, JSONCoding.encode(facts),
+            ], as: "store advisory")
+        return try record(advisory, type: type, actor: "analyser", area: area, time: facts.watermark, &connection)
+    }
+
+    /// Numbers and stores an event. The counter's row lock keeps the numbers gapless and in commit order.
+    private static func record(
+        _ advisory: Advisory, type: String, actor: String, area: Int32, time: Timestamp,
+        _ connection: inout PostgresConnection
+    ) throws(StoreError) -> StoredEvent {
+        let rows = try connection.query(
+            "UPDATE backfeed_store.event_counter SET last = last + 1 RETURNING last", as: "number event")
+        guard let sequence = rows.first?[0].flatMap(Int64.init) else {
+            throw StoreError(.statementFailed, "number event", message: "the counter is empty")
+        }
+        let event = CloudEvent(
+            id: "\(advisory.facts.id)/\(advisory.version)", source: "/backfeed/analyser",
+            type: "org.backfeed.advisory.\(type)", subject: advisory.facts.id, time: time, sequence: sequence,
+            data: advisory)
+        let stored = StoredEvent(
+            sequence: sequence, topic: "advisory/1/\(advisory.facts.feeder)/\(advisory.facts.kind.rawValue)",
+            type: event.type, json: JSONCoding.encode(event))
+        try connection.query(
+            """
+            INSERT INTO backfeed_store.advisory_event (sequence, area_id, advisory_id, type, actor, topic, event) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """, [String(sequence), String(area), advisory.facts.id, type, actor, stored.topic, stored.json], as: "store event")
+        return stored
+    }
+
+    // MARK: People
+
+    public enum Outcome: Sendable {
+        case done(StoredEvent)
+        case unknown
+        case refused(String)
+    }
+
+    /// Acknowledges; a refusal is recorded too.
+    public mutating func acknowledge(_ id: String, version: Int?, actor: String, now: Timestamp) throws(StoreError) -> Outcome {
+        try session.use { connection throws(StoreError) in
+            try connection.transaction("acknowledge") { connection throws(StoreError) in
+                let rows = try connection.query(
+                    "SELECT state, version, last_rise, facts, area_id FROM backfeed_store.advisory WHERE id = $1 FOR UPDATE",
+                    [id], as: "read advisory")
+                guard let row = rows.first, let state = row[0].flatMap(AdvisoryState.init(rawValue:)),
+                    let current = row[1].flatMap(Int.init), let rise = row[2].flatMap(Int.init),
+                    let facts = row[3].flatMap({ try? JSONCoding.decode(AdvisoryFacts.self, $0) })
+                else { return .unknown }
+                switch AdvisoryLifecycle.outcome(of: .acknowledge(version: version), in: state, version: current, lastRise: rise) {
+                case .refused(let reason):
+                    try connection.query(
+                        "INSERT INTO backfeed_store.refused_action (actor, action, subject, reason) VALUES ($1, 'acknowledge', $2, $3)",
+                        [actor, id, reason], as: "record refusal")
+                    return .refused(reason)
+                case .moved(let next, let type):
+                    try connection.query(
+                        """
+                        UPDATE backfeed_store.advisory SET state = $2, version = version + 1, acknowledged_by = $3, \
+                        acknowledged_at = $4 WHERE id = $1
+                        """, [id, next.rawValue, actor, now.description], as: "acknowledge")
+                    var advisory = Advisory(facts: facts, state: next, version: current + 1)
+                    advisory.acknowledgedBy = actor
+                    advisory.acknowledgedAt = now
+                    let area = row[4].flatMap(Int32.init) ?? 0
+                    return .done(try Self.record(advisory, type: type, actor: actor, area: area, time: now, &connection))
+                }
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    /// Events after a number, oldest first.
+    public mutating func events(after sequence: Int64, limit: Int) throws(StoreError) -> [StoredEvent] {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                SELECT sequence, topic, type, event FROM backfeed_store.advisory_event WHERE sequence > $1 \
+                ORDER BY sequence LIMIT $2
+                """, [String(sequence), String(limit)], as: "read events"
+            ).compactMap { row in
+                guard let number = row[0].flatMap(Int64.init), let topic = row[1], let type = row[2], let json = row[3]
+                else { return nil }
+                return StoredEvent(sequence: number, topic: topic, type: "org.backfeed.advisory.\(type)", json: json)
+            }
+        }
+    }
+
+    public mutating func lastSequence() throws(StoreError) -> Int64 {
+        try session.use { connection throws(StoreError) in
+            try connection.query("SELECT last FROM backfeed_store.event_counter", as: "read counter").first?[0].flatMap(Int64.init) ?? 0
+        }
+    }
+
+    /// What a restarted analyser needs: positions, and the newest advisory of each kind and element.
+    public mutating func restartState() throws(StoreError) -> (
+        positions: [String: (head: Timestamp, minute: Timestamp)], latest: [AdvisoryFacts]
+    ) {
+        try session.use { connection throws(StoreError) in
+            var positions: [String: (head: Timestamp, minute: Timestamp)] = [:]
+            for row in try connection.query(
+                "SELECT name, \(SQL.rfc3339("head")), \(SQL.rfc3339("minute")) FROM backfeed_store.analyser_position", as: "read positions")
+            {
+                if let name = row[0], let head = row[1].flatMap({ Timestamp($0) }), let minute = row[2].flatMap({ Timestamp($0) }) {
+                    positions[name] = (head, minute)
+                }
+            }
+            // Open ones, and the newest of each key: a cleared one may be opened again within the re-arm time.
+            let rows = try connection.query(
+                """
+                SELECT DISTINCT ON (kind, element) facts FROM backfeed_store.advisory \
+                ORDER BY kind, element, (state IN ('unacknowledged_active', 'acknowledged_active')) DESC, raised_at DESC
+                """, as: "read advisories")
+            let latest = rows.compactMap { $0[0].flatMap { try? JSONCoding.decode(AdvisoryFacts.self, $0) } }
+            return (positions, latest)
+        }
+    }
+}
+
+/// Closed minutes of feeders on their way into the profile tables.
+public struct ProfileBatch: Sendable {
+    /// One row as SQL sees it; `nil` is NULL.
+    public struct Row: Sendable, Encodable {
+        public var time: Timestamp
+        public var netW, netMinW, netMaxW, reactiveVar, voltagePu, voltageMinPu, voltageMaxPu: Double?
+        public var pvW, batteryW, evChargerW, otherDerW: Double
+        public var nativeW, reverseWh, forwardWh: Double?
+        public var headCoverage, derCoverage: Double
+        public var areaId: Int32
+        public var feeder, normalFeeder: String
+
+        public init(
+            time: Timestamp, net: (mean: Double, minimum: Double, maximum: Double)?, reactive: Double?,
+            voltage: (mean: Double, minimum: Double, maximum: Double)?, pv: Double, battery: Double, charger: Double,
+            other: Double, native: Double?, reverse: Double?, forward: Double?, headCoverage: Double, derCoverage: Double,
+            area: Int32, feeder: String, normalFeeder: String
+        ) {
+            self.time = time
+            (netW, netMinW, netMaxW) = (net?.mean, net?.minimum, net?.maximum)
+            reactiveVar = reactive
+            (voltagePu, voltageMinPu, voltageMaxPu) = (voltage?.mean, voltage?.minimum, voltage?.maximum)
+            (pvW, batteryW, evChargerW, otherDerW) = (pv, battery, charger, other)
+            (nativeW, reverseWh, forwardWh) = (native, reverse, forward)
+            self.headCoverage = headCoverage
+            self.derCoverage = derCoverage
+            areaId = area
+            self.feeder = feeder
+            self.normalFeeder = normalFeeder
+        }
+    }
+
+    public var rows: [Row] = []
+    public init() {}
+
+    private static let columns = """
+        time, net_w, net_min_w, net_max_w, reactive_var, voltage_pu, voltage_min_pu, voltage_max_pu, pv_w, battery_w, \
+        ev_charger_w, other_der_w, native_w, reverse_wh, forward_wh, head_coverage, der_coverage, area_id, feeder, \
+        normal_feeder
+        """
+
+    func store(_ connection: inout PostgresConnection) throws(StoreError) {
+        guard !rows.isEmpty else { return }
+        let updates = Self.columns.split(separator: ", ").dropFirst().dropLast(3).map { "\($0) = excluded.\($0)" }
+            .joined(separator: ", ")
+        try connection.query(
+            """
+            INSERT INTO backfeed_store.feeder_profile_1m (\(Self.columns)) SELECT \(Self.columns) \
+            FROM jsonb_to_recordset($1::jsonb) AS r(time timestamptz, net_w float8, net_min_w float8, net_max_w float8, \
+            reactive_var float8, voltage_pu float8, voltage_min_pu float8, voltage_max_pu float8, pv_w float8, \
+            battery_w float8, ev_charger_w float8, other_der_w float8, native_w float8, reverse_wh float8, \
+            forward_wh float8, head_coverage float4, der_coverage float4, area_id int4, feeder text, normal_feeder text) \
+            ON CONFLICT (area_id, feeder, time, normal_feeder) DO UPDATE SET \(updates)
+            """, [JSONCoding.encode(rows)], as: "store profile")
+        for (area, members) in Dictionary(grouping: rows, by: \.areaId).sorted(by: { $0.key < $1.key }) {
+            guard let first = members.map(\.time).min(), let last = members.map(\.time).max() else { continue }
+            let feeders = "{" + Set(members.map(\.feeder)).sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"
+            for (source, target, width) in [("1m", "15m", "15 minutes"), ("15m", "1d", "1 day")] {
+                try connection.query(
+                    """
+                    SELECT backfeed_store.roll_up('backfeed_store.feeder_profile_\(source)', \
+                    'backfeed_store.feeder_profile_\(target)', '\(width)', $1, $2, $3, $4)
+                    """, [String(area), feeders, first.description, last.description], as: "roll up profile")
+            }
+        }
+    }
+}

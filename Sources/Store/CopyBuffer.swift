@@ -1,0 +1,108 @@
+internal import Glibc
+
+/// Rows in PostgreSQL's binary COPY format, in memory of its own that is reused from batch to batch.
+///
+/// https://www.postgresql.org/docs/15/sql-copy.html, "Binary Format": header, per row a 16-bit field count and per field
+/// a 32-bit length (-1 NULL) with the value, all big-endian; a row of -1 fields ends it.
+public struct CopyBuffer: ~Copyable {
+    private var base: UnsafeMutableRawPointer
+    private var capacity: Int
+    public private(set) var count: Int
+    public private(set) var rows = 0
+    private static let header: [UInt8] = Array("PGCOPY\n".utf8) + [0xff, 13, 10, 0] + [UInt8](repeating: 0, count: 8)
+    /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps start.
+    static let postgresEpoch: Int64 = 946_684_800_000_000
+
+    public init(capacity: Int = 1 << 16) {
+        self.capacity = max(capacity, 64)
+        base = .allocate(byteCount: self.capacity, alignment: 16)
+        count = 0
+        reset()
+    }
+
+    deinit { base.deallocate() }
+
+    public mutating func reset() {
+        Self.header.withUnsafeBytes { base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(base), byteCount: $0.count) }
+        count = Self.header.count
+        rows = 0
+    }
+
+    @inline(__always)
+    private mutating func reserve(_ more: Int) {
+        guard count + more > capacity else { return }
+        let larger = max(capacity * 2, count + more)
+        let grown = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
+        grown.copyMemory(from: base, byteCount: count)
+        base.deallocate()
+        base = grown
+        capacity = larger
+    }
+
+    @inline(__always)
+    private mutating func store<Word: FixedWidthInteger>(_ value: Word) {
+        base.storeBytes(of: value.bigEndian, toByteOffset: count, as: Word.self)
+        count += MemoryLayout<Word>.size
+    }
+
+    @inline(__always)
+    public mutating func beginRow(fields: Int) {
+        reserve(2 + fields * 12)
+        store(Int16(truncatingIfNeeded: fields))
+        rows += 1
+    }
+
+    @inline(__always)
+    public mutating func time(_ microseconds: Int64) {
+        store(Int32(8))
+        store(microseconds &- Self.postgresEpoch)
+    }
+
+    @inline(__always)
+    public mutating func int4(_ value: Int32) {
+        store(Int32(4))
+        store(value)
+    }
+
+    @inline(__always)
+    public mutating func int2(_ value: Int16) {
+        store(Int32(2))
+        store(value)
+    }
+
+    @inline(__always)
+    public mutating func null() { store(Int32(-1)) }
+
+    /// NaN becomes NULL.
+    @inline(__always)
+    public mutating func float4(_ value: Float) {
+        guard !value.isNaN else { return null() }
+        store(Int32(4))
+        store(value.bitPattern)
+    }
+
+    @inline(__always)
+    public mutating func float8(_ value: Double) {
+        store(Int32(8))
+        store(value.bitPattern)
+    }
+
+    public mutating func bytes(_ value: UnsafeRawBufferPointer) {
+        reserve(4 + value.count + 64)
+        store(Int32(truncatingIfNeeded: value.count))
+        if let from = value.baseAddress { (base + count).copyMemory(from: from, byteCount: value.count) }
+        count += value.count
+    }
+
+    public mutating func text(_ value: String) {
+        var value = value
+        value.withUTF8 { bytes(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Ends the rows and hands out everything. ``reset()`` before the next.
+    public mutating func finished() -> UnsafeRawBufferPointer {
+        reserve(2)
+        store(Int16(-1))
+        return UnsafeRawBufferPointer(start: base, count: count)
+    }
+}

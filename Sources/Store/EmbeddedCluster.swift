@@ -1,0 +1,125 @@
+internal import Foundation
+internal import Glibc
+internal import ServiceKit
+
+/// A private PostgreSQL below the data directory: on a Unix socket only, run by an unprivileged user when we are root,
+/// stopped with us. One that a killed service left behind is taken over.
+public final class EmbeddedCluster: Sendable {
+    public let conninfo: String
+    private let processID: Int32
+    private let child: ChildProcess?
+    private let log = Log("postgres")
+
+    static let userWhenRoot = "postgres"
+
+    /// - Parameters:
+    ///   - directory: for data, log and socket; made when missing.
+    ///   - settings: added to the cluster's configuration at each start.
+    public init(directory: String, settings: [String: String] = [:]) throws {
+        let binaries = try Self.findBinaries()
+        let files = FileManager.default
+        let root = URL(fileURLWithPath: directory).standardizedFileURL.path
+        let data = "\(root)/data"
+        var socket = root
+        // sun_path holds 107 bytes, and PostgreSQL's own part takes 21.
+        if socket.utf8.count > 80 {
+            socket = "/tmp/backfeed-" + String(root.utf8.reduce(UInt64(14695981039346656037)) { ($0 ^ UInt64($1)) &* 1099511628211 }, radix: 16)
+        }
+        for path in [root, socket] { try files.createDirectory(atPath: path, withIntermediateDirectories: true) }
+        var prefix: [String] = []
+        if geteuid() == 0 {
+            guard let user = getpwnam(Self.userWhenRoot) else {
+                throw StoreError(
+                    .setUpFailed, "start PostgreSQL",
+                    message: "PostgreSQL refuses to run as root and there is no user \(Self.userWhenRoot): install postgresql-15")
+            }
+            for path in [root, socket] { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
+            prefix = ["setpriv", "--reuid=\(user.pointee.pw_uid)", "--regid=\(user.pointee.pw_gid)", "--clear-groups", "--"]
+        }
+        chmod(root, 0o750)
+        conninfo = "host=\(socket) port=5432 user=backfeed dbname=postgres application_name=backfeed"
+
+        if !files.fileExists(atPath: "\(data)/PG_VERSION") {
+            log.info("making a cluster", ["directory": data])
+            let code = try ChildProcess(
+                prefix + [
+                    "\(binaries)/initdb", "-D", data, "-U", "backfeed", "-A", "peer", "--encoding=UTF8", "--locale=C",
+                    "--no-instructions",
+                ], outputPath: "\(root)/initdb.log"
+            ).wait()
+            guard code == 0 else {
+                throw StoreError(
+                    .setUpFailed, "initdb",
+                    message: "exit code \(code); see \(root)/initdb.log. As root, every directory above must be open to user \(Self.userWhenRoot)")
+            }
+            // Only whoever runs the service, and the cluster's own user, get in: both by the kernel's word.
+            let people = Set([Self.userWhenRoot, String(cString: getpwuid(geteuid()).pointee.pw_name), "root"])
+            let map = people.sorted().map { "owner \($0) backfeed\n" }.joined()
+            try map.write(toFile: "\(data)/pg_ident.conf", atomically: false, encoding: .utf8)
+            try "local all all peer map=owner\n".write(toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
+        }
+        if let running = Self.runningProcess(data) {
+            log.info("taking over the cluster that is still running", ["pid": "\(running)"])
+            processID = running
+            child = nil
+        } else {
+            var arguments = prefix + ["\(binaries)/postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
+            let all = [
+                "shared_buffers": "256MB", "max_wal_size": "4GB", "wal_compression": "lz4", "jit": "off",
+                "max_connections": "60", "logging_collector": "off", "timezone": "UTC", "log_timezone": "UTC",
+            ].merging(settings) { $1 }
+            for (key, value) in all.sorted(by: { $0.key < $1.key }) { arguments += ["-c", "\(key)=\(value)"] }
+            let process = try ChildProcess(arguments, outputPath: "\(root)/postgres.log")
+            child = process
+            processID = process.processID
+        }
+        try waitUntilReady("\(root)/postgres.log")
+    }
+
+    private func waitUntilReady(_ logPath: String) throws {
+        var last = ""
+        for _ in 0..<600 {
+            do {
+                var connection = try PostgresConnection(conninfo)
+                try connection.query("SELECT 1", as: "probe")
+                return
+            } catch {
+                last = error.debugDescription
+            }
+            if let code = child?.poll() {
+                throw StoreError(.setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
+            }
+            SystemClock.pause(milliseconds: 100)
+        }
+        throw StoreError(.setUpFailed, "start PostgreSQL", message: "not ready after 60 s: \(last); see \(logPath)")
+    }
+
+    /// Fast shutdown: open transactions are rolled back. Waits for the end.
+    public func stop() {
+        kill(processID, SIGINT)
+        if let child {
+            child.wait()
+        } else {
+            for _ in 0..<300 where kill(processID, 0) == 0 { SystemClock.pause(milliseconds: 100) }
+        }
+    }
+
+    private static func runningProcess(_ data: String) -> Int32? {
+        guard let text = try? String(contentsOfFile: "\(data)/postmaster.pid", encoding: .utf8),
+            let first = text.split(separator: "\n").first, let number = Int32(first), kill(number, 0) == 0,
+            let command = try? String(contentsOfFile: "/proc/\(number)/cmdline", encoding: .utf8), command.contains("postgres")
+        else { return nil }
+        return number
+    }
+
+    private static func findBinaries() throws -> String {
+        let installed = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
+        for version in installed.compactMap(Int.init).sorted(by: >) {
+            let path = "/usr/lib/postgresql/\(version)/bin"
+            if access("\(path)/initdb", X_OK) == 0 { return path }
+        }
+        throw StoreError(
+            .setUpFailed, "start PostgreSQL",
+            message: "no PostgreSQL server in /usr/lib/postgresql: run scripts/install-dependencies, or set database.url")
+    }
+}

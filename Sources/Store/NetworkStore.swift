@@ -1,0 +1,161 @@
+public import GridModel
+
+/// The network in force, with the numbers its devices have in the tables.
+public struct StoredNetwork: Sendable {
+    public var network: Network
+    public var revision: Int
+    public var registry: DeviceRegistry
+    /// Per registry index: `device.id` and `area.id` in the tables, and who speaks for the device.
+    public var deviceIDs: [Int32]
+    public var areaIDs: [Int32]
+    public var aggregators: [String?]
+    public var areaIDByName: [String: Int32]
+    public var livePositions: [String: SwitchPosition]
+
+    public var indexOfDeviceID: [Int32: Int32] {
+        Dictionary(uniqueKeysWithValues: deviceIDs.enumerated().map { ($1, Int32($0)) })
+    }
+    public func areaID(ofFeeder feeder: String) -> Int32 {
+        registry.index["FH-\(feeder)"].map { areaIDs[Int($0)] } ?? areaIDs.first ?? 0
+    }
+}
+
+/// Network revisions and switch positions. All or nothing: an import that fails leaves the last revision in force.
+public enum NetworkStore {
+    public struct SwitchChange: Sendable, Equatable {
+        public var id: String
+        public var what: String
+    }
+
+    public struct ImportResult: Sendable {
+        public var revision: Int
+        /// False when the network is the one already in force.
+        public var isNew: Bool
+        public var changes: [SwitchChange]
+    }
+
+    /// Each switch whose normal position, ends or phases differ, and what came and went.
+    public static func changes(from old: Network?, to new: Network) -> [SwitchChange] {
+        guard let old else { return [] }
+        let before = Dictionary(old.switches.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let after = Set(new.switches.map(\.id))
+        var list: [SwitchChange] = []
+        for item in new.switches {
+            guard let was = before[item.id] else {
+                list.append(SwitchChange(id: item.id, what: "new, normally \(item.normalPosition.name)"))
+                continue
+            }
+            var what: [String] = []
+            if was.normalPosition != item.normalPosition {
+                what.append("normally \(was.normalPosition.name) → \(item.normalPosition.name)")
+            }
+            if (was.node, was.element, was.connects) != (item.node, item.element, item.connects) {
+                what.append("ends \(was.node), \(was.element) → \(item.node), \(item.element)")
+            }
+            if was.phases != item.phases { what.append("phases \(was.phases) → \(item.phases)") }
+            if !what.isEmpty { list.append(SwitchChange(id: item.id, what: what.joined(separator: "; "))) }
+        }
+        for item in old.switches where !after.contains(item.id) { list.append(SwitchChange(id: item.id, what: "gone")) }
+        return list
+    }
+
+    public static func importRevision(_ network: Network, by actor: String, _ conninfo: String) throws -> ImportResult {
+        let document = try JSONCoding.encodePlain(network)
+        let digest = StableHash(document).hexadecimal
+        let graph = NetworkGraph(network)
+        let devices = DeviceRegistry.devices(of: network, graph: graph)
+        var connection = try PostgresConnection(conninfo)
+        return try connection.transaction("import network") { connection throws(StoreError) in
+            try connection.query("LOCK TABLE backfeed_store.network_revision IN EXCLUSIVE MODE", as: "import network")
+            let newest = try connection.query(
+                "SELECT id, digest, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1", as: "import network")
+            let last = newest.first.flatMap { $0[0] }.flatMap(Int.init) ?? 0
+            let old = newest.first.flatMap { $0[2] }.flatMap { try? JSONCoding.decodePlain(Network.self, $0) }
+            if newest.first?[1] == digest { return ImportResult(revision: last, isNew: false, changes: []) }
+            try connection.query(
+                "INSERT INTO backfeed_store.network_revision (id, network, imported_by, digest, document) VALUES ($1, $2, $3, $4, $5)",
+                [String(last + 1), network.id, actor, digest, document], as: "store network")
+            for area in graph.areas {
+                let slot = Int(StableHash(area).value % 1024)
+                try connection.query(
+                    "INSERT INTO backfeed_store.area (name, slot) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                    [area, String(slot)], as: "store areas")
+            }
+            // One statement with a JSON array: 6,000 devices one by one take seconds.
+            try connection.query("UPDATE backfeed_store.device SET in_service = false", as: "store devices")
+            try connection.query(
+                """
+                INSERT INTO backfeed_store.device (area_id, name, kind, node, normal_feeder, lv_area, rating_w, voltage_base_v)
+                SELECT a.id, d.name, d.kind, d.node, d.normal_feeder, d.low_voltage_area, d.rating, d.voltage_base
+                FROM jsonb_to_recordset($1::jsonb) AS d(area text, name text, kind text, node text, normal_feeder text,
+                    low_voltage_area text, rating float8, voltage_base float8)
+                JOIN backfeed_store.area a ON a.name = d.area ORDER BY d.name
+                ON CONFLICT (name) DO UPDATE SET area_id = excluded.area_id, kind = excluded.kind, node = excluded.node,
+                    normal_feeder = excluded.normal_feeder, lv_area = excluded.lv_area, rating_w = excluded.rating_w,
+                    voltage_base_v = excluded.voltage_base_v, in_service = true
+                """, [JSONCoding.encode(devices)], as: "store devices")
+            try connection.query("UPDATE backfeed_store.feeder SET in_service = false", as: "store feeders")
+            let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            for feeder in network.feeders {
+                let rating = network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar]?.nominalKilovolts ?? 0)
+                let area = graph.areas[Int(graph.nodeArea[graph.nodeIndex[feeder.busbar] ?? 0])]
+                try connection.query(
+                    """
+                    INSERT INTO backfeed_store.feeder SELECT $1, id, $3, $4, $5, true FROM backfeed_store.area WHERE name = $2
+                    ON CONFLICT (name) DO UPDATE SET area_id = excluded.area_id, substation = excluded.substation,
+                        busbar = excluded.busbar, rating_va = excluded.rating_va, in_service = true
+                    """, [feeder.id, area, feeder.substation, feeder.busbar, String(rating)], as: "store feeders")
+            }
+            return ImportResult(revision: last + 1, isNew: true, changes: changes(from: old, to: network))
+        }
+    }
+
+    /// The newest revision, or `nil` when none was imported.
+    public static func load(_ conninfo: String) throws -> StoredNetwork? {
+        var connection = try PostgresConnection(conninfo)
+        let newest = try connection.query(
+            "SELECT id, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1", as: "load network")
+        guard let row = newest.first, let revision = row[0].flatMap(Int.init), let document = row[1] else { return nil }
+        let network = try JSONCoding.decodePlain(Network.self, document)
+        let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
+        var ids = [Int32](repeating: 0, count: registry.devices.count)
+        var areas = ids
+        var aggregators = [String?](repeating: nil, count: ids.count)
+        for row in try connection.query(
+            "SELECT name, id, area_id, aggregator FROM backfeed_store.device WHERE in_service", as: "load devices")
+        {
+            guard let name = row[0], let index = registry.index[name].map(Int.init) else { continue }
+            ids[index] = row[1].flatMap(Int32.init) ?? 0
+            areas[index] = row[2].flatMap(Int32.init) ?? 0
+            aggregators[index] = row[3]
+        }
+        var byName: [String: Int32] = [:]
+        for row in try connection.query("SELECT name, id FROM backfeed_store.area", as: "load areas") {
+            if let name = row[0] { byName[name] = row[1].flatMap(Int32.init) }
+        }
+        var live: [String: SwitchPosition] = [:]
+        for row in try connection.query(
+            """
+            SELECT DISTINCT ON (switch) switch, position FROM backfeed_store.switch_position \
+            ORDER BY switch, time DESC, recorded_at DESC
+            """, as: "load switch positions")
+        {
+            if let id = row[0] { live[id] = row[1].flatMap { SwitchPosition(name: $0) } }
+        }
+        return StoredNetwork(
+            network: network, revision: revision, registry: registry, deviceIDs: ids, areaIDs: areas,
+            aggregators: aggregators, areaIDByName: byName, livePositions: live)
+    }
+
+    /// Records where a switch stands from `time` on.
+    public static func record(
+        switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, source: String, actor: String,
+        _ connection: inout PostgresConnection
+    ) throws(StoreError) {
+        try connection.query(
+            """
+            INSERT INTO backfeed_store.switch_position (area_id, switch, time, position, source, actor) \
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+            """, [String(area), switchID, time.description, position.name, source, actor], as: "record switch position")
+    }
+}

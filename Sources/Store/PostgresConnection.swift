@@ -1,0 +1,155 @@
+internal import CLibPQ
+internal import Glibc
+
+/// One `PGconn *`. Used by one thread at a time; every call blocks, so never on Swift's cooperative pool.
+public struct PostgresConnection: ~Copyable {
+    private let handle: OpaquePointer
+
+    public init(_ conninfo: String) throws(StoreError) {
+        guard let handle = PQconnectdb(conninfo) else { throw StoreError(.connectionFailed, "connect", message: "out of memory") }
+        guard PQstatus(handle) == CONNECTION_OK else {
+            let message = String(cString: PQerrorMessage(handle))
+            PQfinish(handle)
+            throw StoreError(.connectionFailed, "connect", message: message.replacing("\n", with: " "))
+        }
+        // Notices (IF NOT EXISTS …) would go to standard error past our log.
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        self.handle = handle
+    }
+
+    deinit { PQfinish(handle) }
+
+    public var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
+
+    /// Rows as text; `nil` is NULL.
+    public typealias Row = [String?]
+
+    /// Runs one statement with text parameters `$1`, `$2`, ….
+    @discardableResult
+    public mutating func query(_ sql: String, _ parameters: [String?] = [], as operation: String) throws(StoreError) -> [Row] {
+        let result: OpaquePointer?
+        if parameters.isEmpty {
+            result = PQexec(handle, sql)
+        } else {
+            var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
+            defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
+            result = PQexecParams(handle, sql, Int32(parameters.count), nil, &pointers, nil, nil, 0)
+        }
+        defer { PQclear(result) }
+        let status = PQresultStatus(result)
+        guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else { throw failure(result, .statementFailed, operation) }
+        let (rows, columns) = (PQntuples(result), PQnfields(result))
+        return (0..<rows).map { row in
+            (0..<columns).map { column in
+                PQgetisnull(result, row, column) != 0 ? nil : String(cString: PQgetvalue(result, row, column))
+            }
+        }
+    }
+
+    /// Calls `body` with each row as it arrives: a million rows in the memory of one.
+    public mutating func stream(
+        _ sql: String, _ parameters: [String?], as operation: String, _ body: (Row) -> Bool
+    ) throws(StoreError) {
+        var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
+        defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
+        guard PQsendQueryParams(handle, sql, Int32(parameters.count), nil, &pointers, nil, nil, 0) == 1 else {
+            throw failure(nil, .statementFailed, operation)
+        }
+        PQsetSingleRowMode(handle)
+        var problem: StoreError?
+        var goesOn = true
+        while let result = PQgetResult(handle) {
+            let status = PQresultStatus(result)
+            if status == PGRES_SINGLE_TUPLE, goesOn {
+                let row: Row = (0..<PQnfields(result)).map { column in
+                    PQgetisnull(result, 0, column) != 0 ? nil : String(cString: PQgetvalue(result, 0, column))
+                }
+                goesOn = body(row)
+                if !goesOn { cancel() }
+            } else if status != PGRES_TUPLES_OK, status != PGRES_SINGLE_TUPLE, goesOn {
+                problem = problem ?? failure(result, .statementFailed, operation)
+            }
+            PQclear(result)
+        }
+        if let problem { throw problem }
+    }
+
+    private func cancel() {
+        guard let cancel = PQgetCancel(handle) else { return }
+        var text = [CChar](repeating: 0, count: 256)
+        PQcancel(cancel, &text, 256)
+        PQfreeCancel(cancel)
+    }
+
+    /// Runs `body` in a transaction; rolls back when it throws.
+    public mutating func transaction<R>(_ operation: String, _ body: (inout Self) throws(StoreError) -> R) throws(StoreError) -> R {
+        try query("BEGIN", as: operation)
+        do throws(StoreError) {
+            let value = try body(&self)
+            try query("COMMIT", as: operation)
+            return value
+        } catch {
+            // The first error is the one to report; a rollback fails only when the connection is gone.
+            _ = try? query("ROLLBACK", as: operation)
+            throw error
+        }
+    }
+
+    /// Sends bytes that are in COPY's binary format, header and trailer included.
+    public mutating func copy(_ sql: String, _ bytes: UnsafeRawBufferPointer, as operation: String) throws(StoreError) {
+        let begun = PQexec(handle, sql)
+        let status = PQresultStatus(begun)
+        guard status == PGRES_COPY_IN else {
+            defer { PQclear(begun) }
+            throw failure(begun, .copyFailed, operation)
+        }
+        PQclear(begun)
+        var offset = 0
+        while offset < bytes.count {
+            // In pieces: libpq copies each into its own buffer, which must not grow to the size of the batch.
+            let count = min(65_536, bytes.count - offset)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+            guard PQputCopyData(handle, piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count)) == 1 else {
+                throw failure(nil, .copyFailed, operation)
+            }
+            offset += count
+        }
+        guard PQputCopyEnd(handle, nil) == 1 else { throw failure(nil, .copyFailed, operation) }
+        var problem: StoreError?
+        while let result = PQgetResult(handle) {
+            if PQresultStatus(result) != PGRES_COMMAND_OK { problem = problem ?? failure(result, .copyFailed, operation) }
+            PQclear(result)
+        }
+        if let problem { throw problem }
+    }
+
+    private func failure(_ result: OpaquePointer?, _ code: StoreError.Code, _ operation: String) -> StoreError {
+        let isLost = PQstatus(handle) != CONNECTION_OK
+        // PG_DIAG_SQLSTATE is the character 'C', a macro that Swift does not see.
+        let state = PQresultErrorField(result, 67).map { String(cString: $0) }
+        let own = result.map { String(cString: PQresultErrorMessage($0)) } ?? ""
+        let message = own.isEmpty ? String(cString: PQerrorMessage(handle)) : own
+        return StoreError(isLost ? .connectionFailed : code, operation, sqlState: state, message: message)
+    }
+}
+
+/// A connection that is opened when first needed and again after it was lost. One owner, one thread at a time.
+public struct DatabaseSession: ~Copyable {
+    public let conninfo: String
+    private var connection: PostgresConnection?
+
+    public init(_ conninfo: String) { self.conninfo = conninfo }
+
+    public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
+        if connection == nil || connection?.isUsable == false { connection = try PostgresConnection(conninfo) }
+        guard var taken = connection.take() else { preconditionFailure("just opened") }
+        do throws(StoreError) {
+            let value = try body(&taken)
+            connection = consume taken
+            return value
+        } catch {
+            connection = taken.isUsable ? consume taken : nil
+            throw error
+        }
+    }
+}

@@ -1,0 +1,185 @@
+public import GridModel
+
+/// What the API and the commands read. JSON comes from PostgreSQL itself: it is quicker at it, and nothing is kept twice.
+public struct Queries: ~Copyable {
+    private var session: DatabaseSession
+
+    public init(conninfo: String) { session = DatabaseSession(conninfo) }
+
+    /// Runs a statement on this session; for the few writes that belong to no store of their own.
+    public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
+        try session.use(body)
+    }
+
+    public mutating func probe() throws(StoreError) {
+        try session.use { connection throws(StoreError) in _ = try connection.query("SELECT 1", as: "probe") }
+    }
+
+    private static let advisory = """
+        facts || jsonb_build_object('state', state, 'version', version, 'parent', NULL, 'acknowledged_by', acknowledged_by, \
+        'acknowledged_at', \(SQL.rfc3339("acknowledged_at")))
+        """
+
+    public struct AdvisoryFilter: Sendable {
+        public var activeOnly = false
+        public var openOnly = false
+        public var state: String?
+        public var feeder: String?
+        public var kind: String?
+        public var since: Timestamp?
+        public var limit = 500
+        public var offset = 0
+        public init() {}
+    }
+
+    /// Advisories as JSON texts, newest onset first.
+    public mutating func advisories(_ filter: AdvisoryFilter) throws(StoreError) -> [String] {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                SELECT \(Self.advisory) FROM backfeed_store.advisory \
+                WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR feeder = $2) \
+                AND ($3::text IS NULL OR kind = $3) AND ($4::timestamptz IS NULL OR raised_at >= $4 OR cleared_at >= $4) \
+                AND ($5::bool IS FALSE OR state IN ('unacknowledged_active', 'acknowledged_active')) \
+                AND ($6::bool IS FALSE OR state <> 'closed') \
+                ORDER BY onset DESC, id LIMIT $7 OFFSET $8
+                """,
+                [
+                    filter.state, filter.feeder, filter.kind, filter.since?.description, filter.activeOnly ? "t" : "f",
+                    filter.openOnly ? "t" : "f", String(filter.limit), String(filter.offset),
+                ], as: "list advisories"
+            ).compactMap { $0[0] }
+        }
+    }
+
+    /// One advisory with its history, as JSON; `nil` when there is none.
+    public mutating func advisory(_ id: String) throws(StoreError) -> String? {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                SELECT \(Self.advisory) || jsonb_build_object('history', (SELECT coalesce(jsonb_agg(jsonb_build_object( \
+                'sequence', e.sequence, 'type', e.type, 'actor', e.actor, 'recorded_at', \(SQL.rfc3339("e.recorded_at")), \
+                'version', (e.event::jsonb #> '{data,version}'), 'severity', (e.event::jsonb #> '{data,severity}')) \
+                ORDER BY e.sequence), '[]') FROM backfeed_store.advisory_event e WHERE e.advisory_id = a.id)) \
+                FROM backfeed_store.advisory a WHERE id = $1
+                """, [id], as: "read advisory"
+            ).first?[0]
+        }
+    }
+
+    /// Active advisories by feeder and severity.
+    public mutating func activeCounts() throws(StoreError) -> [String: [Int: Int]] {
+        try session.use { connection throws(StoreError) in
+            var counts: [String: [Int: Int]] = [:]
+            for row in try connection.query(
+                """
+                SELECT feeder, severity, count(*) FROM backfeed_store.advisory \
+                WHERE state IN ('unacknowledged_active', 'acknowledged_active') GROUP BY 1, 2
+                """, as: "count advisories")
+            {
+                if let feeder = row[0], let severity = row[1].flatMap(Int.init) {
+                    counts[feeder, default: [:]][severity] = row[2].flatMap(Int.init)
+                }
+            }
+            return counts
+        }
+    }
+
+    /// The newest profile minute of each feeder, to show something before the first new one arrives.
+    public mutating func latestMinutes() throws(StoreError) -> [[String?]] {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                SELECT DISTINCT ON (feeder) feeder, \(SQL.rfc3339("time")), net_w, der_coverage \
+                FROM backfeed_store.feeder_profile_1m WHERE feeder = normal_feeder ORDER BY feeder, time DESC
+                """, as: "read latest minutes")
+        }
+    }
+
+    // MARK: Profiles
+
+    /// Buckets and the table each is read from: the finest that divides it.
+    public static let buckets: [String: (interval: String, table: String)] = [
+        "1m": ("1 minute", "1m"), "5m": ("5 minutes", "1m"), "15m": ("15 minutes", "15m"), "1h": ("1 hour", "15m"),
+        "1d": ("1 day", "1d"),
+    ]
+
+    /// Columns of a profile row behind `time`, in order.
+    public static let profileColumns = [
+        "net_w", "net_min_w", "net_max_w", "reactive_var", "voltage_pu", "voltage_min_pu", "voltage_max_pu", "pv_w",
+        "battery_w", "ev_charger_w", "other_der_w", "native_w", "reverse_wh", "forward_wh", "head_coverage", "der_coverage",
+    ]
+
+    /// Profile of a feeder as switched, row by row: `time` as RFC 3339, then ``profileColumns``.
+    public mutating func profile(
+        feeder: String, from: Timestamp, until: Timestamp, bucket: String, _ body: ([String?]) -> Bool
+    ) throws(StoreError) {
+        guard let bucket = Self.buckets[bucket] else {
+            throw StoreError(.setUpFailed, "read profile", message: "no bucket \(bucket)")
+        }
+        try session.use { connection throws(StoreError) in
+            try connection.stream(
+                """
+                SELECT \(SQL.rfc3339("bin")), net_w, net_min_w, net_max_w, reactive_var, voltage_pu, voltage_min_pu, \
+                voltage_max_pu, pv_w, battery_w, ev_charger_w, other_der_w, native_w, reverse_wh, forward_wh, \
+                head_coverage, der_coverage FROM ( \
+                SELECT date_bin('\(bucket.interval)', time, 'epoch') AS bin, avg(net_w) AS net_w, min(net_min_w) AS net_min_w, \
+                max(net_max_w) AS net_max_w, avg(reactive_var) AS reactive_var, avg(voltage_pu) AS voltage_pu, \
+                min(voltage_min_pu) AS voltage_min_pu, max(voltage_max_pu) AS voltage_max_pu, avg(pv_w) AS pv_w, \
+                avg(battery_w) AS battery_w, avg(ev_charger_w) AS ev_charger_w, avg(other_der_w) AS other_der_w, \
+                avg(native_w) AS native_w, sum(reverse_wh) AS reverse_wh, sum(forward_wh) AS forward_wh, \
+                avg(head_coverage) AS head_coverage, avg(der_coverage) AS der_coverage FROM ( \
+                SELECT time, max(net_w) AS net_w, max(net_min_w) AS net_min_w, max(net_max_w) AS net_max_w, \
+                max(reactive_var) AS reactive_var, max(voltage_pu) AS voltage_pu, max(voltage_min_pu) AS voltage_min_pu, \
+                max(voltage_max_pu) AS voltage_max_pu, sum(pv_w) AS pv_w, sum(battery_w) AS battery_w, \
+                sum(ev_charger_w) AS ev_charger_w, sum(other_der_w) AS other_der_w, max(native_w) AS native_w, \
+                max(reverse_wh) AS reverse_wh, max(forward_wh) AS forward_wh, max(head_coverage) AS head_coverage, \
+                max(der_coverage) AS der_coverage FROM backfeed_store.feeder_profile_\(bucket.table) \
+                WHERE feeder = $1 AND time >= $2 AND time < $3 GROUP BY time) AS switched GROUP BY 1) AS binned ORDER BY bin
+                """, [feeder, from.description, until.description], as: "read profile", body)
+        }
+    }
+
+    /// First and last time of a feeder's profile; `nil` without one.
+    public mutating func profileRange(feeder: String) throws(StoreError) -> (first: Timestamp, last: Timestamp)? {
+        try session.use { connection throws(StoreError) in
+            let row = try connection.query(
+                "SELECT \(SQL.rfc3339("min(time)")), \(SQL.rfc3339("max(time)")) FROM backfeed_store.feeder_profile_1m WHERE feeder = $1",
+                [feeder], as: "read profile range"
+            ).first
+            guard let first = row?[0].flatMap({ Timestamp($0) }), let last = row?[1].flatMap({ Timestamp($0) }) else { return nil }
+            return (first, last)
+        }
+    }
+
+    /// Raw samples of a device, row by row: time, W, var, V, A, Hz, %, interval, quality.
+    public mutating func samples(
+        device: String, from: Timestamp, until: Timestamp, _ body: ([String?]) -> Bool
+    ) throws(StoreError) {
+        try session.use { connection throws(StoreError) in
+            try connection.stream(
+                """
+                SELECT \(SQL.rfc3339("s.time")), active_power_w, reactive_power_var, voltage_v, current_a, frequency_hz, \
+                state_of_charge_pct, interval_s, quality FROM backfeed_store.sample s \
+                JOIN backfeed_store.device d ON d.id = s.device_id \
+                WHERE d.name = $1 AND s.time >= $2 AND s.time < $3 ORDER BY s.time
+                """, [device, from.description, until.description], as: "read samples", body)
+        }
+    }
+
+    /// Rejects by reason, and open gaps by aggregator: for `doctor`.
+    public mutating func health() throws(StoreError) -> (rejects: [[String?]], gaps: [[String?]], defaultRows: Int) {
+        try session.use { connection throws(StoreError) in
+            (
+                try connection.query(
+                    "SELECT reason, count(*), \(SQL.rfc3339("max(received_at)")) FROM backfeed_store.rejected_sample GROUP BY 1 ORDER BY 2 DESC",
+                    as: "count rejects"),
+                try connection.query(
+                    "SELECT aggregator, count(*), sum(last_sequence - first_sequence + 1) FROM backfeed_store.stream_gap GROUP BY 1 ORDER BY 1",
+                    as: "count gaps"),
+                try connection.query("SELECT count(*) FROM backfeed_store.sample_default", as: "count default partition")
+                    .first?[0].flatMap(Int.init) ?? 0
+            )
+        }
+    }
+}

@@ -1,0 +1,233 @@
+public import GridModel
+
+/// Writes telemetry: COPY of the rows and the streams' new positions in one transaction. One thread owns it.
+public struct SampleStore: ~Copyable {
+    private var session: DatabaseSession
+    private var partitions: Set<Int64> = []
+    private var partitionsMade = 0
+    private let maximumPartitions: Int
+    private let retention: Int
+
+    /// - Parameters:
+    ///   - maximumPartitions: days for which a partition is made on demand; the rest goes to the default partition.
+    ///   - retentionDays: partitions older than this, and made longer ago than this, are dropped; 0: never.
+    public init(conninfo: String, maximumPartitions: Int = 800, retentionDays: Int = 400) {
+        session = DatabaseSession(conninfo)
+        self.maximumPartitions = maximumPartitions
+        retention = retentionDays
+    }
+
+    static let columns = """
+        time, device_id, area_id, active_power_w, reactive_power_var, voltage_v, current_a, frequency_hz, \
+        state_of_charge_pct, interval_s, quality, state
+        """
+    package static let copyStatement = "COPY backfeed_store.sample (\(columns)) FROM STDIN (FORMAT binary)"
+
+    /// Stores the batch, or throws and stores nothing of it.
+    ///
+    /// A lost connection leaves the outcome open: the caller writes the batch again, and the positions decide. They move
+    /// by compare-and-set, so a first try that did commit makes the second one end in ``StoreError/Code/conflict``.
+    public mutating func write(_ batch: SampleBatch) throws(StoreError) {
+        try makePartitions(batch.days)
+        try session.use { connection throws(StoreError) in
+            try connection.transaction("store samples") { connection throws(StoreError) in
+                // Positions first: a batch that is stored already must not cost a COPY.
+                for (aggregator, stream) in batch.streams.sorted(by: { $0.key < $1.key }) {
+                    try Self.move(aggregator, batch.before[aggregator], stream, &connection)
+                }
+                if batch.rows.rows > 0 { try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample") }
+                if batch.extra.rows > 0 {
+                    try connection.copy(
+                        """
+                        COPY backfeed_store.sample_extra (time, value, device_id, area_id, quantity) \
+                        FROM STDIN (FORMAT binary)
+                        """, batch.extra.finished(), as: "COPY sample_extra")
+                }
+                if !batch.rejects.isEmpty { try Self.store(batch.rejects, &connection) }
+                for claim in batch.claims {
+                    try connection.query(
+                        "UPDATE backfeed_store.device SET aggregator = $1 WHERE id = $2 AND aggregator IS NULL",
+                        [claim.aggregator, String(claim.deviceID)], as: "claim device")
+                }
+                for (feeder, clock) in batch.clocks.sorted(by: { $0.key < $1.key }) {
+                    try connection.query(
+                        """
+                        INSERT INTO backfeed_store.feeder_clock VALUES ($1, $2, $3) ON CONFLICT (area_id, feeder) \
+                        DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
+                        """, [String(clock.area), feeder, clock.time.description], as: "store clock")
+                }
+            }
+        }
+    }
+
+    private static func move(
+        _ aggregator: String, _ before: (epoch: UInt64, last: UInt64)?, _ stream: SampleBatch.Stream,
+        _ connection: inout PostgresConnection
+    ) throws(StoreError) {
+        let moved: [PostgresConnection.Row]
+        if let before {
+            moved = try connection.query(
+                """
+                UPDATE backfeed_store.stream_position SET epoch = $2, last_sequence = $3, updated_at = now() \
+                WHERE aggregator = $1 AND epoch = $4 AND last_sequence = $5 RETURNING 1
+                """, [aggregator, String(stream.epoch), String(stream.last), String(before.epoch), String(before.last)],
+                as: "move stream")
+        } else {
+            moved = try connection.query(
+                "INSERT INTO backfeed_store.stream_position VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING 1",
+                [aggregator, String(stream.epoch), String(stream.last)], as: "open stream")
+        }
+        guard moved.count == 1 else {
+            throw StoreError(.conflict, "move stream", message: "the position of \(aggregator) is not what it was")
+        }
+        try connection.query("DELETE FROM backfeed_store.stream_gap WHERE aggregator = $1", [aggregator], as: "store gaps")
+        for range in stream.missing {
+            try connection.query(
+                "INSERT INTO backfeed_store.stream_gap VALUES ($1, $2, $3, $4)",
+                [aggregator, String(stream.epoch), String(range.lowerBound), String(range.upperBound)], as: "store gaps")
+        }
+    }
+
+    private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection) throws(StoreError) {
+        var buffer = CopyBuffer()
+        let now = try connection.query("SELECT (extract(epoch FROM now()) * 1e6)::int8", as: "store rejects")[0][0] ?? "0"
+        for reject in rejects {
+            buffer.beginRow(fields: 5)
+            buffer.time(Int64(now) ?? 0)
+            // PostgreSQL's text holds no NUL; the bytes column keeps what was sent.
+            buffer.text(reject.aggregator.replacing("\0", with: "?"))
+            buffer.text(reject.reason)
+            buffer.text(reject.detail.replacing("\0", with: "?"))
+            reject.bytes.withUnsafeBytes { buffer.bytes($0) }
+        }
+        try connection.copy(
+            """
+            COPY backfeed_store.rejected_sample (received_at, aggregator, reason, detail, bytes) \
+            FROM STDIN (FORMAT binary)
+            """, buffer.finished(), as: "COPY rejected_sample")
+    }
+
+    // MARK: Partitions
+
+    /// Makes the partitions of today and the next two days. Call at the start and now and then.
+    public mutating func maintain(today: Int64) throws(StoreError) {
+        try makePartitions(Set(today...today + 2))
+        guard retention > 0 else { return }
+        let retention = String(retention)
+        try session.use { connection throws(StoreError) in
+            let old = try connection.query(
+                """
+                SELECT name FROM backfeed_store.sample_partition WHERE ends < now() - make_interval(days => $1::int) \
+                AND created_at < now() - make_interval(days => $1::int)
+                """, [retention], as: "find old partitions")
+            for name in old.compactMap({ $0[0] }) {
+                try connection.transaction("drop partition") { connection throws(StoreError) in
+                    try connection.query("ALTER TABLE backfeed_store.sample DETACH PARTITION backfeed_store.\(name)", as: "detach partition")
+                    try connection.query("DROP TABLE backfeed_store.\(name)", as: "drop partition")
+                    try connection.query("DELETE FROM backfeed_store.sample_partition WHERE name = $1", [name], as: "drop partition")
+                }
+            }
+            try connection.query(
+                "DELETE FROM backfeed_store.rejected_sample WHERE received_at < now() - make_interval(days => $1::int)",
+                [retention], as: "drop old rejects")
+        }
+    }
+
+    private mutating func makePartitions(_ days: Set<Int64>) throws(StoreError) {
+        for day in days.sorted() where !partitions.contains(day) {
+            guard partitionsMade < maximumPartitions else { return }
+            let start = Timestamp(microseconds: day * 86_400_000_000)
+            let end = Timestamp(microseconds: (day + 1) * 86_400_000_000)
+            let name = "sample_" + start.description.prefix(10).replacing("-", with: "")
+            try session.use { connection throws(StoreError) in
+                try connection.transaction("make partition") { connection throws(StoreError) in
+                    // Two writers may want the same day.
+                    try connection.query("SELECT pg_advisory_xact_lock(7316001)", as: "make partition")
+                    let known = try connection.query(
+                        "SELECT to_regclass('backfeed_store.\(name)') IS NOT NULL", as: "make partition")
+                    guard known.first?[0] != "t" else { return }
+                    try connection.query(
+                        """
+                        CREATE TABLE backfeed_store.\(name) PARTITION OF backfeed_store.sample \
+                        FOR VALUES FROM ('\(start)') TO ('\(end)')
+                        """, as: "make partition")
+                    try connection.query(
+                        "INSERT INTO backfeed_store.sample_partition VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                        [name, start.description, end.description], as: "make partition")
+                }
+            }
+            partitions.insert(day)
+            partitionsMade += 1
+        }
+    }
+
+    // MARK: State that ingest starts from
+
+    public struct IngestState: Sendable {
+        public var streams: [String: SampleBatch.Stream] = [:]
+        public var clocks: [String: Timestamp] = [:]
+        public init() {}
+    }
+
+    public mutating func loadState() throws(StoreError) -> IngestState {
+        try session.use { connection throws(StoreError) in
+            var state = IngestState()
+            for row in try connection.query("SELECT aggregator, epoch, last_sequence FROM backfeed_store.stream_position", as: "load streams") {
+                guard let name = row[0], let epoch = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init) else { continue }
+                state.streams[name] = SampleBatch.Stream(aggregator: name, epoch: epoch, last: last, missing: [])
+            }
+            for row in try connection.query(
+                "SELECT aggregator, first_sequence, last_sequence FROM backfeed_store.stream_gap ORDER BY 1, 2", as: "load gaps")
+            {
+                guard let name = row[0], let first = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init), first <= last
+                else { continue }
+                state.streams[name]?.missing.append(first...last)
+            }
+            for row in try connection.query("SELECT feeder, \(SQL.rfc3339("clock")) FROM backfeed_store.feeder_clock", as: "load clocks") {
+                if let feeder = row[0], let time = row[1].flatMap({ Timestamp($0) }) { state.clocks[feeder] = time }
+            }
+            return state
+        }
+    }
+
+    /// Stored samples of a time range in time order, late ones left out, in portions: what a restarted analyser warms
+    /// up with.
+    public mutating func replay(
+        from: Timestamp, indexOfDevice: [Int32: Int32], _ body: ([Sample]) -> Void
+    ) throws(StoreError) {
+        var portion: [Sample] = []
+        try session.use { connection throws(StoreError) in
+            try connection.stream(
+                """
+                SELECT (extract(epoch FROM time) * 1e6)::int8, device_id, active_power_w, reactive_power_var, voltage_v, \
+                interval_s, quality FROM backfeed_store.sample WHERE time >= $1 AND quality & 4096 = 0 \
+                ORDER BY time, device_id
+                """, [from.description], as: "replay samples"
+            ) { row in
+                guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init), let index = indexOfDevice[id]
+                else { return true }
+                func number(_ column: Int) -> Float { row[column].flatMap(Float.init) ?? .nan }
+                let interval = number(5)
+                portion.append(
+                    Sample(
+                        device: index, time: Timestamp(microseconds: time), activePower: number(2), reactivePower: number(3),
+                        voltage: number(4), interval: interval.isNaN ? 0 : interval,
+                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
+                if portion.count >= 20_000 {
+                    body(portion)
+                    portion.removeAll(keepingCapacity: true)
+                }
+                return true
+            }
+        }
+        if !portion.isEmpty { body(portion) }
+    }
+}
+
+/// Pieces of SQL that several statements share.
+enum SQL {
+    /// A timestamptz as RFC 3339 in UTC, microseconds.
+    static func rfc3339(_ column: String) -> String {
+        "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    }
+}
