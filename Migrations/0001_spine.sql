@@ -148,8 +148,9 @@ CREATE UNIQUE INDEX advisory_active ON backfeed_store.advisory (area_id, kind, e
     WHERE state IN ('unacknowledged_active', 'acknowledged_active');
 CREATE INDEX advisory_onset ON backfeed_store.advisory (onset);
 
-CREATE TABLE backfeed_store.event_counter (last int8 NOT NULL);
-INSERT INTO backfeed_store.event_counter VALUES (0);
+-- last: newest number given; published: newest one that has left on PUB and SSE.
+CREATE TABLE backfeed_store.event_counter (last int8 NOT NULL, published int8 NOT NULL);
+INSERT INTO backfeed_store.event_counter VALUES (0, 0);
 
 -- The outbox too: what is here has been, or will be, published with its number.
 CREATE TABLE backfeed_store.advisory_event (

@@ -66,9 +66,8 @@ public struct Analyser: Sendable {
         for (number, feeder) in model.network.feeders.enumerated() {
             var limits = settings.feederLimits[feeder.id] ?? settings.limits
             let head = registry.index["FH-\(feeder.id)"].map(Int.init) ?? -1
-            if head >= 0, registry.devices[head].rating > 0, settings.feederLimits[feeder.id]?.rating == settings.limits.rating || settings.feederLimits[feeder.id] == nil {
-                limits.rating = registry.devices[head].rating
-            }
+            if limits.rating == 0, head >= 0 { limits.rating = registry.devices[head].rating }
+            if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
             feeders.append(
                 FeederState(
                     number: number, id: feeder.id, area: head >= 0 ? registry.devices[head].area : model.graph.areas[0],

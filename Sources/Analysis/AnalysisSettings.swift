@@ -2,8 +2,11 @@ public import GridModel
 
 /// Limits of one feeder, as resolved from the settings. Powers W and VA, times s, voltages pu.
 public struct FeederLimits: Sendable, Equatable {
-    /// VA the head may carry.
-    public var rating = 10e6
+    /// VA, where neither network nor settings know the head's rating.
+    public static let assumedRating = 10e6
+
+    /// VA the head may carry; 0: from the network.
+    public var rating = 0.0
     public var emergencyRating: Double?
     public var reversePermission = ReversePower.Permission.unknown
     /// W; `nil`: half the rating.

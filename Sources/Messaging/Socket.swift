@@ -19,14 +19,20 @@ public final class MessagingContext: @unchecked Sendable {
 /// libzmq sockets are not thread-safe, so this type is neither `Copyable` nor `Sendable`: make it on the thread that
 /// uses it and let it die there.
 public struct Socket: ~Copyable {
-    public enum Kind: Sendable { case publish, subscribe }
+    /// `announcedPublish` is an XPUB: a PUB that can tell when a subscriber has joined.
+    public enum Kind: Sendable { case publish, announcedPublish, subscribe }
 
     fileprivate let handle: UnsafeMutableRawPointer
     /// Keeps the context alive for as long as the socket is open.
     private let context: MessagingContext
 
     public init(_ kind: Kind, in context: MessagingContext) throws(MessagingError) {
-        let type = kind == .publish ? ZMQ_PUB : ZMQ_SUB
+        let type =
+            switch kind {
+            case .publish: ZMQ_PUB
+            case .announcedPublish: ZMQ_XPUB
+            case .subscribe: ZMQ_SUB
+            }
         guard let handle = zmq_socket(context.handle, type) else { throw .last("zmq_socket") }
         self.handle = handle
         self.context = context
@@ -110,6 +116,15 @@ public struct Socket: ~Copyable {
             }
         } while message.lastHasMore
         return true
+    }
+
+    /// Waits until a subscriber has joined an ``Kind/announcedPublish`` socket: what is sent before is dropped.
+    public mutating func waitForSubscriber(milliseconds: Int) throws(MessagingError) -> Bool {
+        var item = zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
+        guard zmq_poll(&item, 1, milliseconds) >= 0 || zmq_errno() == EINTR else { throw .last("zmq_poll") }
+        var message = MessageBuffer()
+        guard item.revents != 0 else { return false }
+        return try receive(into: &message)
     }
 
     public struct Readiness: Sendable { public var descriptor: Bool, socket: Bool }

@@ -217,9 +217,20 @@ public struct AdvisoryStore: ~Copyable {
         }
     }
 
-    public mutating func lastSequence() throws(StoreError) -> Int64 {
+    /// Number of the newest event that has been published.
+    public mutating func published() throws(StoreError) -> Int64 {
         try session.use { connection throws(StoreError) in
-            try connection.query("SELECT last FROM backfeed_store.event_counter", as: "read counter").first?[0].flatMap(Int64.init) ?? 0
+            let rows = try connection.query("SELECT published FROM backfeed_store.event_counter", as: "read counter")
+            return rows.first?[0].flatMap(Int64.init) ?? 0
+        }
+    }
+
+    public mutating func markPublished(_ sequence: Int64) throws(StoreError) {
+        _ = try session.use { connection throws(StoreError) in
+            // Not in the transaction that numbers events: it must never wait for us. A lost update only repeats events.
+            try connection.query(
+                "UPDATE backfeed_store.event_counter SET published = greatest(published, $1)", [String(sequence)],
+                as: "mark published")
         }
     }
 

@@ -9,6 +9,8 @@ public final class EmbeddedCluster: Sendable {
     private let processID: Int32
     private let child: ChildProcess?
     private let log = Log("postgres")
+    /// False when the cluster was running before: somebody else stops it.
+    public var isOwn: Bool { child != nil }
 
     static let userWhenRoot = "postgres"
 

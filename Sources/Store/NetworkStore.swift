@@ -12,6 +12,11 @@ public struct StoredNetwork: Sendable {
     public var areaIDByName: [String: Int32]
     public var livePositions: [String: SwitchPosition]
 
+    /// Before anything is imported: every device is unknown.
+    public static let none = Self(
+        network: Network(id: "none"), revision: 0, registry: DeviceRegistry(devices: []), deviceIDs: [], areaIDs: [],
+        aggregators: [], areaIDByName: [:], livePositions: [:])
+
     public var indexOfDeviceID: [Int32: Int32] {
         Dictionary(uniqueKeysWithValues: deviceIDs.enumerated().map { ($1, Int32($0)) })
     }

@@ -1,0 +1,191 @@
+internal import Analysis
+internal import GridModel
+internal import ServiceKit
+internal import Store
+
+/// The analyser role: stored samples in order, advisories and profile minutes out, each output in one transaction.
+final class AnalyserService: Sendable {
+    private let stored: StoredNetwork
+    private let settings: AnalysisSettings
+    private let conninfo: String
+    private let live: LiveState
+    private let metrics: Metrics
+    private let input: BoundedQueue<AnalyserInput>
+    private let recycle: @Sendable (SampleBatch) -> Void
+    private let announce: @Sendable () -> Void
+    private let thread = Guarded<WorkerThread?>(nil)
+    private let log = Log("analyser")
+
+    /// - Parameters:
+    ///   - recycle: takes a batch back when its samples have been read.
+    ///   - announce: there are new events to publish.
+    init(
+        stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, live: LiveState, metrics: Metrics,
+        input: BoundedQueue<AnalyserInput>, recycle: @escaping @Sendable (SampleBatch) -> Void,
+        announce: @escaping @Sendable () -> Void
+    ) {
+        self.stored = stored
+        self.settings = settings
+        self.conninfo = conninfo
+        self.live = live
+        self.metrics = metrics
+        self.input = input
+        self.recycle = recycle
+        self.announce = announce
+    }
+
+    /// Rebuilds the state from the store, then starts. What the store holds beyond the last stored position is analysed
+    /// here, so nothing is lost that was stored but not analysed before a crash.
+    func start() throws {
+        let model = AnalysisModel(
+            network: stored.network, registry: stored.registry, revision: stored.revision, live: stored.livePositions)
+        var analyser = Analyser(model: model, settings: settings)
+        var store = AdvisoryStore(conninfo: conninfo)
+        let state = try store.restartState()
+        let positions = state.positions.mapValues { Analyser.Position(head: $0.head, minute: $0.minute) }
+        analyser.restore(positions: positions, latest: state.latest)
+        var pending = Pending()
+        if let first = positions.filter({ !$0.key.hasPrefix("bank/") }).values.map(\.minute).max() {
+            let from = first - Analyser.warmUp
+            log.info("rebuilding from stored samples", ["from": "\(from)"])
+            var samples = SampleStore(conninfo: conninfo)
+            var count = 0
+            var problem: StoreError?
+            try samples.replay(from: from, indexOfDevice: stored.indexOfDeviceID) { portion in
+                count += portion.count
+                pending.take(analyser.absorb(portion))
+                // A crash may have left hours: in portions, so that memory stays bounded.
+                if pending.isLarge, problem == nil {
+                    do throws(StoreError) {
+                        try self.commit(&pending, analyser, &store)
+                    } catch {
+                        problem = error
+                    }
+                }
+            }
+            if let problem { throw problem }
+            try commit(&pending, analyser, &store)
+            log.info("rebuilt", ["samples": "\(count)", "advisories": "\(state.latest.count)"])
+        }
+        let rebuilt = analyser
+        let worker = WorkerThread(name: "analyser") { [self] in
+            var analyser = rebuilt
+            run(&analyser)
+        }
+        thread.withLock { $0 = worker }
+    }
+
+    /// The input must be closed first; what is in it is still analysed.
+    func stop() { thread.withLock { $0 }?.join() }
+
+    private struct Pending {
+        var reports: [AdvisoryReport] = []
+        var minutes: [FeederMinute] = []
+        var isLarge: Bool { reports.count + minutes.count > 5000 }
+
+        mutating func take(_ output: AnalysisOutput) {
+            reports += output.reports
+            minutes += output.minutes
+        }
+    }
+
+    private func run(_ analyser: inout Analyser) {
+        var store = AdvisoryStore(conninfo: conninfo)
+        var queries = Queries(conninfo: conninfo)
+        var pending = Pending()
+        var lastCommit = SystemClock.monotonicNanoseconds
+        var isOpen = true
+        while isOpen {
+            switch input.take(within: 200) {
+            case .element(.batch(let batch)):
+                let started = SystemClock.monotonicNanoseconds
+                noteSwitches(batch.samples, &queries)
+                pending.take(analyser.absorb(batch.samples))
+                for tick in batch.ticks { pending.take(analyser.tick(feeder: tick.feeder, to: tick.time)) }
+                metrics.add(
+                    "backfeed_analysis_seconds_total", Double(SystemClock.monotonicNanoseconds - started) / 1e9,
+                    help: "Time spent analysing")
+                recycle(batch)
+            case .element(.switchMoved(let id, let position, let time)):
+                analyser.switchMoved(id, to: position, at: time)
+            case .timedOut: break
+            case .closed: isOpen = false
+            }
+            let now = SystemClock.monotonicNanoseconds
+            // Advisories at once; profile rows and positions once a second.
+            guard !pending.reports.isEmpty || pending.isLarge || now - lastCommit > 1_000_000_000 || !isOpen else { continue }
+            lastCommit = now
+            persist(&pending, analyser, &store)
+        }
+    }
+
+    /// Stores until it is stored: an advisory that is found is never given up while the service runs.
+    private func persist(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) {
+        for attempt in 0... {
+            do throws(StoreError) {
+                return try commit(&pending, analyser, &store)
+            } catch {
+                log.error("advisories not stored, trying again", ["error": "\(error)"])
+                live.update { $0.storeProblem = error.description }
+                if attempt > 5, case .closed = input.take(within: 0) { return }
+                SystemClock.pause(milliseconds: UInt32(min(2000, 50 << min(attempt, 5))))
+            }
+        }
+    }
+
+    private func commit(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) throws(StoreError) {
+        let positions = analyser.positions
+        let known = live.now.positions
+        guard !pending.reports.isEmpty || !pending.minutes.isEmpty || positions != known else { return }
+        var commit = AdvisoryStore.Commit()
+        commit.reports = pending.reports
+        commit.positions = positions.filter { known[$0.key] != $0.value }.mapValues { ($0.head, $0.minute) }
+        for report in pending.reports {
+            commit.areaOfFeeder[report.facts.feeder] = stored.areaID(ofFeeder: report.facts.feeder)
+        }
+        var profile = ProfileBatch()
+        profile.rows = pending.minutes.map { minute in
+            ProfileBatch.Row(
+                time: minute.time, net: minute.net, reactive: minute.reactive, voltage: minute.voltage,
+                pv: minute.fleet.photovoltaic, battery: minute.fleet.battery, charger: minute.fleet.charger,
+                other: minute.fleet.other, native: minute.native, reverse: minute.reverseEnergy,
+                forward: minute.forwardEnergy, headCoverage: minute.headCoverage, derCoverage: minute.derCoverage,
+                area: stored.areaIDByName[minute.area] ?? 0, feeder: minute.feeder, normalFeeder: minute.normalFeeder)
+        }
+        let events = try store.commit(commit, profile: profile, now: Timestamp(microseconds: SystemClock.nowMicroseconds))
+        let coverage = pending.minutes
+        live.update { live in
+            live.positions = positions
+            for minute in coverage where minute.feeder == minute.normalFeeder { live.derCoverage[minute.feeder] = minute.derCoverage }
+        }
+        for report in pending.reports where report.change == .start {
+            metrics.add(
+                "backfeed_advisories_raised_total", 1,
+                ["kind": report.facts.kind.rawValue, "severity": "\(report.facts.severity.rawValue)"], help: "Advisories raised")
+        }
+        pending = Pending()
+        if !events.isEmpty { announce() }
+    }
+
+    /// Positions that telemetry brought become part of the record.
+    private func noteSwitches(_ samples: [Sample], _ queries: inout Queries) {
+        for sample in samples where sample.switchPosition != 0 {
+            let index = Int(sample.device)
+            let device = stored.registry.devices[index]
+            guard device.kind == .switchStatus, let position = SwitchPosition(rawValue: sample.switchPosition),
+                live.moveSwitch(device.name, to: position)
+            else { continue }
+            log.info("switch moved", ["switch": device.name, "position": position.name, "time": "\(sample.time)"])
+            let area = stored.areaIDs[index]
+            do throws(StoreError) {
+                try queries.use { connection throws(StoreError) in
+                    try NetworkStore.record(
+                        switchID: device.name, area: area, position: position, at: sample.time, source: "telemetry",
+                        actor: "telemetry", &connection)
+                }
+            } catch {
+                log.error("switch position not recorded", ["switch": device.name, "error": "\(error)"])
+            }
+        }
+    }
+}

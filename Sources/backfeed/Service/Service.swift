@@ -1,0 +1,159 @@
+internal import Foundation
+internal import GridModel
+internal import HTTPAPI
+internal import Messaging
+internal import ServiceKit
+internal import Store
+
+/// The whole service in one process: its parts, wired; started in order, stopped in reverse.
+final class Service {
+    /// Where a service or a command finds its database.
+    struct Database {
+        let conninfo: String
+        let cluster: EmbeddedCluster?
+
+        /// The configured database, or the private one below the data directory, started if need be; migrated.
+        static func open(_ settings: Settings, dataDirectory: String) throws -> Self {
+            let url = settings.text("database.url")
+            let made: Self
+            if url.isEmpty {
+                let cluster = try EmbeddedCluster(directory: "\(dataDirectory)/postgres")
+                made = Self(conninfo: cluster.conninfo, cluster: cluster)
+            } else {
+                made = Self(conninfo: url, cluster: nil)
+            }
+            do {
+                try Migrator.migrate(made.conninfo, directory: "\(Resources.root)/Migrations")
+            } catch {
+                made.close()
+                throw error
+            }
+            return made
+        }
+
+        func close() { cluster?.stop() }
+    }
+
+    struct Endpoints: Sendable {
+        var http = ""
+        var telemetry = ""
+        var advisories = ""
+    }
+
+    private let settings: Settings
+    private let conninfo: String
+    private let log = Log("service")
+
+    let endpoints: Endpoints
+    let revision: Int
+    private let server: HTTPServer
+    private let ingest: Ingest
+    private let analyser: AnalyserService
+    private let feed: AdvisoryFeed
+    private let input: BoundedQueue<AnalyserInput>
+
+    /// Loads the network and starts every part; returns when all accept work.
+    init(settings: Settings, conninfo: String) throws {
+        self.settings = settings
+        self.conninfo = conninfo
+        let (address, port) = try Self.listen(settings)
+        for key in ["telemetry.bind", "advisories.bind"] { try Self.refuseOpen(settings.text(key), key) }
+        let stored =
+            try NetworkStore.load(conninfo)
+            ?? StoredNetwork.none
+        revision = stored.revision
+        let metrics = Metrics()
+        let live = LiveState(stored)
+        let context = try MessagingContext()
+        let analysis = settings.analysis(nominalFrequency: stored.network.nominalFrequency)
+        let input = BoundedQueue<AnalyserInput>(capacity: 64)
+        self.input = input
+        let hub = EventHub()
+        let feedBox = Guarded<AdvisoryFeed?>(nil)
+        let announce: @Sendable () -> Void = { feedBox.withLock { $0 }?.announce() }
+        let backend = ServiceBackend(
+            live: live, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub, announce: announce
+        ) { _ = input.put(.switchMoved($0, $1, $2)) }
+        let name = ProcessInfo.processInfo.hostName
+        let feed = AdvisoryFeed(
+            conninfo: conninfo, context: context, live: live, hub: hub, analyserID: "\(name)-\(getpid())"
+        ) { backend.feederEvent() }
+        feedBox.withLock { $0 = feed }
+        self.feed = feed
+        let ingest = Ingest(
+            limits: try Ingest.Limits(settings), analysis: analysis, stored: stored, conninfo: conninfo, context: context,
+            metrics: metrics, live: live, output: input)
+        self.ingest = ingest
+        analyser = AnalyserService(
+            stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
+            recycle: { ingest.recycle($0) }, announce: announce)
+        var configuration = HTTPServer.Configuration()
+        configuration.address = address
+        configuration.port = port
+        configuration.workers = settings.integer("http.workers")
+        configuration.requestTimeout = settings.number("http.request_timeout_s")
+        configuration.maximumBody = settings.integer("http.max_body_bytes")
+        configuration.hosts = Set(settings.text("http.hosts").split(separator: ",").map { $0.lowercased() })
+        let router = Router(backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console", metrics: metrics)
+        server = HTTPServer(configuration, hub: hub) { router.respond($0) }
+
+        // Readers before writers: nothing is received before somebody takes it.
+        var made = Endpoints()
+        made.advisories = try feed.start(bind: settings.text("advisories.bind"))
+        do {
+            try analyser.start()
+            made.telemetry = try ingest.start()
+            made.http = "http://\(address):\(try server.start())"
+        } catch {
+            input.close()
+            ingest.stop()
+            analyser.stop()
+            feed.stop()
+            throw error
+        }
+        endpoints = made
+        log.info(
+            "started", ["network": stored.network.id, "revision": "\(stored.revision)", "devices": "\(stored.registry.devices.count)"])
+    }
+
+    var readyLine: String {
+        "ready http=\(endpoints.http) telemetry=\(endpoints.telemetry) control=- advisories=\(endpoints.advisories) validator=-"
+    }
+
+    func stop() {
+        log.info("stopping")
+        ingest.stop()
+        input.close()
+        analyser.stop()
+        feed.stop()
+        server.stop()
+    }
+
+    /// True when another network revision has been imported since the start.
+    func isOutdated(_ queries: inout Queries) -> Bool {
+        let newest = try? queries.use { connection throws(StoreError) in
+            try connection.query("SELECT coalesce(max(id), 0) FROM backfeed_store.network_revision", as: "look for revision")
+        }
+        guard let number = newest?.first?[0].flatMap(Int.init) else { return false }
+        return number != revision
+    }
+
+    private static func listen(_ settings: Settings) throws -> (String, UInt16) {
+        let text = settings.text("http.listen")
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw UsageError("http.listen: expected ADDRESS:PORT, got \"\(text)\"")
+        }
+        let address = text[..<colon] == "localhost" ? "127.0.0.1" : String(text[..<colon])
+        guard address.hasPrefix("127.") else {
+            throw UsageError("http.listen: \(address): only loopback addresses are served until users can be configured; put a proxy in front")
+        }
+        return (address, port)
+    }
+
+    private static func refuseOpen(_ endpoint: String, _ key: String) throws {
+        let isLocal = ["tcp://127.", "tcp://localhost", "tcp://[::1]", "ipc://", "inproc://"].contains { endpoint.hasPrefix($0) }
+        guard isLocal else {
+            throw UsageError("\(key): \(endpoint): only loopback is accepted, because keys cannot be configured yet")
+        }
+    }
+}
