@@ -59,7 +59,6 @@ let package = Package(
         tests("StoreTests", ["Store", "GridModel", "ServiceKit", "TestSupport"]),
         tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
-        tests("IntegrationTests", ["GridModel", "Messaging", "ServiceKit", "Store", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

@@ -253,6 +253,8 @@ extension FeederState {
             made.binS = Self.minute
             return made
         }
+        // The trackers of `group` are being changed while this runs: it reads a copy.
+        let described = group
         func describe(_ facts: inout AdvisoryFacts, isHigh: Bool, worst: (device: Int, ten: Double)?) {
             let limit =
                 isHigh
@@ -261,27 +263,27 @@ extension FeederState {
             if facts.clearedAt == nil { facts.detector = "V_\(isHigh ? "HIGH" : "LOW")_\(facts.severity >= .high ? "B" : "A")" }
             facts.limit = .init(
                 value: limit, unit: "pu", source: "\(context.settings.standard.rawValue) band, B.2.1 (setting voltage.*)")
-            let device = worst?.device ?? group.points[0]
+            let device = worst?.device ?? described.points[0]
             facts.message = Words.voltage(
-                group.id, feeder: id, node: registry.devices[device].node, value: worst?.ten ?? facts.peak.value,
+                described.id, feeder: id, node: registry.devices[device].node, value: worst?.ten ?? facts.peak.value,
                 limit: limit, isHigh: isHigh, facts: facts)
             facts.response = Words.voltageResponse(isHigh: isHigh, facts.severity)
             facts.evidence = series(device)
-            if isHigh { facts.contributors = groupContributors(group, context) }
+            if isHigh { facts.contributors = groupContributors(described, context) }
         }
         var reports = group.high.step(
             start, width: Self.minute,
             .bin(
                 on: highest.map { $0.ten > bands.warnHigh } ?? false, off: maximum < bands.warnHigh - Voltage.deadband,
                 value: maximum, badness: maximum,
-                severity: (highest?.ten ?? maximum) > bands.high ? .high : .medium),
+                severity: highest.map { $0.ten > bands.high ? .high : .medium } ?? group.high.detector.severity),
             unit: "pu", watermark: end
         ) { describe(&$0, isHigh: true, worst: highest) }
         reports += group.low.step(
             start, width: Self.minute,
             .bin(
                 on: lowest.map { $0.ten < bands.warnLow } ?? false, off: minimum > bands.warnLow + Voltage.deadband,
-                value: minimum, badness: -minimum, severity: (lowest?.ten ?? minimum) < bands.low ? .high : .medium),
+                value: minimum, badness: -minimum, severity: lowest.map { $0.ten < bands.low ? .high : .medium } ?? group.low.detector.severity),
             unit: "pu", watermark: end
         ) { describe(&$0, isHigh: false, worst: lowest) }
         reports += stepRise(&group, start, end, devices, highest, maximum, injected, context, series)
@@ -313,7 +315,7 @@ extension FeederState {
             .bin(
                 on: rise.map { $0 >= limits.open } ?? false, off: maximum - now < 0.8 * limits.open,
                 value: maximum - now, badness: maximum - now,
-                severity: (rise ?? maximum - now) >= limits.severe ? .high : .medium),
+                severity: rise.map { $0 >= limits.severe ? .high : .medium } ?? tracker.detector.severity),
             unit: "pu", watermark: end
         ) { facts in
             facts.detector = "V_RISE"

@@ -1,6 +1,102 @@
+internal import Analysis
+internal import DataDirectory
+internal import GridModel
+internal import Store
+
 enum VerifyCommand {
-    static let command = Command("verify", operands: "DIR", "x") { _ in .done }
-}
-enum BenchCommand {
-    static let command = Command("bench", "x") { _ in .done }
+    static let command = Command(
+        "verify", operands: "DIR", "prove the detectors on a data directory that carries truth",
+        detail: "Exit code 1 when a comparison is missed. Load flow and switching plans join with the validator.",
+        options: [
+            Option("window", "W", "only this window (default: all with truth)"),
+            Option("format", "table|json", "how to print it (default table)"),
+        ]
+    ) { invocation in
+        let directory = try invocation.arguments.operand(0, "DIR")
+        let format = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table")
+        let network: Network
+        do {
+            network = try NetworkReader.read(directory).network
+        } catch {
+            complain("\(error)")
+            return .negative
+        }
+        var names = ProfileWindow.names(in: directory).filter { TruthWindow.exists(in: directory, window: $0) }
+        if let wanted = invocation.arguments.text("window") {
+            guard names.contains(wanted) else {
+                throw UsageError("--window: no truth for \(wanted); there is truth for: \(names.joined(separator: ", "))")
+            }
+            names = [wanted]
+        }
+        guard !names.isEmpty else { throw UsageError("\(directory): no window with truth") }
+        let settings = invocation.settings.analysis(nominalFrequency: network.nominalFrequency)
+        var passed = true
+        var documents: [String] = []
+        for name in names {
+            let window = try ProfileWindow(directory: directory, name: name, network: network)
+            let truth = try TruthWindow(directory: directory, window: name, start: window.start, step: window.step)
+            let result = DetectionVerifier(network: network, window: window, truth: truth).run(settings: settings)
+            passed = passed && result.comparisons.allSatisfy(\.passed)
+            if format == "json" {
+                documents.append(JSONCoding.encode(Document(window: name, result)))
+            } else {
+                show(name, window, result)
+            }
+        }
+        if format == "json" { say("{\"directory\":\"\(directory)\",\"passed\":\(passed),\"windows\":[\(documents.joined(separator: ","))]}") }
+        return passed ? .done : .negative
+    }
+
+    private struct Document: Encodable {
+        struct Found: Encodable {
+            var kind: AdvisoryKind
+            var detector, feeder, element: String
+            var severity: Severity
+            var onset: Timestamp
+            var endedAt, clearedAt: Timestamp?
+            var occurrence: Int
+            var peak: AdvisoryFacts.Peak
+        }
+        var window: String
+        var comparisons: [Comparison]
+        var found: [Found]
+
+        init(window: String, _ result: DetectionVerifier.Result) {
+            self.window = window
+            comparisons = result.comparisons
+            found = result.advisories.map {
+                Found(
+                    kind: $0.kind, detector: $0.detector, feeder: $0.feeder, element: $0.element, severity: $0.severity,
+                    onset: $0.onset, endedAt: $0.endedAt, clearedAt: $0.clearedAt, occurrence: $0.occurrence, peak: $0.peak)
+            }
+        }
+    }
+
+    private static func show(_ name: String, _ window: ProfileWindow, _ result: DetectionVerifier.Result) {
+        say("window \(name): \(window.start) to \(window.end), every \(Int(window.step)) s\n")
+        say(
+            table(
+                ["", "comparison", "truth", "found", "precision", "recall", "worst error s"],
+                result.comparisons.map {
+                    [
+                        $0.passed ? "ok" : "MISSED", $0.what, "\($0.truth)", "\($0.found)", share($0.precision), share($0.recall),
+                        $0.worstErrorS.map { "\(Int($0))" } ?? "",
+                    ]
+                }))
+        say("\nrules:")
+        for comparison in result.comparisons { say("  \(comparison.what): \(comparison.rule)") }
+        say("\nadvisories of the product:")
+        let groups = Dictionary(grouping: result.advisories, by: { "\($0.kind.rawValue) \($0.feeder)" })
+        say(
+            table(
+                ["kind", "element of", "advisories", "last severity", "first onset"],
+                groups.sorted { $0.key < $1.key }.map { _, list in
+                    [
+                        list[0].kind.rawValue, list[0].feeder, "\(list.count)", "\(list.map(\.severity.rawValue).min() ?? 4)",
+                        "\(list[0].onset)",
+                    ]
+                }) + "\n")
+    }
+
+    private static func share(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }
 }

@@ -1,0 +1,103 @@
+internal import Foundation
+internal import GridModel
+internal import ServiceKit
+internal import Store
+
+enum BenchCommand {
+    static let command = Command(
+        "bench", operands: "ingest|detect|trace", "reproducible measurements on this machine",
+        detail: """
+            ingest  messages from socket to table, against raw COPY BINARY of the same rows into the same table
+            detect  publish of the deciding sample to the advisory on PUB, under load
+            trace   energisation trace of a 10,000-node network
+            Each makes a database of its own below --data-dir (default var/bench) and removes it.
+            """,
+        options: [
+            Option("rows", "N", "samples a run of ingest (default 400000)"),
+            Option("pairs", "N", "interleaved pairs of ingest (default 5)"),
+            Option("devices", "N", "devices of ingest (default 2000)"),
+            Option("rate", "N", "background samples a second of detect (default 10000)"),
+            Option("format", "table|json", "how to print it (default table)"),
+        ]
+    ) { invocation in
+        let json = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table") == "json"
+        let what = try invocation.arguments.operand(0, "ingest, detect or trace")
+        let figures: [(String, String)]
+        switch what {
+        case "trace": figures = TraceBench.run()
+        case "ingest": figures = try withDatabase(invocation) { try IngestBench(invocation, $0).run() }
+        case "detect": figures = try withDatabase(invocation) { try DetectBench(invocation, $0).run() }
+        default: throw UsageError("expected ingest, detect or trace, got \"\(what)\"")
+        }
+        if json {
+            say("{" + figures.map { "\"\($0.0)\":\(Double($0.1) == nil ? "\"\($0.1)\"" : $0.1)" }.joined(separator: ",") + "}")
+        } else {
+            say(table(["figure", "value"], figures.map { [$0.0, $0.1] }))
+        }
+        return .done
+    }
+
+    private static func withDatabase(_ invocation: Invocation, _ body: (String) throws -> [(String, String)]) throws -> [(String, String)] {
+        let directory = "\(invocation.arguments.text("data-dir") ?? "var")/bench-\(getpid())"
+        let cluster = try EmbeddedCluster(directory: directory)
+        defer {
+            cluster.stop()
+            try? FileManager.default.removeItem(atPath: directory)
+        }
+        try Migrator.migrate(cluster.conninfo, directory: "\(Resources.root)/Migrations")
+        return try body(cluster.conninfo)
+    }
+
+    /// A network of `feeders` radial feeders with `devices` PV systems in all, for load.
+    static func network(feeders: Int, devices: Int) -> Network {
+        var network = Network(id: "bench")
+        network.nodes = [
+            .init(id: "HV", nominalKilovolts: 110, kind: "hv_busbar", substation: "S"),
+            .init(id: "MV", nominalKilovolts: 20, kind: "mv_busbar", substation: "S"),
+        ]
+        network.sources = [.init(id: "SRC", node: "HV")]
+        network.transformers = [.init(id: "T", highNode: "HV", lowNode: "MV", ratedKVA: 400_000)]
+        for number in 0..<feeders {
+            network.nodes.append(.init(id: "N\(number)", nominalKilovolts: 20, kind: "mv_node"))
+            network.lines.append(.init(id: "L\(number)", from: "MV", to: "N\(number)", ratedAmperes: 300))
+            network.feeders.append(.init(id: "F\(number)", substation: "S", busbar: "MV", headLine: "L\(number)", ratedAmperes: 300))
+        }
+        for number in 0..<devices {
+            network.ders.append(.init(id: "pv-\(number)", kind: .photovoltaic, node: "N\(number % feeders)", ratedKW: 10))
+        }
+        return network
+    }
+}
+
+enum TraceBench {
+    static func run() -> [(String, String)] {
+        var network = Network(id: "trace")
+        let count = 10_000
+        network.nodes = [.init(id: "B", nominalKilovolts: 20, kind: "mv_busbar", substation: "S")]
+        network.sources = [.init(id: "SRC", node: "B")]
+        for number in 1..<count {
+            let parent = number <= 20 ? "B" : "N\(number - 20)"
+            network.nodes.append(.init(id: "N\(number)", nominalKilovolts: 20, kind: "mv_node"))
+            network.lines.append(.init(id: "L\(number)", from: parent, to: "N\(number)"))
+            network.switches.append(.init(id: "S\(number)", connects: .line, node: parent, element: "L\(number)"))
+            if number <= 20 { network.feeders.append(.init(id: "F\(number)", busbar: "B", headLine: "L\(number)")) }
+        }
+        let graph = NetworkGraph(network)
+        var times: [Double] = []
+        var fed = 0
+        for round in 0..<200 {
+            var positions = graph.normalPositions
+            positions[(round * 37) % positions.count] = .open
+            let started = SystemClock.monotonicNanoseconds
+            let topology = Topology(graph, positions: positions)
+            times.append(Double(SystemClock.monotonicNanoseconds - started) / 1e6)
+            fed += topology.energised.filter { $0 }.count
+        }
+        times.sort()
+        return [
+            ("nodes", "\(count)"), ("edges", "\(graph.edgeIDs.count)"), ("traces", "\(times.count)"),
+            ("median_ms", "\((times[times.count / 2] * 1000).rounded() / 1000)"),
+            ("p99_ms", "\((times[times.count * 99 / 100] * 1000).rounded() / 1000)"), ("energised_nodes_mean", "\(fed / times.count)"),
+        ]
+    }
+}

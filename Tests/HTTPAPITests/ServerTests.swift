@@ -1,0 +1,215 @@
+import Glibc
+import GridModel
+import HTTPAPI
+import ServiceKit
+import TestSupport
+import Testing
+
+/// Answers with fixed values, so that the server and the router are what is tested.
+private struct FixedBackend: Backend {
+    func feeders() throws -> [String] { ["{\"id\":\"F1\"}"] }
+    func feeder(_ id: String) throws -> String? { id == "F1" ? "{\"id\":\"F1\"}" : nil }
+    func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String] {
+        Array((0..<7).map { "{\"id\":\"d\($0)\"}" }.dropFirst(offset).prefix(limit))
+    }
+    func device(_ id: String) throws -> String? { nil }
+    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable {
+        ProfileTable(
+            header: [("feeder", feeder)], columns: ["time", "net_w", "pv_w"],
+            rows: [["2026-06-21T11:00:00Z", "-5", nil], ["2026-06-21T11:15:00Z", "7", "3"]])
+    }
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable { ProfileTable(header: [], columns: ["time"], rows: []) }
+    func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
+    func advisory(_ id: String) throws -> String? { nil }
+    func acknowledge(_ id: String, version: Int?, actor: String) throws -> String {
+        if id == "gone" { throw APIError(409, "Conflict", "the advisory is closed") }
+        return "{\"id\":\"\(id)\",\"version\":\(version ?? -1),\"actor\":\"\(actor)\"}"
+    }
+    func events(after sequence: Int64) throws -> [EventFrame] {
+        (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
+    }
+    func network() throws -> String { "{}" }
+    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws -> String {
+        "{\"id\":\"\(id)\",\"position\":\"\(position.name)\",\"actor\":\"\(actor)\"}"
+    }
+    func readiness() -> [String] { [] }
+    func metrics() -> String { "up 1\n" }
+}
+
+/// A TCP connection that says exactly what it is told, well-formed or not.
+private final class RawConnection {
+    let descriptor: CInt
+
+    init(port: Int) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port).bigEndian)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let code = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        try #require(code == 0)
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(descriptor) }
+
+    func say(_ text: String) { _ = send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL)) }
+
+    /// Everything until the peer closes, `enough` has come, or ten seconds are over.
+    func hear(until enough: String? = nil) -> String {
+        var text = ""
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { return text }
+            text += String(decoding: buffer[..<count], as: UTF8.self)
+            if let enough, text.contains(enough) { return text }
+        }
+    }
+}
+
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ServerTests {
+    let server: HTTPServer
+    let hub = EventHub()
+    let port: Int
+
+    init() throws {
+        let router = Router(backend: FixedBackend(), consoleDirectory: "\(Repository.root)/Dashboards/console", metrics: Metrics())
+        var configuration = HTTPServer.Configuration()
+        configuration.requestTimeout = 2
+        configuration.maximumBody = 10_000
+        server = HTTPServer(configuration, hub: hub) { router.respond($0) }
+        port = try server.start()
+    }
+
+    private func exchange(_ request: String) throws -> String {
+        let connection = try RawConnection(port: port)
+        connection.say(request)
+        return connection.hear()
+    }
+
+    private func get(_ target: String, _ headers: String = "") throws -> String {
+        try exchange("GET \(target) HTTP/1.1\r\nHost: localhost:\(port)\r\nConnection: close\r\n\(headers)\r\n")
+    }
+
+    private func post(_ target: String, _ body: String, _ headers: String = "Content-Type: application/json\r\n", method: String = "POST") throws -> String {
+        try exchange(
+            "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
+    }
+
+    private func status(_ answer: String) -> String { String(answer.dropFirst(9).prefix(3)) }
+
+    @Test func routesAnswer() throws {
+        defer { server.stop() }
+        #expect(try get("/v1/feeders").hasSuffix("{\"items\":[{\"id\":\"F1\"}],\"next\":null}"))
+        #expect(status(try get("/v1/feeders/F2")) == "404")
+        #expect(try get("/v1/devices?limit=3").hasSuffix("],\"next\":\"3\"}"))
+        #expect(try get("/v1/devices?limit=3&cursor=6").hasSuffix("{\"items\":[{\"id\":\"d6\"}],\"next\":null}"))
+        #expect(try get("/v1/feeders/F1/profile?format=csv").hasSuffix("time,net_w,pv_w\n2026-06-21T11:00:00Z,-5,\n2026-06-21T11:15:00Z,7,3\n"))
+        #expect(try get("/v1/feeders/F1/profile?quantity=pv_w").contains("{\"time\":\"2026-06-21T11:00:00Z\",\"pv_w\":null}"))
+        #expect(try get("/").contains("Content-Security-Policy: default-src 'self'"))
+        #expect(try get("/metrics").hasSuffix("up 1\n"))
+        #expect(status(try get("/readyz")) == "200")
+        #expect(try post("/v1/advisories/a/acknowledge", "{\"version\":3,\"actor\":\"ann\"}").hasSuffix("{\"id\":\"a\",\"version\":3,\"actor\":\"ann\"}"))
+        #expect(status(try post("/v1/advisories/gone/acknowledge", "{}")) == "409")
+        #expect(try post("/v1/network/switches/S1", "{\"position\":\"open\"}", method: "PUT").contains("\"position\":\"open\""))
+    }
+
+    @Test func mistakesAreProblemDetailsThatNameThem() throws {
+        defer { server.stop() }
+        for (target, word) in [
+            ("/v1/feeders/F1/profile?bucket=2m", "bucket"), ("/v1/feeders/F1/profile?from=noon", "from"), ("/v1/advisories?state=odd", "state"),
+            ("/v1/advisories?kind=odd", "kind"), ("/v1/devices?limit=0", "limit"), ("/v1/feeders/F1/profile?quantity=x", "quantity"),
+            ("/v1/feeders/F1/profile?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"), ("/v1/devices/d/samples", "from"),
+        ] {
+            let answer = try get(target)
+            #expect(status(answer) == "400", "\(target)")
+            #expect(answer.contains("application/problem+json") && answer.contains(word), "\(target)")
+        }
+        #expect(try post("/v1/network/switches/S1", "{\"position\":\"ajar\"}", method: "PUT").contains("ajar"))
+        #expect(status(try post("/v1/advisories/a/acknowledge", "{\"actor\":\"not a name\"}")) == "400")
+        #expect(status(try post("/v1/feeders", "{}")) == "405")
+        #expect(status(try get("/v1/nothing")) == "404")
+        #expect(status(try get("/../Package.swift")) == "404")
+        #expect(status(try get("/%2e%2e/Package.swift")) == "404")
+    }
+
+    /// What two servers could read differently is refused and the connection closed.
+    @Test(arguments: [
+        "Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: +2\r\n", "Content-Length: -2\r\n",
+        "Content-Length: 0x2\r\n", "Content-Length: 2 2\r\n", "Content-Length : 2\r\n", "Host: other\r\n", "Bad Name: x\r\n",
+        "X-A: a\u{1}b\r\n",
+    ])
+    func ambiguousHeadsAreRefused(headers: String) throws {
+        defer { server.stop() }
+        let answer = try exchange("POST /v1/advisories/a/acknowledge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\(headers)\r\n{}GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        #expect(answer.hasPrefix("HTTP/1.1 4") || answer.isEmpty, "\(answer.prefix(60))")
+        #expect(!answer.contains("up 1"))
+    }
+
+    @Test func foreignHostsOriginsTypesAndSizesAreRefused() throws {
+        defer { server.stop() }
+        #expect(status(try exchange("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")) == "421")
+        #expect(status(try exchange("GET / HTTP/1.1\r\nConnection: close\r\n\r\n")) == "400")
+        let json = "Content-Type: application/json\r\n"
+        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Origin: http://evil.example\r\n")) == "403")
+        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Sec-Fetch-Site: cross-site\r\n")) == "403")
+        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Origin: http://localhost\r\n")) == "200")
+        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", "Content-Type: text/plain\r\n")) == "415")
+        #expect(status(try post("/v1/advisories/a/acknowledge", String(repeating: " ", count: 10_001))) == "413")
+        #expect(status(try exchange("BREW / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")) == "501")
+    }
+
+    /// One byte now and then keeps libmicrohttpd's own timeout away for ever; ours counts from the start.
+    @Test(arguments: [
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        "POST /v1/advisories/a/acknowledge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
+    ])
+    func aRequestThatDripsIsCutOff(head: String) throws {
+        defer { server.stop() }
+        let connection = try RawConnection(port: port)
+        connection.say(head)
+        let stop = Gate()
+        let descriptor = connection.descriptor
+        let dripping = WorkerThread(name: "drip") {
+            while !stop.wait(milliseconds: 200) { _ = send(descriptor, "a", 1, Int32(MSG_NOSIGNAL)) }
+        }
+        let started = SystemClock.monotonicNanoseconds
+        let answer = connection.hear()
+        let seconds = Double(SystemClock.monotonicNanoseconds - started) / 1e9
+        stop.open()
+        dripping.join()
+        #expect(!answer.hasPrefix("HTTP/1.1 200"))
+        // Limit 2 s, looked at every 250 ms; the receive timeout of the test is 10 s.
+        #expect(seconds < 8)
+    }
+
+    @Test func eventsComeFromTheStoreAndThenLiveWithoutRepeats() throws {
+        defer { server.stop() }
+        let connection = try RawConnection(port: port)
+        connection.say("GET /v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 5\r\n\r\n")
+        let backlog = connection.hear(until: "\"n\":7")
+        #expect(backlog.contains("id: 6\nevent: advisory\ndata: {\"n\":6}\n\n"))
+        hub.publish([
+            EventFrame(event: "advisory", sequence: 7, data: "{\"n\":7}"), EventFrame(event: "advisory", sequence: 8, data: "{\"n\":8}"),
+        ])
+        let live = connection.hear(until: "\"n\":8")
+        #expect(!live.contains("\"n\":7"))
+        #expect(status(try get("/v1/events", "Last-Event-ID: x\r\n")) == "400")
+    }
+
+    @Test func aHundredStreamsAllHearAndTheServerStops() throws {
+        let connections = try (0..<100).map { _ in try RawConnection(port: port) }
+        for connection in connections { connection.say("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n") }
+        for connection in connections { _ = connection.hear(until: "retry: 1000") }
+        hub.publish([EventFrame(event: "heartbeat", data: "{\"beat\":1}")])
+        for connection in connections { #expect(connection.hear(until: "beat").contains("beat")) }
+        server.stop()
+        for connection in connections { #expect(!connection.hear().contains("beat")) }
+    }
+}

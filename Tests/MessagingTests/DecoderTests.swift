@@ -1,0 +1,224 @@
+import Foundation
+import GridModel
+import Messaging
+import Testing
+
+/// One decoded sample, or what was wrong with it.
+private enum Decoded: Equatable {
+    case sample(device: String, time: Int64, power: Double?, voltage: Double?, phaseB: Double?, quality: UInt16)
+    case mistake(String)
+}
+
+private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) throws(TelemetryDecoder.MessageMistake) -> [Decoded] {
+    var decoder = TelemetryDecoder()
+    var list: [Decoded] = []
+    func value(_ sample: TelemetrySample, _ quantity: Quantity) -> Double? { sample.has(quantity) ? sample[quantity] : nil }
+    // The bytes must outlive the call: decoded names point into the parser's copy of them.
+    let problem = payload.withUnsafeBytes { bytes -> TelemetryDecoder.MessageMistake? in
+        do throws(TelemetryDecoder.MessageMistake) {
+            try decoder.decode(bytes, encoding) { _, sample, mistake in
+                guard let sample else { return list.append(.mistake(mistake?.code ?? "")) }
+                list.append(
+                    .sample(
+                        device: String(decoding: sample.device, as: UTF8.self), time: sample.time.microseconds,
+                        power: value(sample, .activePower), voltage: value(sample, .voltage), phaseB: value(sample, .activePowerB),
+                        quality: sample.quality.rawValue))
+            }
+            return nil
+        } catch { return error }
+    }
+    if let problem { throw problem }
+    return list
+}
+
+@Suite struct JSONDecoderTests {
+    private func json(_ text: String) throws -> [Decoded] { try decode(Array(text.utf8), .json) }
+
+    @Test func aFullSampleIsUnderstood() throws {
+        let list = try json(
+            """
+            {"samples":[{"device":"pv-1","time":"2026-06-21T11:00:00.250Z","active_power_w":[1,2,null],"voltage_v":241.7,
+            "state_of_charge_pct":null,"quality":["QUESTIONABLE"],"unknown":{"x":[1]}},
+            {"time":1782039600250000,"device":"pv-2","active_power_w":-5}]}
+            """)
+        #expect(
+            list == [
+                .sample(device: "pv-1", time: 1_782_039_600_250_000, power: nil, voltage: 241.7, phaseB: 2, quality: 2),
+                .sample(device: "pv-2", time: 1_782_039_600_250_000, power: -5, voltage: nil, phaseB: nil, quality: 0),
+            ])
+    }
+
+    @Test(arguments: [
+        (#"{"device":"a","active_power_w":1}"#, "missing_time"), (#"{"time":1,"active_power_w":1}"#, "missing_device"),
+        (#"{"device":"a","time":"noon"}"#, "bad_time"), (#"{"device":"a","time":1.5}"#, "bad_time"),
+        (#"{"device":"a","time":1,"active_power_w":"much"}"#, "bad_value"), (#"{"device":7,"time":1}"#, "bad_value"),
+        (#"{"device":"a","time":1,"active_power_w":[1,2]}"#, "bad_value"), ("[]", "bad_value"),
+        (#"{"device":"a","time":1,"switch_position":"ajar"}"#, "bad_value"),
+    ])
+    func oneBadSampleDoesNotSpoilTheOthers(text: String, code: String) throws {
+        let good = #"{"device":"good","time":7,"active_power_w":1}"#
+        let list = try json(#"{"samples":[\#(good),\#(text),\#(good)]}"#)
+        #expect(list.count == 3)
+        #expect(list[1] == .mistake(code))
+        #expect(list[0] == list[2])
+    }
+
+    @Test(arguments: [
+        ("", "malformed"), ("{", "malformed"), ("[1]", "malformed"), (#"{"samples":3}"#, "malformed"), (#"{"samples":[]}"#, "empty_batch"),
+        (#"{"samples":[{"device":"a","time":1,"active_power_w":NaN}]}"#, "malformed"), ("\u{0}\u{1}", "malformed"),
+    ])
+    func anUnusableMessageIsOneMistake(text: String, code: String) {
+        let error = #expect(throws: TelemetryDecoder.MessageMistake.self) { try json(text) }
+        #expect(error?.code == code)
+    }
+
+    @Test func tenThousandAndOneAreTooMany() {
+        let one = #"{"device":"a","time":1,"active_power_w":1}"#
+        let error = #expect(throws: TelemetryDecoder.MessageMistake.self) {
+            try json(#"{"samples":[\#(Array(repeating: one, count: 10_001).joined(separator: ","))]}"#)
+        }
+        #expect(error?.code == "too_many_samples")
+    }
+
+    @Test func theBytesOfABadSampleAreItsOwn() {
+        let text = #"{"x":[{"a":"]"}],"samples":[ {"device":"a,b"}, {"device":"\"}"} ,3]}"#
+        let found = Array(text.utf8).withUnsafeBytes { bytes in
+            (0..<3).map { String(decoding: TelemetryDecoder.bytes(of: $0, in: bytes, .json), as: UTF8.self).trimmingCharacters(in: .whitespaces) }
+        }
+        #expect(found == [#"{"device":"a,b"}"#, #"{"device":"\"}"}"#, "3"])
+    }
+}
+
+@Suite struct ProtobufDecoderTests {
+    private let rows: [TelemetryEncoder.Row] = [
+        .init(device: "pv-1", time: Timestamp(microseconds: 1_782_039_600_250_000), activePower: 4210.5, voltage: 241.75),
+        .init(device: "FH-F1", time: Timestamp(microseconds: 1_782_039_600_000_000), activePower: -125_000, reactivePower: 3),
+        .init(device: "pv-1", time: Timestamp(microseconds: 1_782_039_660_000_000), voltage: 240),
+    ]
+
+    @Test func bothEncodingsSayTheSame() throws {
+        let fromJSON = try decode(TelemetryEncoder.encode(rows, .json), .json)
+        #expect(try decode(TelemetryEncoder.encode(rows, .protobuf), .protobuf) == fromJSON)
+        #expect(fromJSON.count == 3)
+    }
+
+    @Test(arguments: [[0x12, 1, 0], [0x12, 1, 0, 0x1a, 1, 1, 0x22, 2, 0x12, 0], [0xff, 0xff], [0x0a, 0x7f, 1]] as [[UInt8]])
+    func aTruncatedOrUnevenBatchIsRefused(bytes: [UInt8]) {
+        // The second is well-formed: one device index, one time, a column without values, no name.
+        if let list = try? decode(bytes, .protobuf) { #expect(list == [.mistake("missing_device")]) }
+    }
+
+    @Test func anIndexOutsideTheBatchIsRefused() {
+        // device [0], time [1], names ["a"], active_power_w {sample [9], value [1.0]}
+        let bytes: [UInt8] = [0x0a, 1, 0x61, 0x12, 1, 0, 0x1a, 1, 1, 0x22, 9, 0x0a, 1, 9, 0x12, 4, 0, 0, 0x80, 0x3f]
+        let error = #expect(throws: TelemetryDecoder.MessageMistake.self) { try decode(bytes, .protobuf) }
+        #expect(error?.code == "malformed")
+    }
+}
+
+/// Mutated and random payloads must end in samples or mistakes, never in a crash.
+@Suite struct DecoderFuzzTests {
+    @Test(arguments: TelemetryFrame.Encoding.allCases, 0..<4) func mutationsNeverCrash(encoding: TelemetryFrame.Encoding, seed: Int) {
+        var state = UInt64(seed + 1) &* 0x9e37_79b9_7f4a_7c15
+        func draw(_ limit: Int) -> Int {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return Int(state % UInt64(limit))
+        }
+        let rows = (0..<20).map {
+            TelemetryEncoder.Row(device: "pv-\($0 % 3)", time: Timestamp(microseconds: Int64($0)), activePower: Double($0), voltage: $0 % 2 == 0 ? 1 : .nan)
+        }
+        let original = TelemetryEncoder.encode(rows, encoding)
+        var outcomes = (samples: 0, refused: 0)
+        for _ in 0..<3000 {
+            var bytes = original
+            for _ in 0...draw(6) {
+                switch draw(4) {
+                case 0: bytes[draw(bytes.count)] = UInt8(draw(256))
+                case 1: bytes.removeLast(min(bytes.count - 1, draw(40)))
+                case 2: bytes.insert(UInt8(draw(256)), at: draw(bytes.count))
+                default:
+                    let from = draw(bytes.count)
+                    bytes += bytes[from..<min(bytes.count, from + draw(30))]
+                }
+            }
+            do throws(TelemetryDecoder.MessageMistake) {
+                outcomes.samples += try decode(bytes, encoding).count
+            } catch {
+                outcomes.refused += 1
+            }
+        }
+        #expect(outcomes.refused > 0)
+    }
+}
+
+@Suite struct FrameTests {
+    private func parse(_ topic: String, _ position: [UInt8]) throws(TelemetryFrame.Mistake) -> TelemetryFrame {
+        let result = Array(topic.utf8).withUnsafeBytes { topic in
+            position.withUnsafeBytes { position in
+                Result { () throws(TelemetryFrame.Mistake) in try TelemetryFrame(topic: topic, position: position) }
+            }
+        }
+        return try result.get()
+    }
+
+    @Test func roundTrips() throws {
+        let frame = TelemetryFrame(aggregator: "AGG-SUN-A", encoding: .json, epoch: 1_782_039_600_250_000, sequence: 7)
+        #expect(try parse(frame.topic, frame.position) == frame)
+        #expect(frame.position == [0, 6, 0x54, 0xbe, 0x46, 0x2b, 0xb6, 0x90, 0, 0, 0, 0, 0, 0, 0, 7] || frame.position.count == 16)
+    }
+
+    @Test(arguments: [
+        ("telemetry/1/a/json/", "unknown_encoding"), ("telemetry/2/a/json", "bad_topic"), ("telemetry/1//json", "bad_topic"),
+        ("telemetry/1/a/xml", "unknown_encoding"), ("", "bad_topic"), ("advisory/1/a/json", "bad_topic"), ("telemetry/1/-a/json", "bad_topic"),
+    ])
+    func aWrongTopicIsNamed(topic: String, code: String) {
+        let good = TelemetryFrame(aggregator: "a", encoding: .json, epoch: 1, sequence: 1).position
+        #expect((#expect(throws: TelemetryFrame.Mistake.self) { try parse(topic, good) })?.rawValue == code)
+    }
+
+    @Test(arguments: [0, 8, 15, 17]) func aWrongPositionIsNamed(count: Int) {
+        #expect((#expect(throws: TelemetryFrame.Mistake.self) { try parse("telemetry/1/a/json", [UInt8](repeating: 1, count: count)) }) == .badPosition)
+    }
+
+    @Test func sequenceZeroIsNoPosition() {
+        #expect((#expect(throws: TelemetryFrame.Mistake.self) { try parse("telemetry/1/a/json", [UInt8](repeating: 0, count: 16)) }) == .badPosition)
+    }
+}
+
+@Suite struct SequenceTrackerTests {
+    @Test func gapsAreSeenFilledAndCounted() {
+        var tracker = SequenceTracker()
+        #expect(tracker.judge("a", epoch: 5, sequence: 1) == .next)
+        #expect(tracker.judge("a", epoch: 5, sequence: 2) == .next)
+        #expect(tracker.judge("a", epoch: 5, sequence: 2) == .duplicate)
+        #expect(tracker.judge("a", epoch: 5, sequence: 6) == .gap(3...5))
+        #expect(tracker.judge("a", epoch: 5, sequence: 4) == .filled)
+        #expect(tracker.judge("a", epoch: 5, sequence: 4) == .duplicate)
+        #expect(tracker.streams["a"]?.missing == [3...3, 5...5])
+        #expect(tracker.judge("b", epoch: 1, sequence: 3) == .gap(1...2))
+    }
+
+    @Test func anEpochReplacesAnOlderOneAndNotTheOtherWayRound() {
+        var tracker = SequenceTracker()
+        _ = tracker.judge("a", epoch: 5, sequence: 9)
+        #expect(tracker.judge("a", epoch: 6, sequence: 1) == .next)
+        #expect(tracker.judge("a", epoch: 5, sequence: 10) == .oldEpoch)
+        #expect(tracker.streams["a"]?.missing == [])
+    }
+
+    @Test func aShuffledStreamEndsComplete() {
+        var tracker = SequenceTracker()
+        var order = Array(1...500 as ClosedRange<UInt64>)
+        var state: UInt64 = 99
+        for k in order.indices.reversed() {
+            state = state &* 6_364_136_223_846_793_005 &+ 1
+            order.swapAt(k, Int(state >> 33) % (k + 1))
+        }
+        var taken = 0
+        for sequence in order where tracker.judge("a", epoch: 1, sequence: sequence) != .duplicate { taken += 1 }
+        #expect(taken == 500)
+        #expect(tracker.streams["a"]?.missingCount == 0)
+    }
+}

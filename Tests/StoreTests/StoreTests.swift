@@ -1,0 +1,236 @@
+import Foundation
+import GridModel
+import ServiceKit
+import Store
+import TestSupport
+import Testing
+
+/// One cluster for all tests of this process, on PostgreSQL as it is shipped; a database for each test.
+enum TestCluster {
+    private static let folder = "/tmp/backfeed-store-tests-\(SystemClock.nowMicroseconds)"
+
+    static let shared: Result<EmbeddedCluster, any Error> = Result {
+        atexit { TestCluster.finish() }
+        return try EmbeddedCluster(directory: folder, settings: ["fsync": "off"])
+    }
+
+    private static func finish() {
+        if case .success(let cluster) = shared { cluster.stop() }
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    private static let counter = Guarded(0)
+
+    static func database() throws -> String {
+        let cluster = try shared.get()
+        let number = counter.withLock { $0 += 1; return $0 }
+        var admin = try PostgresConnection(cluster.conninfo)
+        try admin.query("CREATE DATABASE t\(number)", as: "make test database")
+        return cluster.conninfo.replacing("dbname=postgres", with: "dbname=t\(number)")
+    }
+
+    static func migrated() throws -> String {
+        let conninfo = try database()
+        try Migrator.migrate(conninfo, directory: "\(Repository.root)/Migrations")
+        return conninfo
+    }
+}
+
+@Suite(.serialized, .timeLimit(.minutes(3))) struct StoreTests {
+    let conninfo: String
+    let stored: StoredNetwork
+    let start = Timestamp("2026-06-21T08:00:00Z") ?? .distantPast
+
+    init() throws {
+        conninfo = try TestCluster.migrated()
+        _ = try NetworkStore.importRevision(SmallNetwork.make(), by: "test", conninfo)
+        stored = try #require(try NetworkStore.load(conninfo))
+    }
+
+    private func count(_ sql: String) throws -> Int {
+        var connection = try PostgresConnection(conninfo)
+        return Int(try connection.query(sql, as: "count").first?[0] ?? "") ?? -1
+    }
+
+    private func batch(_ count: Int, from first: Int = 0, last: UInt64, before: UInt64? = nil) -> SampleBatch {
+        let batch = SampleBatch(capacity: count)
+        for k in first..<first + count {
+            batch.append(
+                Sample(device: 0, time: start + Double(k), activePower: Float(k), voltage: 230), deviceID: stored.deviceIDs[0],
+                areaID: stored.areaIDs[0], current: .nan, frequency: 50, stateOfCharge: .nan, state: 4)
+        }
+        batch.streams["agg"] = .init(aggregator: "agg", epoch: 1, last: last, missing: [])
+        if let before { batch.before["agg"] = (1, before) }
+        return batch
+    }
+
+    @Test func rowsAndPositionsAreStoredTogether() throws {
+        var store = SampleStore(conninfo: conninfo)
+        try store.write(batch(1000, last: 1))
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 1000)
+        #expect(try count("SELECT count(*) FROM backfeed.sample WHERE reactive_power_var IS NULL AND voltage_v = 230 AND frequency_hz = 50") == 1000)
+        #expect(try count("SELECT count(*) FROM backfeed_store.sample_default") == 0)
+        #expect(try store.loadState().streams["agg"]?.last == 1)
+    }
+
+    @Test func aBatchThatIsStoredAlreadyIsAConflictAndNothingIsDoubled() throws {
+        var store = SampleStore(conninfo: conninfo)
+        try store.write(batch(10, last: 1))
+        try store.write(batch(10, from: 10, last: 2, before: 1))
+        let error = #expect(throws: StoreError.self) { try store.write(batch(10, from: 10, last: 2, before: 1)) }
+        #expect(error?.code == .conflict)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 20)
+    }
+
+    @Test func rejectsKeepTheirBytesWhateverTheyAre() throws {
+        var store = SampleStore(conninfo: conninfo)
+        let batch = SampleBatch(capacity: 1)
+        let bytes = (0...255).map { UInt8($0) }
+        batch.rejects = [.init(aggregator: "a\0b", reason: "unknown_device", detail: "\0", bytes: bytes)]
+        try store.write(batch)
+        #expect(try count("SELECT count(*) FROM backfeed_store.rejected_sample WHERE length(bytes) = 256 AND get_byte(bytes, 255) = 255") == 1)
+    }
+
+    @Test func samplesComeBackInOrderWithoutLateOnes() throws {
+        var store = SampleStore(conninfo: conninfo)
+        let made = batch(5, last: 1)
+        made.append(
+            Sample(device: 0, time: start + 2.5, activePower: 9, quality: .late), deviceID: stored.deviceIDs[0],
+            areaID: stored.areaIDs[0], current: .nan, frequency: .nan, stateOfCharge: .nan, state: 0)
+        try store.write(made)
+        var back: [Sample] = []
+        try store.replay(from: start + 1, indexOfDevice: stored.indexOfDeviceID) { back += $0 }
+        #expect(back.map(\.activePower) == [1, 2, 3, 4])
+        #expect(back.allSatisfy { $0.device == 0 && $0.reactivePower.isNaN })
+    }
+
+    @Test func aMissingServerIsRetriableAndSaysSo() {
+        let error = #expect(throws: StoreError.self) {
+            var store = SampleStore(conninfo: "host=/nonexistent")
+            try store.write(SampleBatch(capacity: 1))
+        }
+        #expect(error?.code == .connectionFailed)
+        #expect(error?.isRetriable == true)
+    }
+
+    @Test func migrationsFromTwoPlacesAtOnceAreAppliedOnce() throws {
+        let conninfo = try TestCluster.database()
+        let results = Guarded<[Int]>([])
+        let threads = (0..<4).map { number in
+            WorkerThread(name: "migrate\(number)") {
+                let done = try? Migrator.migrate(conninfo, directory: "\(Repository.root)/Migrations")
+                results.withLock { $0.append(done?.count ?? -1) }
+            }
+        }
+        threads.forEach { $0.join() }
+        let files = try Migrator.status(conninfo, directory: "\(Repository.root)/Migrations")
+        #expect(results.withLock { $0.sorted() } == [0, 0, 0, files.count])
+        #expect(files.filter { !$0.applied }.isEmpty)
+    }
+
+    @Test func anImportIsARevisionAndNamesEachSwitchThatChanged() throws {
+        var network = SmallNetwork.make()
+        #expect(try NetworkStore.importRevision(network, by: "test", conninfo).isNew == false)
+        network.switches[2].normalPosition = .closed
+        network.switches[1].node = "A2"
+        network.switches.append(.init(id: "S-new", connects: .line, node: "MV", element: "LB"))
+        let result = try NetworkStore.importRevision(network, by: "test", conninfo)
+        #expect(result.revision == 2)
+        #expect(result.changes.map(\.id) == ["S-mid", "S-tie", "S-new"])
+        #expect(result.changes[1].what == "normally open → closed")
+        let again = try #require(try NetworkStore.load(conninfo))
+        #expect(again.network == network)
+        #expect(again.deviceIDs[Int(again.registry.index["pv-1"] ?? -1)] == stored.deviceIDs[Int(stored.registry.index["pv-1"] ?? -1)])
+    }
+
+    private func facts(_ change: (inout AdvisoryFacts) -> Void = { _ in }) -> AdvisoryFacts {
+        var made = AdvisoryFacts(
+            id: "rp-1", kind: .reversePower, detector: "RPF_HEAD", feeder: "F1", element: "FH-F1", severity: .medium, onset: start,
+            raisedAt: start + 60, peak: .init(value: -2e5, unit: "W", at: start), limit: .init(value: -5e6, unit: "W", source: "test"),
+            message: "m", response: "r",
+            evidence: .init(
+                series: [.init(time: start, value: nil)], unit: "W", binS: 10, goodPct: 100, usablePct: 0, missingPct: 0,
+                settingsHash: "h", topologyRevision: 1, notes: ["threshold_w": -1]), watermark: start + 60)
+        change(&made)
+        return made
+    }
+
+    private func commit(_ reports: [AdvisoryReport], _ store: inout AdvisoryStore) throws -> [StoredEvent] {
+        var commit = AdvisoryStore.Commit()
+        commit.reports = reports
+        commit.areaOfFeeder = ["F1": 1]
+        commit.positions = ["F1": (start + 60, start)]
+        return try store.commit(commit, profile: ProfileBatch(), now: start)
+    }
+
+    @Test func anAdvisoryGoesThroughItsLifeWithGaplessNumbers() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        var events = try commit([.init(change: .start, facts: facts())], &store)
+        events += try commit([.init(change: .severity, facts: facts { $0.severity = .high })], &store)
+        guard case .refused = try store.acknowledge("rp-1", version: 1, actor: "ann", now: start) else {
+            return #expect(Bool(false), "version 1 has not seen the rise")
+        }
+        guard case .done(let acknowledged) = try store.acknowledge("rp-1", version: 2, actor: "ann", now: start) else {
+            return #expect(Bool(false), "version 2 has")
+        }
+        events.append(acknowledged)
+        events += try commit([.init(change: .clear, facts: facts { $0.clearedAt = start + 900 })], &store)
+        #expect(events.map(\.sequence) == [1, 2, 3, 4])
+        #expect(events.map(\.type) == ["raised", "updated", "acknowledged", "cleared"].map { "org.backfeed.advisory.\($0)" })
+        #expect(events[3].json.contains("\"state\":\"closed\""))
+        #expect(events[3].json.contains("\"acknowledged_by\":\"ann\""))
+        #expect(try store.events(after: 2, limit: 10) == Array(events[2...]))
+        #expect(try count("SELECT count(*) FROM backfeed_store.refused_action") == 1)
+        let state = try store.restartState()
+        #expect(state.positions["F1"]?.head == start + 60)
+        #expect(state.latest.map(\.id) == ["rp-1"])
+        #expect(state.latest.first?.evidence.notes == ["threshold_w": -1])
+    }
+
+    @Test func aSecondActiveAdvisoryOfTheSameElementCannotBeStored() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts())], &store)
+        let error = #expect(throws: StoreError.self) { try commit([.init(change: .start, facts: facts { $0.id = "rp-2" })], &store) }
+        #expect(error?.sqlState == "23505")
+    }
+
+    @Test func minutesRollUpAndTwiceIsTheSame() throws {
+        var profile = ProfileBatch()
+        for minute in 0..<30 {
+            profile.rows.append(
+                .init(
+                    time: start + Double(minute) * 60, net: (Double(minute) * 1000, -5, 5), reactive: 0, voltage: (1.02, 1.01, 1.03), pv: 500,
+                    battery: 0, charger: -20, other: 0, native: 1, reverse: 2, forward: 3, headCoverage: 1, derCoverage: 0.5, area: 1,
+                    feeder: "F1", normalFeeder: "F1"))
+        }
+        var store = AdvisoryStore(conninfo: conninfo)
+        for _ in 0..<2 { _ = try store.commit(AdvisoryStore.Commit(), profile: profile, now: start) }
+        var queries = Queries(conninfo: conninfo)
+        var rows: [[String?]] = []
+        try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "15m") { rows.append($0); return true }
+        #expect(rows.map { $0[1].flatMap(Double.init) } == [7000, 22_000])
+        #expect(rows.map { $0[13].flatMap(Double.init) } == [30, 30])
+        rows = []
+        try queries.profile(feeder: "F1", from: start, until: start + 86_400, bucket: "1d") { rows.append($0); return true }
+        #expect(rows.isEmpty)
+        try queries.profile(feeder: "F1", from: start - 36_000, until: start + 86_400, bucket: "1d") { rows.append($0); return true }
+        #expect(rows.map { $0[1].flatMap(Double.init) } == [14_500])
+        #expect(rows.map { $0[14].flatMap(Double.init) } == [90])
+    }
+
+    @Test func everyColumnOfTheViewsIsExplainedAndTheReaderReads() throws {
+        let bare = try count(
+            """
+            SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+            WHERE n.nspname = 'backfeed' AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL
+            """)
+        #expect(bare == 0)
+        var connection = try PostgresConnection(conninfo)
+        try connection.query("SET ROLE backfeed_reader", as: "become reader")
+        for view in ["feeder", "device", "sample", "feeder_profile_1m", "feeder_profile_15m", "feeder_profile_1d", "voltage_10m", "advisory", "advisory_event", "data_gap"] {
+            try connection.query("SELECT * FROM backfeed.\(view) LIMIT 1", as: "read")
+        }
+        let error = #expect(throws: StoreError.self) { try connection.query("DELETE FROM backfeed_store.sample", as: "write") }
+        #expect(error?.sqlState == "42501")
+    }
+}
