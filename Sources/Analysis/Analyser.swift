@@ -71,7 +71,8 @@ public struct Analyser: Sendable {
             feeders.append(
                 FeederState(
                     number: number, id: feeder.id, area: head >= 0 ? registry.devices[head].area : model.graph.areas[0],
-                    limits: limits, headDevice: head, headVoltageBase: head >= 0 ? registry.devices[head].voltageBase : 0,
+                    limits: limits, headDevice: head,
+                    headVoltageBase: head >= 0 ? registry.devices[head].voltageBase : 0,
                     nominalLoad: (loads[number] ?? 0) * 1000, bank: bankOfBusbar[feeder.busbar] ?? "",
                     settings: settings))
         }
@@ -109,7 +110,8 @@ public struct Analyser: Sendable {
             let substation = node?.substation ?? ""
             let groups = Set((substations[substation] ?? []).compactMap { group[$0.id] })
             result[entry.key] =
-                groups.count <= 1 && !substation.isEmpty ? substation : "\(substation.isEmpty ? "BANK" : substation)/\(entry.value)"
+                groups.count <= 1 && !substation.isEmpty
+                ? substation : "\(substation.isEmpty ? "BANK" : substation)/\(entry.value)"
         }
     }
 
@@ -277,7 +279,9 @@ public struct Analyser: Sendable {
     /// Gives a feeder the DER that it feeds in its next minute.
     private mutating func assignDevices(_ number: Int) {
         let start = feeders[number].nextMinute
-        guard let newest = topologies.lastIndex(where: { $0.time <= max(start, .distantPast) }) ?? topologies.indices.first
+        guard
+            let newest = topologies.lastIndex(where: { $0.time <= max(start, .distantPast) })
+                ?? topologies.indices.first
         else { return }
         guard topologyOfFeeder[number] != newest + 1 else { return }
         let isFirst = topologyOfFeeder[number] == 0
@@ -366,7 +370,9 @@ public struct Analyser: Sendable {
         let id = feeders[number].id
         guard let position = quiet[id] else { return }
         if head {
-            guard !settledHead.contains(id), feeders[number].nextHead + FeederState.headBin > position.head else { return }
+            guard !settledHead.contains(id), feeders[number].nextHead + FeederState.headBin > position.head else {
+                return
+            }
             settledHead.insert(id)
             take(&feeders[number].reverse)
             take(&feeders[number].ramp)

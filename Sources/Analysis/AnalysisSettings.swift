@@ -87,7 +87,9 @@ public struct FeederClock: Sendable, Equatable {
     public init(now: Timestamp = .distantPast) { self.now = now }
 
     /// Takes a sample's time into account; returns true when the sample is late.
-    public mutating func observe(_ time: Timestamp, kind: DeviceKind, grade: Quality.Grade, _ settings: AnalysisSettings)
+    public mutating func observe(
+        _ time: Timestamp, kind: DeviceKind, grade: Quality.Grade, _ settings: AnalysisSettings
+    )
         -> Bool
     {
         let lateness = Self.lateness(kind, settings)

@@ -195,7 +195,8 @@ public struct NetworkReader {
             row, table in
             network.ders.append(
                 Network.DER(
-                    id: table.identifier(row, "der_id"), kind: table.choice(row, "kind", derKinds, otherwise: .photovoltaic),
+                    id: table.identifier(row, "der_id"),
+                    kind: table.choice(row, "kind", derKinds, otherwise: .photovoltaic),
                     node: table.text(row, "node_id"), lowVoltageArea: table.text(row, "lv_area_id"),
                     site: table.text(row, "site_id"), ratedKW: table.number(row, "rated_kw", in: 0...1e7),
                     ratedKVA: table.number(row, "rated_kva", in: 0...1e7, otherwise: 0),
@@ -223,7 +224,8 @@ public struct NetworkReader {
 
     /// Reads one file row by row; remembers where each key stands, so that a reference can be checked with its line.
     private mutating func table(
-        _ name: String, key: String, required: [String], optional: Bool = false, _ places: inout [String: [String: Int]],
+        _ name: String, key: String, required: [String], optional: Bool = false,
+        _ places: inout [String: [String: Int]],
         _ body: (Int, inout Reading) -> Void
     ) {
         let path = "\(directory)/\(name).csv"
@@ -266,7 +268,9 @@ public struct NetworkReader {
         let units = places["transformers"] ?? [:]
         let switches = places["switches"] ?? [:]
         let feeders = places["feeders"] ?? [:]
-        func refer(_ file: String, _ id: String, _ column: String, _ target: String, _ known: [String: Int], _ what: String) {
+        func refer(
+            _ file: String, _ id: String, _ column: String, _ target: String, _ known: [String: Int], _ what: String
+        ) {
             guard known[target] == nil else { return }
             let path = DataFile.find("\(directory)/\(file).csv") ?? "\(directory)/\(file).csv"
             mistakes.append("\(path):\(places[file]?[id] ?? 0): column \(column): there is no \(what) \"\(target)\"")
@@ -307,7 +311,9 @@ public struct NetworkReader {
         guard mistakes.isEmpty else { return }
         let graph = NetworkGraph(network)
         let normal = Topology(graph, positions: graph.normalPositions)
-        if network.sources.isEmpty { mistakes.append("\(directory)/sources.csv: no source: nothing would be energised") }
+        if network.sources.isEmpty {
+            mistakes.append("\(directory)/sources.csv: no source: nothing would be energised")
+        }
         if !normal.isRadial {
             doubts.append("the normal state has \(normal.loops) loops and \(normal.parallelSources) parallel sources")
         }

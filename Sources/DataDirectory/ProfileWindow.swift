@@ -165,7 +165,8 @@ public struct ProfileWindow: Sendable {
         }
         if !missing.isEmpty {
             throw DataDirectoryError(
-                "\(factors.path):1: profiles named in ders.csv have no column: \(missing.sorted().joined(separator: ", "))")
+                "\(factors.path):1: profiles named in ders.csv have no column: \(missing.sorted().joined(separator: ", "))"
+            )
         }
     }
 }

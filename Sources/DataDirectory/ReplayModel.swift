@@ -88,7 +88,9 @@ public struct ReplayModel: Sendable {
         let devices = DeviceRegistry.devices(of: network, graph: graph)
         let registry = DeviceRegistry(devices: devices)
         var streams: [Stream] = []
-        func add(_ device: String, _ kind: DeviceKind, _ periods: [(Double, Double)], _ rating: Double, _ source: Source) {
+        func add(
+            _ device: String, _ kind: DeviceKind, _ periods: [(Double, Double)], _ rating: Double, _ source: Source
+        ) {
             let random = ReplayRandom(seed: seed, stream: device)
             let aggregator = Self.choose(
                 Self.aggregators[kind] ?? [("UTIL-SCADA", 1)], random.uniform(0, Channel.aggregator))
@@ -152,7 +154,8 @@ public struct ReplayModel: Sendable {
     private func reading(_ stream: Stream, _ number: Int, _ k: Int) -> Reading? {
         let instant = stream.phase + Double(k) * stream.period
         var reading = Reading(
-            stream: Int32(number), instant: instant, stamped: 0, sent: 0, kilowatts: .nan, kilovars: .nan, perUnit: .nan)
+            stream: Int32(number), instant: instant, stamped: 0, sent: 0, kilowatts: .nan, kilovars: .nan, perUnit: .nan
+        )
         var noiseScale = stream.rating
         switch stream.source {
         case .der(let place):

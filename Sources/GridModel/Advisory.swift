@@ -154,6 +154,34 @@ public struct AdvisoryFacts: Sendable, Codable, Equatable {
     }
 }
 
+extension AdvisoryFacts {
+    /// Like the synthesised one, but what is not known yet is `null` and not left out: readers see that it exists.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(kind, forKey: .kind)
+        try container.encode(detector, forKey: .detector)
+        try container.encode(feeder, forKey: .feeder)
+        try container.encode(element, forKey: .element)
+        try container.encode(severity, forKey: .severity)
+        try container.encode(onset, forKey: .onset)
+        try container.encode(raisedAt, forKey: .raisedAt)
+        try container.encode(endedAt, forKey: .endedAt)
+        try container.encode(clearedAt, forKey: .clearedAt)
+        try container.encode(peak, forKey: .peak)
+        try container.encode(limit, forKey: .limit)
+        try container.encode(cause, forKey: .cause)
+        try container.encode(confidence, forKey: .confidence)
+        try container.encode(uncertain, forKey: .uncertain)
+        try container.encode(message, forKey: .message)
+        try container.encode(response, forKey: .response)
+        try container.encode(contributors, forKey: .contributors)
+        try container.encode(evidence, forKey: .evidence)
+        try container.encode(occurrence, forKey: .occurrence)
+        try container.encode(watermark, forKey: .watermark)
+    }
+}
+
 /// What the analyser found, in the order it found it. The lifecycle decides what that means for the advisory.
 public struct AdvisoryReport: Sendable, Codable, Equatable {
     public enum Change: String, Sendable, Codable {

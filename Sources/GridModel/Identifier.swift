@@ -11,7 +11,8 @@ public enum Identifier {
     /// Why the text is no identifier, for an error message; `nil` when it is one.
     public static func complaint(_ text: some StringProtocol) -> String? {
         isValid(text)
-            ? nil : "\"\(text)\" is no identifier: expected 1 to 64 of A-Z a-z 0-9 . _ : / - with a letter or digit first"
+            ? nil
+            : "\"\(text)\" is no identifier: expected 1 to 64 of A-Z a-z 0-9 . _ : / - with a letter or digit first"
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {

@@ -17,8 +17,9 @@ public struct NetworkGraph: Sendable {
     /// Tie-connected groups of feeders: what every switch closed would join, the high-voltage side left out.
     public let areas: [String]
 
-    let edgeSwitches: [[Int32]]
     let switchEdge: [Int32]
+    /// Per edge: conducts in the normal state.
+    let normallyConducts: [Bool]
     /// Per edge: the feeder it is the head line of, or -1; and the end that is the busbar.
     let headFeeder: [Int32]
     let headBusbar: [Int32]
@@ -66,7 +67,6 @@ public struct NetworkGraph: Sendable {
         edgeIDs = ids
         edgeEnds = ends.map { (from: $0.0, to: $0.1) }
         isSinglePhase = single
-        var edgeSwitches: [[Int32]] = []
         var switchEdge = [Int32](repeating: -1, count: network.switches.count)
         for edge in ids.indices {
             let list: [Int32]
@@ -75,11 +75,15 @@ public struct NetworkGraph: Sendable {
             } else {
                 list = onElement["\(edge < lineCount ? "line" : "transformer") \(ids[edge])"] ?? []
             }
-            edgeSwitches.append(list)
             for item in list { switchEdge[Int(item)] = Int32(edge) }
         }
-        self.edgeSwitches = edgeSwitches
         self.switchEdge = switchEdge
+        var normally = [Bool](repeating: true, count: ids.count)
+        for (number, edge) in switchEdge.enumerated()
+        where edge >= 0 && network.switches[number].normalPosition != .closed {
+            normally[Int(edge)] = false
+        }
+        normallyConducts = normally
 
         var headFeeder = [Int32](repeating: -1, count: ids.count)
         var headBusbar = [Int32](repeating: -1, count: ids.count)
@@ -153,8 +157,12 @@ public struct NetworkGraph: Sendable {
         return positions
     }
 
-    /// Whether each edge conducts.
+    /// Whether each edge conducts: every switch on it is closed.
     public func conducting(_ positions: [SwitchPosition]) -> [Bool] {
-        edgeSwitches.map { $0.allSatisfy { positions[Int($0)] == .closed } }
+        var conducts = [Bool](repeating: true, count: edgeIDs.count)
+        for (number, edge) in switchEdge.enumerated() where edge >= 0 && positions[number] != .closed {
+            conducts[Int(edge)] = false
+        }
+        return conducts
     }
 }

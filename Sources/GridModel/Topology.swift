@@ -18,7 +18,7 @@ public struct Topology: Sendable {
     /// while a tie closes a loop, a device stays with the feeder that still reaches it the normal way.
     public init(_ graph: NetworkGraph, positions: [SwitchPosition]) {
         let conducts = graph.conducting(positions)
-        let normally = graph.conducting(graph.normalPositions)
+        let normally = graph.normallyConducts
         let count = graph.nodeIDs.count
         var component = [Int32](repeating: -1, count: count)
         var sourcesOf: [Int32] = []

@@ -42,7 +42,9 @@ public struct Socket: ~Copyable {
 
     private mutating func set(_ option: CInt, _ value: CInt) throws(MessagingError) {
         var value = value
-        guard zmq_setsockopt(handle, option, &value, MemoryLayout<CInt>.size) == 0 else { throw .last("zmq_setsockopt") }
+        guard zmq_setsockopt(handle, option, &value, MemoryLayout<CInt>.size) == 0 else {
+            throw .last("zmq_setsockopt")
+        }
     }
 
     /// Messages that may wait in this process before a PUB drops (or, with ``blockWhenFull()``, waits).
@@ -72,7 +74,9 @@ public struct Socket: ~Copyable {
     }
 
     public mutating func subscribe(_ prefix: String) throws(MessagingError) {
-        guard zmq_setsockopt(handle, ZMQ_SUBSCRIBE, prefix, prefix.utf8.count) == 0 else { throw .last("zmq_setsockopt") }
+        guard zmq_setsockopt(handle, ZMQ_SUBSCRIBE, prefix, prefix.utf8.count) == 0 else {
+            throw .last("zmq_setsockopt")
+        }
     }
 
     public mutating func connect(_ endpoint: String) throws(MessagingError) {

@@ -58,7 +58,9 @@ public struct AdvisoryStore: ~Copyable {
     }
 
     /// Stores what the analyser found; returns the events to publish, in order.
-    public mutating func commit(_ commit: Commit, profile: ProfileBatch, now: Timestamp) throws(StoreError) -> [StoredEvent] {
+    public mutating func commit(_ commit: Commit, profile: ProfileBatch, now: Timestamp) throws(StoreError)
+        -> [StoredEvent]
+    {
         try session.use { connection throws(StoreError) in
             try connection.transaction("store advisories") { connection throws(StoreError) in
                 var events: [StoredEvent] = []
@@ -67,16 +69,26 @@ public struct AdvisoryStore: ~Copyable {
                     if let event = try Self.apply(report, area: area, now: now, &connection) { events.append(event) }
                 }
                 try profile.store(&connection)
-                for (name, position) in commit.positions.sorted(by: { $0.key < $1.key }) {
+                if !commit.positions.isEmpty {
+                    let positions = commit.positions.map {
+                        StoredPosition(name: $0, head: $1.head, minute: $1.minute)
+                    }
                     try connection.query(
                         """
-                        INSERT INTO backfeed_store.analyser_position VALUES ($1, $2, $3) ON CONFLICT (name) \
-                        DO UPDATE SET head = excluded.head, minute = excluded.minute
-                        """, [name, position.head.description, position.minute.description], as: "store position")
+                        INSERT INTO backfeed_store.analyser_position SELECT name, head, minute \
+                        FROM jsonb_to_recordset($1::jsonb) AS p(name text, head timestamptz, minute timestamptz) \
+                        ON CONFLICT (name) DO UPDATE SET head = excluded.head, minute = excluded.minute
+                        """, [JSONCoding.encode(positions)], as: "store positions")
                 }
                 return events
             }
         }
+    }
+
+    private struct StoredPosition: Encodable {
+        var name: String
+        var head: Timestamp
+        var minute: Timestamp
     }
 
     private static func apply(
@@ -104,7 +116,8 @@ public struct AdvisoryStore: ~Copyable {
             // A cause that is settled after the advisory was cleared: the facts are kept, nobody is told again.
             if report.change == .cause, state != nil {
                 try connection.query(
-                    "UPDATE backfeed_store.advisory SET facts = $2 WHERE id = $1", [facts.id, JSONCoding.encode(facts)],
+                    "UPDATE backfeed_store.advisory SET facts = $2 WHERE id = $1",
+                    [facts.id, JSONCoding.encode(facts)],
                     as: "amend advisory")
             }
             return nil
@@ -154,7 +167,8 @@ public struct AdvisoryStore: ~Copyable {
             """
             INSERT INTO backfeed_store.advisory_event (sequence, area_id, advisory_id, type, actor, topic, event) \
             VALUES ($1, $2, $3, $4, $5, $6, $7)
-            """, [String(sequence), String(area), advisory.facts.id, type, actor, stored.topic, stored.json], as: "store event")
+            """, [String(sequence), String(area), advisory.facts.id, type, actor, stored.topic, stored.json],
+            as: "store event")
         return stored
     }
 
@@ -167,7 +181,9 @@ public struct AdvisoryStore: ~Copyable {
     }
 
     /// Acknowledges; a refusal is recorded too.
-    public mutating func acknowledge(_ id: String, version: Int?, actor: String, now: Timestamp) throws(StoreError) -> Outcome {
+    public mutating func acknowledge(_ id: String, version: Int?, actor: String, now: Timestamp) throws(StoreError)
+        -> Outcome
+    {
         try session.use { connection throws(StoreError) in
             try connection.transaction("acknowledge") { connection throws(StoreError) in
                 let rows = try connection.query(
@@ -177,7 +193,9 @@ public struct AdvisoryStore: ~Copyable {
                     let current = row[1].flatMap(Int.init), let rise = row[2].flatMap(Int.init),
                     let facts = row[3].flatMap({ try? JSONCoding.decode(AdvisoryFacts.self, $0) })
                 else { return .unknown }
-                switch AdvisoryLifecycle.outcome(of: .acknowledge(version: version), in: state, version: current, lastRise: rise) {
+                switch AdvisoryLifecycle.outcome(
+                    of: .acknowledge(version: version), in: state, version: current, lastRise: rise)
+                {
                 case .refused(let reason):
                     try connection.query(
                         "INSERT INTO backfeed_store.refused_action (actor, action, subject, reason) VALUES ($1, 'acknowledge', $2, $3)",
@@ -193,7 +211,8 @@ public struct AdvisoryStore: ~Copyable {
                     advisory.acknowledgedBy = actor
                     advisory.acknowledgedAt = now
                     let area = row[4].flatMap(Int32.init) ?? 0
-                    return .done(try Self.record(advisory, type: type, actor: actor, area: area, time: now, &connection))
+                    return .done(
+                        try Self.record(advisory, type: type, actor: actor, area: area, time: now, &connection))
                 }
             }
         }
@@ -241,9 +260,12 @@ public struct AdvisoryStore: ~Copyable {
         try session.use { connection throws(StoreError) in
             var positions: [String: (head: Timestamp, minute: Timestamp)] = [:]
             for row in try connection.query(
-                "SELECT name, \(SQL.rfc3339("head")), \(SQL.rfc3339("minute")) FROM backfeed_store.analyser_position", as: "read positions")
+                "SELECT name, \(SQL.rfc3339("head")), \(SQL.rfc3339("minute")) FROM backfeed_store.analyser_position",
+                as: "read positions")
             {
-                if let name = row[0], let head = row[1].flatMap({ Timestamp($0) }), let minute = row[2].flatMap({ Timestamp($0) }) {
+                if let name = row[0], let head = row[1].flatMap({ Timestamp($0) }),
+                    let minute = row[2].flatMap({ Timestamp($0) })
+                {
                     positions[name] = (head, minute)
                 }
             }
@@ -274,7 +296,8 @@ public struct ProfileBatch: Sendable {
         public init(
             time: Timestamp, net: (mean: Double, minimum: Double, maximum: Double)?, reactive: Double?,
             voltage: (mean: Double, minimum: Double, maximum: Double)?, pv: Double, battery: Double, charger: Double,
-            other: Double, native: Double?, reverse: Double?, forward: Double?, headCoverage: Double, derCoverage: Double,
+            other: Double, native: Double?, reverse: Double?, forward: Double?, headCoverage: Double,
+            derCoverage: Double,
             area: Int32, feeder: String, normalFeeder: String
         ) {
             self.time = time

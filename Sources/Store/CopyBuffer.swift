@@ -23,7 +23,9 @@ public struct CopyBuffer: ~Copyable {
     deinit { base.deallocate() }
 
     public mutating func reset() {
-        Self.header.withUnsafeBytes { base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(base), byteCount: $0.count) }
+        Self.header.withUnsafeBytes {
+            base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(base), byteCount: $0.count)
+        }
         count = Self.header.count
         rows = 0
     }

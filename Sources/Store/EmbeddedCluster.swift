@@ -25,7 +25,10 @@ public final class EmbeddedCluster: Sendable {
         var socket = root
         // sun_path holds 107 bytes, and PostgreSQL's own part takes 21.
         if socket.utf8.count > 80 {
-            socket = "/tmp/backfeed-" + String(root.utf8.reduce(UInt64(14695981039346656037)) { ($0 ^ UInt64($1)) &* 1099511628211 }, radix: 16)
+            socket =
+                "/tmp/backfeed-"
+                + String(
+                    root.utf8.reduce(UInt64(14695981039346656037)) { ($0 ^ UInt64($1)) &* 1099511628211 }, radix: 16)
         }
         for path in [root, socket] { try files.createDirectory(atPath: path, withIntermediateDirectories: true) }
         var prefix: [String] = []
@@ -33,10 +36,14 @@ public final class EmbeddedCluster: Sendable {
             guard let user = getpwnam(Self.userWhenRoot) else {
                 throw StoreError(
                     .setUpFailed, "start PostgreSQL",
-                    message: "PostgreSQL refuses to run as root and there is no user \(Self.userWhenRoot): install postgresql-15")
+                    message:
+                        "PostgreSQL refuses to run as root and there is no user \(Self.userWhenRoot): install postgresql-15"
+                )
             }
             for path in [root, socket] { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
-            prefix = ["setpriv", "--reuid=\(user.pointee.pw_uid)", "--regid=\(user.pointee.pw_gid)", "--clear-groups", "--"]
+            prefix = [
+                "setpriv", "--reuid=\(user.pointee.pw_uid)", "--regid=\(user.pointee.pw_gid)", "--clear-groups", "--",
+            ]
         }
         chmod(root, 0o750)
         conninfo = "host=\(socket) port=5432 user=backfeed dbname=postgres application_name=backfeed"
@@ -52,13 +59,16 @@ public final class EmbeddedCluster: Sendable {
             guard code == 0 else {
                 throw StoreError(
                     .setUpFailed, "initdb",
-                    message: "exit code \(code); see \(root)/initdb.log. As root, every directory above must be open to user \(Self.userWhenRoot)")
+                    message:
+                        "exit code \(code); see \(root)/initdb.log. As root, every directory above must be open to user \(Self.userWhenRoot)"
+                )
             }
             // Only whoever runs the service, and the cluster's own user, get in: both by the kernel's word.
             let people = Set([Self.userWhenRoot, String(cString: getpwuid(geteuid()).pointee.pw_name), "root"])
             let map = people.sorted().map { "owner \($0) backfeed\n" }.joined()
             try map.write(toFile: "\(data)/pg_ident.conf", atomically: false, encoding: .utf8)
-            try "local all all peer map=owner\n".write(toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
+            try "local all all peer map=owner\n".write(
+                toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
         }
         if let running = Self.runningProcess(data) {
             log.info("taking over the cluster that is still running", ["pid": "\(running)"])
@@ -89,7 +99,8 @@ public final class EmbeddedCluster: Sendable {
                 last = error.debugDescription
             }
             if let code = child?.poll() {
-                throw StoreError(.setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
+                throw StoreError(
+                    .setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
             }
             SystemClock.pause(milliseconds: 100)
         }
@@ -109,7 +120,8 @@ public final class EmbeddedCluster: Sendable {
     private static func runningProcess(_ data: String) -> Int32? {
         guard let text = try? String(contentsOfFile: "\(data)/postmaster.pid", encoding: .utf8),
             let first = text.split(separator: "\n").first, let number = Int32(first), kill(number, 0) == 0,
-            let command = try? String(contentsOfFile: "/proc/\(number)/cmdline", encoding: .utf8), command.contains("postgres")
+            let command = try? String(contentsOfFile: "/proc/\(number)/cmdline", encoding: .utf8),
+            command.contains("postgres")
         else { return nil }
         return number
     }
@@ -122,6 +134,7 @@ public final class EmbeddedCluster: Sendable {
         }
         throw StoreError(
             .setUpFailed, "start PostgreSQL",
-            message: "no PostgreSQL server in /usr/lib/postgresql: run scripts/install-dependencies, or set database.url")
+            message:
+                "no PostgreSQL server in /usr/lib/postgresql: run scripts/install-dependencies, or set database.url")
     }
 }

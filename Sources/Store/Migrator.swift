@@ -30,10 +30,12 @@ public enum Migrator {
         var done: [Migration] = []
         for file in files {
             let text = try String(contentsOfFile: file.path, encoding: .utf8)
-            let digest = String(text.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
+            let digest = String(
+                text.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
             if let before = known[file.number] {
                 guard before == digest else {
-                    throw StoreError(.setUpFailed, "migrate", message: "\(file.name) is not the file that was applied before")
+                    throw StoreError(
+                        .setUpFailed, "migrate", message: "\(file.name) is not the file that was applied before")
                 }
                 continue
             }
@@ -52,9 +54,12 @@ public enum Migrator {
     /// Every migration and whether the database has it. Changes nothing.
     public static func status(_ conninfo: String, directory: String) throws -> [Migration] {
         var connection = try PostgresConnection(conninfo)
-        let exists = try connection.query("SELECT to_regclass('public.backfeed_migration') IS NOT NULL", as: "migration status")
+        let exists = try connection.query(
+            "SELECT to_regclass('public.backfeed_migration') IS NOT NULL", as: "migration status")
         let known = exists.first?[0] == "t" ? try applied(&connection) : [:]
-        return try files(directory).map { Migration(number: $0.number, name: $0.name, applied: known[$0.number] != nil) }
+        return try files(directory).map {
+            Migration(number: $0.number, name: $0.name, applied: known[$0.number] != nil)
+        }
     }
 
     private static func applied(_ connection: inout PostgresConnection) throws(StoreError) -> [Int: String] {
@@ -66,7 +71,8 @@ public enum Migrator {
     }
 
     private static func files(_ directory: String) throws -> [(number: Int, name: String, path: String)] {
-        let names = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }.sorted()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }
+            .sorted()
         let files = names.compactMap { name in Int(name.prefix(4)).map { ($0, name, "\(directory)/\(name)") } }
         guard !files.isEmpty else {
             throw StoreError(.setUpFailed, "migrate", message: "no migrations in \(directory)")

@@ -73,7 +73,8 @@ public enum NetworkStore {
         return try connection.transaction("import network") { connection throws(StoreError) in
             try connection.query("LOCK TABLE backfeed_store.network_revision IN EXCLUSIVE MODE", as: "import network")
             let newest = try connection.query(
-                "SELECT id, digest, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1", as: "import network")
+                "SELECT id, digest, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1",
+                as: "import network")
             let last = newest.first.flatMap { $0[0] }.flatMap(Int.init) ?? 0
             let old = newest.first.flatMap { $0[2] }.flatMap { try? JSONCoding.decodePlain(Network.self, $0) }
             if newest.first?[1] == digest { return ImportResult(revision: last, isNew: false, changes: []) }

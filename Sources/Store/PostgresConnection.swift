@@ -6,7 +6,9 @@ public struct PostgresConnection: ~Copyable {
     private let handle: OpaquePointer
 
     public init(_ conninfo: String) throws(StoreError) {
-        guard let handle = PQconnectdb(conninfo) else { throw StoreError(.connectionFailed, "connect", message: "out of memory") }
+        guard let handle = PQconnectdb(conninfo) else {
+            throw StoreError(.connectionFailed, "connect", message: "out of memory")
+        }
         guard PQstatus(handle) == CONNECTION_OK else {
             let message = String(cString: PQerrorMessage(handle))
             PQfinish(handle)
@@ -26,18 +28,23 @@ public struct PostgresConnection: ~Copyable {
 
     /// Runs one statement with text parameters `$1`, `$2`, ….
     @discardableResult
-    public mutating func query(_ sql: String, _ parameters: [String?] = [], as operation: String) throws(StoreError) -> [Row] {
+    public mutating func query(_ sql: String, _ parameters: [String?] = [], as operation: String) throws(StoreError)
+        -> [Row]
+    {
         let result: OpaquePointer?
         if parameters.isEmpty {
             result = PQexec(handle, sql)
         } else {
-            var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
+            var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) }
+            }
             defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
             result = PQexecParams(handle, sql, Int32(parameters.count), nil, &pointers, nil, nil, 0)
         }
         defer { PQclear(result) }
         let status = PQresultStatus(result)
-        guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else { throw failure(result, .statementFailed, operation) }
+        guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else {
+            throw failure(result, .statementFailed, operation)
+        }
         let (rows, columns) = (PQntuples(result), PQnfields(result))
         return (0..<rows).map { row in
             (0..<columns).map { column in
@@ -82,7 +89,9 @@ public struct PostgresConnection: ~Copyable {
     }
 
     /// Runs `body` in a transaction; rolls back when it throws.
-    public mutating func transaction<R>(_ operation: String, _ body: (inout Self) throws(StoreError) -> R) throws(StoreError) -> R {
+    public mutating func transaction<R>(_ operation: String, _ body: (inout Self) throws(StoreError) -> R)
+        throws(StoreError) -> R
+    {
         try query("BEGIN", as: operation)
         do throws(StoreError) {
             let value = try body(&self)
@@ -109,7 +118,8 @@ public struct PostgresConnection: ~Copyable {
             // In pieces: libpq copies each into its own buffer, which must not grow to the size of the batch.
             let count = min(65_536, bytes.count - offset)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
-            guard PQputCopyData(handle, piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count)) == 1 else {
+            guard PQputCopyData(handle, piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count)) == 1
+            else {
                 throw failure(nil, .copyFailed, operation)
             }
             offset += count
@@ -117,7 +127,9 @@ public struct PostgresConnection: ~Copyable {
         guard PQputCopyEnd(handle, nil) == 1 else { throw failure(nil, .copyFailed, operation) }
         var problem: StoreError?
         while let result = PQgetResult(handle) {
-            if PQresultStatus(result) != PGRES_COMMAND_OK { problem = problem ?? failure(result, .copyFailed, operation) }
+            if PQresultStatus(result) != PGRES_COMMAND_OK {
+                problem = problem ?? failure(result, .copyFailed, operation)
+            }
             PQclear(result)
         }
         if let problem { throw problem }

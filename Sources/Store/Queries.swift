@@ -107,7 +107,8 @@ public struct Queries: ~Copyable {
     /// Columns of a profile row behind `time`, in order.
     public static let profileColumns = [
         "net_w", "net_min_w", "net_max_w", "reactive_var", "voltage_pu", "voltage_min_pu", "voltage_max_pu", "pv_w",
-        "battery_w", "ev_charger_w", "other_der_w", "native_w", "reverse_wh", "forward_wh", "head_coverage", "der_coverage",
+        "battery_w", "ev_charger_w", "other_der_w", "native_w", "reverse_wh", "forward_wh", "head_coverage",
+        "der_coverage",
     ]
 
     /// Profile of a feeder as switched, row by row: `time` as RFC 3339, then ``profileColumns``.
@@ -147,7 +148,9 @@ public struct Queries: ~Copyable {
                 "SELECT \(SQL.rfc3339("min(time)")), \(SQL.rfc3339("max(time)")) FROM backfeed_store.feeder_profile_1m WHERE feeder = $1",
                 [feeder], as: "read profile range"
             ).first
-            guard let first = row?[0].flatMap({ Timestamp($0) }), let last = row?[1].flatMap({ Timestamp($0) }) else { return nil }
+            guard let first = row?[0].flatMap({ Timestamp($0) }), let last = row?[1].flatMap({ Timestamp($0) }) else {
+                return nil
+            }
             return (first, last)
         }
     }
@@ -177,8 +180,10 @@ public struct Queries: ~Copyable {
                 try connection.query(
                     "SELECT aggregator, count(*), sum(last_sequence - first_sequence + 1) FROM backfeed_store.stream_gap GROUP BY 1 ORDER BY 1",
                     as: "count gaps"),
-                try connection.query("SELECT count(*) FROM backfeed_store.sample_default", as: "count default partition")
-                    .first?[0].flatMap(Int.init) ?? 0
+                try connection.query(
+                    "SELECT count(*) FROM backfeed_store.sample_default", as: "count default partition"
+                )
+                .first?[0].flatMap(Int.init) ?? 0
             )
         }
     }

@@ -35,7 +35,9 @@ public struct SampleStore: ~Copyable {
                 for (aggregator, stream) in batch.streams.sorted(by: { $0.key < $1.key }) {
                     try Self.move(aggregator, batch.before[aggregator], stream, &connection)
                 }
-                if batch.rows.rows > 0 { try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample") }
+                if batch.rows.rows > 0 {
+                    try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample")
+                }
                 if batch.extra.rows > 0 {
                     try connection.copy(
                         """
@@ -49,15 +51,24 @@ public struct SampleStore: ~Copyable {
                         "UPDATE backfeed_store.device SET aggregator = $1 WHERE id = $2 AND aggregator IS NULL",
                         [claim.aggregator, String(claim.deviceID)], as: "claim device")
                 }
-                for (feeder, clock) in batch.clocks.sorted(by: { $0.key < $1.key }) {
+                if !batch.clocks.isEmpty {
+                    // One statement for all feeders: one each would cost more than the rows.
+                    let clocks = batch.clocks.map { StoredClock(areaId: $1.area, feeder: $0, clock: $1.time) }
                     try connection.query(
                         """
-                        INSERT INTO backfeed_store.feeder_clock VALUES ($1, $2, $3) ON CONFLICT (area_id, feeder) \
-                        DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
-                        """, [String(clock.area), feeder, clock.time.description], as: "store clock")
+                        INSERT INTO backfeed_store.feeder_clock SELECT area_id, feeder, clock \
+                        FROM jsonb_to_recordset($1::jsonb) AS c(area_id int4, feeder text, clock timestamptz) \
+                        ON CONFLICT (area_id, feeder) DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
+                        """, [JSONCoding.encode(clocks)], as: "store clocks")
                 }
             }
         }
+    }
+
+    private struct StoredClock: Encodable {
+        var areaId: Int32
+        var feeder: String
+        var clock: Timestamp
     }
 
     private static func move(
@@ -70,7 +81,8 @@ public struct SampleStore: ~Copyable {
                 """
                 UPDATE backfeed_store.stream_position SET epoch = $2, last_sequence = $3, updated_at = now() \
                 WHERE aggregator = $1 AND epoch = $4 AND last_sequence = $5 RETURNING 1
-                """, [aggregator, String(stream.epoch), String(stream.last), String(before.epoch), String(before.last)],
+                """,
+                [aggregator, String(stream.epoch), String(stream.last), String(before.epoch), String(before.last)],
                 as: "move stream")
         } else {
             moved = try connection.query(
@@ -80,17 +92,22 @@ public struct SampleStore: ~Copyable {
         guard moved.count == 1 else {
             throw StoreError(.conflict, "move stream", message: "the position of \(aggregator) is not what it was")
         }
-        try connection.query("DELETE FROM backfeed_store.stream_gap WHERE aggregator = $1", [aggregator], as: "store gaps")
+        try connection.query(
+            "DELETE FROM backfeed_store.stream_gap WHERE aggregator = $1", [aggregator], as: "store gaps")
         for range in stream.missing {
             try connection.query(
                 "INSERT INTO backfeed_store.stream_gap VALUES ($1, $2, $3, $4)",
-                [aggregator, String(stream.epoch), String(range.lowerBound), String(range.upperBound)], as: "store gaps")
+                [aggregator, String(stream.epoch), String(range.lowerBound), String(range.upperBound)], as: "store gaps"
+            )
         }
     }
 
-    private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection) throws(StoreError) {
+    private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection)
+        throws(StoreError)
+    {
         var buffer = CopyBuffer()
-        let now = try connection.query("SELECT (extract(epoch FROM now()) * 1e6)::int8", as: "store rejects")[0][0] ?? "0"
+        let now =
+            try connection.query("SELECT (extract(epoch FROM now()) * 1e6)::int8", as: "store rejects")[0][0] ?? "0"
         for reject in rejects {
             buffer.beginRow(fields: 5)
             buffer.time(Int64(now) ?? 0)
@@ -122,9 +139,12 @@ public struct SampleStore: ~Copyable {
                 """, [retention], as: "find old partitions")
             for name in old.compactMap({ $0[0] }) {
                 try connection.transaction("drop partition") { connection throws(StoreError) in
-                    try connection.query("ALTER TABLE backfeed_store.sample DETACH PARTITION backfeed_store.\(name)", as: "detach partition")
+                    try connection.query(
+                        "ALTER TABLE backfeed_store.sample DETACH PARTITION backfeed_store.\(name)",
+                        as: "detach partition")
                     try connection.query("DROP TABLE backfeed_store.\(name)", as: "drop partition")
-                    try connection.query("DELETE FROM backfeed_store.sample_partition WHERE name = $1", [name], as: "drop partition")
+                    try connection.query(
+                        "DELETE FROM backfeed_store.sample_partition WHERE name = $1", [name], as: "drop partition")
                 }
             }
             try connection.query(
@@ -172,18 +192,25 @@ public struct SampleStore: ~Copyable {
     public mutating func loadState() throws(StoreError) -> IngestState {
         try session.use { connection throws(StoreError) in
             var state = IngestState()
-            for row in try connection.query("SELECT aggregator, epoch, last_sequence FROM backfeed_store.stream_position", as: "load streams") {
-                guard let name = row[0], let epoch = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init) else { continue }
+            for row in try connection.query(
+                "SELECT aggregator, epoch, last_sequence FROM backfeed_store.stream_position", as: "load streams")
+            {
+                guard let name = row[0], let epoch = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init)
+                else { continue }
                 state.streams[name] = SampleBatch.Stream(aggregator: name, epoch: epoch, last: last, missing: [])
             }
             for row in try connection.query(
-                "SELECT aggregator, first_sequence, last_sequence FROM backfeed_store.stream_gap ORDER BY 1, 2", as: "load gaps")
+                "SELECT aggregator, first_sequence, last_sequence FROM backfeed_store.stream_gap ORDER BY 1, 2",
+                as: "load gaps")
             {
-                guard let name = row[0], let first = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init), first <= last
+                guard let name = row[0], let first = row[1].flatMap(UInt64.init),
+                    let last = row[2].flatMap(UInt64.init), first <= last
                 else { continue }
                 state.streams[name]?.missing.append(first...last)
             }
-            for row in try connection.query("SELECT feeder, \(SQL.rfc3339("clock")) FROM backfeed_store.feeder_clock", as: "load clocks") {
+            for row in try connection.query(
+                "SELECT feeder, \(SQL.rfc3339("clock")) FROM backfeed_store.feeder_clock", as: "load clocks")
+            {
                 if let feeder = row[0], let time = row[1].flatMap({ Timestamp($0) }) { state.clocks[feeder] = time }
             }
             return state
@@ -204,13 +231,15 @@ public struct SampleStore: ~Copyable {
                 ORDER BY time, device_id
                 """, [from.description], as: "replay samples"
             ) { row in
-                guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init), let index = indexOfDevice[id]
+                guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init),
+                    let index = indexOfDevice[id]
                 else { return true }
                 func number(_ column: Int) -> Float { row[column].flatMap(Float.init) ?? .nan }
                 let interval = number(5)
                 portion.append(
                     Sample(
-                        device: index, time: Timestamp(microseconds: time), activePower: number(2), reactivePower: number(3),
+                        device: index, time: Timestamp(microseconds: time), activePower: number(2),
+                        reactivePower: number(3),
                         voltage: number(4), interval: interval.isNaN ? 0 : interval,
                         quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
                 if portion.count >= 20_000 {

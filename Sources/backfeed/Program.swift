@@ -40,7 +40,8 @@ enum Program {
             return .done
         }
         let pair = words.prefix(2).joined(separator: " ")
-        guard let command = commands.first(where: { $0.name == pair }) ?? commands.first(where: { $0.name == first }) else {
+        guard let command = commands.first(where: { $0.name == pair }) ?? commands.first(where: { $0.name == first })
+        else {
             let group = commands.filter { $0.name.hasPrefix("\(first) ") }.map(\.name)
             complain(
                 group.isEmpty

@@ -8,58 +8,168 @@ enum SettingsCatalogue {
     private static let judgement = "engineering judgement"
 
     static let all: [SettingDefinition] = [
-        .init("database.url", .text, default: "", source: "-", "libpq connection string or URI of your own PostgreSQL; empty: a private cluster below the data directory"),
-        .init("telemetry.bind", .text, default: "tcp://127.0.0.1:5560", source: "interface", "SUB endpoint that aggregators connect to; loopback only until keys are configured"),
-        .init("telemetry.connect", .text, default: "", source: "interface", "endpoints of aggregators that bind, separated by commas"),
-        .init("telemetry.max_message_bytes", .number(1024...268_435_456), default: "8388608", unit: "B", source: "10,000 samples of JSON take under 4 MB", "larger messages are refused and counted"),
-        .init("telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "268435456", unit: "B", source: judgement, "larger messages end their connection before they are read"),
-        .init("telemetry.receive_queue", .number(1...1_000_000), default: "2000", unit: "messages", source: "libzmq's default is 1000", "messages that wait in libzmq for each aggregator"),
-        .init("control.bind", .text, default: "tcp://127.0.0.1:5561", source: "interface", "reserved: the control channel is not served yet"),
-        .init("advisories.bind", .text, default: "tcp://127.0.0.1:5562", source: "interface", "PUB endpoint for advisories"),
-        .init("validator.bind", .text, default: "tcp://127.0.0.1:5563", source: "interface", "reserved: the validator is not served yet"),
-        .init("http.listen", .text, default: "127.0.0.1:8080", source: "interface", "address and port of API and console; port 0: any free one"),
-        .init("http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding", "host names that requests may name, separated by commas"),
-        .init("http.request_timeout_s", .number(1...600), default: "10", unit: "s", source: "measured: slow heads otherwise hold connections for ever", "time a whole request may take to arrive"),
-        .init("http.max_body_bytes", .number(1024...67_108_864), default: "1048576", unit: "B", source: judgement, "largest request body"),
-        .init("http.workers", .number(1...64), default: "4", source: "2 cores", "threads that answer requests, each with its own database connection"),
-        .init("ingest.batch_rows", .number(100...1_000_000), default: "20000", unit: "rows", source: "measured: COPY reaches its plateau there", "rows in one transaction at most"),
-        .init("ingest.flush_ms", .number(1...10_000), default: "100", unit: "ms", source: "measured: latency to commit is the flush interval", "time after which a batch is written however small it is"),
-        .init("ingest.batches", .number(2...64), default: "6", source: "memory: rows × 150 B each", "batches in circulation; when all are in use, reading stops"),
-        .init("ingest.oldest", .text, default: "2000-01-01T00:00:00Z", source: "no telemetry of the field is older", "samples before this are refused"),
-        .init("ingest.future_s", .number(1...604_800), default: "86400", unit: "s", source: judgement, "samples further ahead of our clock are refused"),
-        .init("ingest.suspect_future_s", .number(0...86_400), default: "5", unit: "s", source: "domain rules A.7.3", "samples further ahead are stored as CLOCK_SUSPECT and not used"),
-        .init("ingest.ownership", .choice(["first", "any"]), default: "first", source: "interface: an aggregator speaks only for its own devices", "first: a device belongs to the aggregator that first spoke for it; any: not checked"),
-        .init("ingest.reject_rows", .number(0...1_000_000), default: "10000", unit: "rows", source: judgement, "rejects kept of one batch; more are only counted"),
-        .init("ingest.reject_bytes", .number(0...1_048_576), default: "4096", unit: "B", source: judgement, "bytes kept of one reject"),
-        .init("retention.raw_days", .number(0...36_500), default: "400", unit: "d", source: "domain rules G.1: 13 months", "partitions older than this, and made longer ago than this, are dropped; 0: never"),
-        .init("retention.max_partitions", .number(1...100_000), default: "800", unit: "d", source: judgement, "days for which partitions are made on demand; samples of other days go to the default partition"),
-        .init("analysis.scada_lateness_s", .number(0...3600), default: "30", unit: "s", source: "domain rules A.7.1", "how late a head meter's sample may come before its bin is final"),
-        .init("analysis.gateway_lateness_s", .number(0...3600), default: "90", unit: "s", source: "domain rules A.7.1", "the same for everything behind a gateway"),
-        .init("analysis.der_clock_guard_s", .number(0...3600), default: "120", unit: "s", source: "clock errors of ±90 s occur in the replay specification", "by how much a DER's clock must be ahead before it moves the feeder's"),
-        .init("analysis.der_hold_s", .number(10...3600), default: "330", unit: "s", source: "IEEE 2030.5 default post rate 300 s plus 10 %", "how long a DER's last value stands for it in sums"),
-        .init("analysis.gap_s", .number(10...3600), default: "120", unit: "s", source: "domain rules B.0", "missing data after which an advisory becomes uncertain"),
-        .init("analysis.rearm_s", .number(0...86_400), default: "900", unit: "s", source: "domain rules B.0.6", "a new onset within this opens the same advisory again"),
-        .init("reverse.permitted", .choice(["true", "false", "unknown"]), default: "unknown", source: "domain rules B.1.1", "whether reverse flow is agreed", perFeeder: true),
-        .init("reverse.limit_w", .number(-1...1e10), default: "-1", unit: "W", source: "domain rules B.1.1: half of the head's rating", "agreed reverse power; -1: half of the rating", perFeeder: true),
-        .init("reverse.on_min_w", .number(0...1e9), default: "50000", unit: "W", source: "domain rules B.1.1", "reverse power that counts: this, or the share of the rating, whichever is more", perFeeder: true),
-        .init("reverse.on_share_pct", .number(0...100), default: "1", unit: "%", source: "domain rules B.1.1", "share of the head's rating", perFeeder: true),
-        .init("reverse.on_s", .number(0...86_400), default: "60", unit: "s", source: "domain rules B.1.1, OpenDSS RegControl", "how long it must last", perFeeder: true),
-        .init("reverse.off_s", .number(0...86_400), default: "300", unit: "s", source: "domain rules B.1.1", "how long its end must last", perFeeder: true),
-        .init("head.rating_va", .number(0...1e10), default: "0", unit: "VA", source: "network: head_rating_a", "what the head may carry; 0: from the network", perFeeder: true),
-        .init("head.emergency_rating_va", .number(0...1e10), default: "0", unit: "VA", source: "-", "emergency rating; 0: none known", perFeeder: true),
-        .init("head.metered", .choice(["auto", "true", "false"]), default: "auto", source: "domain rules B.1.2", "auto: as soon as its head meter has spoken; false: always estimated", perFeeder: true),
-        .init("bank.has_3v0", .choice(["true", "false", "unknown"]), default: "unknown", source: "domain rules B.1.5", "zero-sequence overvoltage protection at the banks; unknown counts as none"),
-        .init("bank.reverse_limit_w", .number(0...1e11), default: "0", unit: "W", source: "domain rules B.1.1", "agreed reverse power of a bank"),
-        .init("voltage.standard", .choice(["auto", "EU", "US"]), default: "auto", source: "domain rules B.2.1", "bands and windows; auto: EU at 50 Hz, US at 60 Hz"),
-        .init("voltage.warn_high_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1", "severity 3 above; 0: by the standard", perFeeder: true),
-        .init("voltage.high_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1", "severity 2 above; 0: by the standard", perFeeder: true),
-        .init("voltage.warn_low_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1", "severity 3 below; 0: by the standard", perFeeder: true),
-        .init("voltage.low_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1", "severity 2 below; 0: by the standard", perFeeder: true),
-        .init("ramp.scale", .number(0.05...100), default: "1", source: "domain rules B.3.2", "multiplies the slopes and changes that make a ramp", perFeeder: true),
-        .init("data_gap.head_s", .number(1...86_400), default: "30", unit: "s", source: "domain rules B.4.1", "silence of a head meter"),
-        .init("data_gap.der_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules B.4.1", "silence of a DER"),
-        .init("data_gap.fleet_share_pct", .number(0...100), default: "20", unit: "%", source: "domain rules B.4.1", "share of silent DER rating that makes it the feeder's"),
-        .init("data_gap.per_device", .flag, default: "true", source: "domain rules B.4.1", "an advisory (severity 4) for each silent DER"),
+        .init(
+            "database.url", .text, default: "", source: "-",
+            "libpq connection string or URI of your own PostgreSQL; empty: a private cluster below the data directory"),
+        .init(
+            "telemetry.bind", .text, default: "tcp://127.0.0.1:5560", source: "interface",
+            "SUB endpoint that aggregators connect to; loopback only until keys are configured"),
+        .init(
+            "telemetry.connect", .text, default: "", source: "interface",
+            "endpoints of aggregators that bind, separated by commas"),
+        .init(
+            "telemetry.max_message_bytes", .number(1024...268_435_456), default: "8388608", unit: "B",
+            source: "10,000 samples of JSON take under 4 MB", "larger messages are refused and counted"),
+        .init(
+            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "268435456", unit: "B",
+            source: judgement, "larger messages end their connection before they are read"),
+        .init(
+            "telemetry.receive_queue", .number(1...1_000_000), default: "2000", unit: "messages",
+            source: "libzmq's default is 1000", "messages that wait in libzmq for each aggregator"),
+        .init(
+            "control.bind", .text, default: "tcp://127.0.0.1:5561", source: "interface",
+            "reserved: the control channel is not served yet"),
+        .init(
+            "advisories.bind", .text, default: "tcp://127.0.0.1:5562", source: "interface",
+            "PUB endpoint for advisories"),
+        .init(
+            "validator.bind", .text, default: "tcp://127.0.0.1:5563", source: "interface",
+            "reserved: the validator is not served yet"),
+        .init(
+            "http.listen", .text, default: "127.0.0.1:8080", source: "interface",
+            "address and port of API and console; port 0: any free one"),
+        .init(
+            "http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding",
+            "host names that requests may name, separated by commas"),
+        .init(
+            "http.request_timeout_s", .number(1...600), default: "10", unit: "s",
+            source: "measured: slow heads otherwise hold connections for ever",
+            "time a whole request may take to arrive"),
+        .init(
+            "http.max_body_bytes", .number(1024...67_108_864), default: "1048576", unit: "B", source: judgement,
+            "largest request body"),
+        .init(
+            "http.workers", .number(1...64), default: "4", source: "2 cores",
+            "threads that answer requests, each with its own database connection"),
+        .init(
+            "ingest.batch_rows", .number(100...1_000_000), default: "20000", unit: "rows",
+            source: "measured: COPY reaches its plateau there", "rows in one transaction at most"),
+        .init(
+            "ingest.flush_ms", .number(1...10_000), default: "100", unit: "ms",
+            source: "measured: latency to commit is the flush interval",
+            "time after which a batch is written however small it is"),
+        .init(
+            "ingest.batches", .number(2...64), default: "6", source: "memory: rows × 150 B each",
+            "batches in circulation; when all are in use, reading stops"),
+        .init(
+            "ingest.oldest", .text, default: "2000-01-01T00:00:00Z", source: "no telemetry of the field is older",
+            "samples before this are refused"),
+        .init(
+            "ingest.future_s", .number(1...604_800), default: "86400", unit: "s", source: judgement,
+            "samples further ahead of our clock are refused"),
+        .init(
+            "ingest.suspect_future_s", .number(0...86_400), default: "5", unit: "s", source: "domain rules A.7.3",
+            "samples further ahead are stored as CLOCK_SUSPECT and not used"),
+        .init(
+            "ingest.ownership", .choice(["first", "any"]), default: "first",
+            source: "interface: an aggregator speaks only for its own devices",
+            "first: a device belongs to the aggregator that first spoke for it; any: not checked"),
+        .init(
+            "ingest.reject_rows", .number(0...1_000_000), default: "10000", unit: "rows", source: judgement,
+            "rejects kept of one batch; more are only counted"),
+        .init(
+            "ingest.reject_bytes", .number(0...1_048_576), default: "4096", unit: "B", source: judgement,
+            "bytes kept of one reject"),
+        .init(
+            "retention.raw_days", .number(0...36_500), default: "400", unit: "d", source: "domain rules G.1: 13 months",
+            "partitions older than this, and made longer ago than this, are dropped; 0: never"),
+        .init(
+            "retention.max_partitions", .number(1...100_000), default: "800", unit: "d", source: judgement,
+            "days for which partitions are made on demand; samples of other days go to the default partition"),
+        .init(
+            "analysis.scada_lateness_s", .number(0...3600), default: "30", unit: "s", source: "domain rules A.7.1",
+            "how late a head meter's sample may come before its bin is final"),
+        .init(
+            "analysis.gateway_lateness_s", .number(0...3600), default: "90", unit: "s", source: "domain rules A.7.1",
+            "the same for everything behind a gateway"),
+        .init(
+            "analysis.der_clock_guard_s", .number(0...3600), default: "120", unit: "s",
+            source: "clock errors of ±90 s occur in the replay specification",
+            "by how much a DER's clock must be ahead before it moves the feeder's"),
+        .init(
+            "analysis.der_hold_s", .number(10...3600), default: "330", unit: "s",
+            source: "IEEE 2030.5 default post rate 300 s plus 10 %", "how long a DER's last value stands for it in sums"
+        ),
+        .init(
+            "analysis.gap_s", .number(10...3600), default: "120", unit: "s", source: "domain rules B.0",
+            "missing data after which an advisory becomes uncertain"),
+        .init(
+            "analysis.rearm_s", .number(0...86_400), default: "900", unit: "s", source: "domain rules B.0.6",
+            "a new onset within this opens the same advisory again"),
+        .init(
+            "reverse.permitted", .choice(["true", "false", "unknown"]), default: "unknown",
+            source: "domain rules B.1.1", "whether reverse flow is agreed", perFeeder: true),
+        .init(
+            "reverse.limit_w", .number(-1...1e10), default: "-1", unit: "W",
+            source: "domain rules B.1.1: half of the head's rating", "agreed reverse power; -1: half of the rating",
+            perFeeder: true),
+        .init(
+            "reverse.on_min_w", .number(0...1e9), default: "50000", unit: "W", source: "domain rules B.1.1",
+            "reverse power that counts: this, or the share of the rating, whichever is more", perFeeder: true),
+        .init(
+            "reverse.on_share_pct", .number(0...100), default: "1", unit: "%", source: "domain rules B.1.1",
+            "share of the head's rating", perFeeder: true),
+        .init(
+            "reverse.on_s", .number(0...86_400), default: "60", unit: "s",
+            source: "domain rules B.1.1, OpenDSS RegControl", "how long it must last", perFeeder: true),
+        .init(
+            "reverse.off_s", .number(0...86_400), default: "300", unit: "s", source: "domain rules B.1.1",
+            "how long its end must last", perFeeder: true),
+        .init(
+            "head.rating_va", .number(0...1e10), default: "0", unit: "VA", source: "network: head_rating_a",
+            "what the head may carry; 0: from the network", perFeeder: true),
+        .init(
+            "head.emergency_rating_va", .number(0...1e10), default: "0", unit: "VA", source: "-",
+            "emergency rating; 0: none known", perFeeder: true),
+        .init(
+            "head.metered", .choice(["auto", "true", "false"]), default: "auto", source: "domain rules B.1.2",
+            "auto: as soon as its head meter has spoken; false: always estimated", perFeeder: true),
+        .init(
+            "bank.has_3v0", .choice(["true", "false", "unknown"]), default: "unknown", source: "domain rules B.1.5",
+            "zero-sequence overvoltage protection at the banks; unknown counts as none"),
+        .init(
+            "bank.reverse_limit_w", .number(0...1e11), default: "0", unit: "W", source: "domain rules B.1.1",
+            "agreed reverse power of a bank"),
+        .init(
+            "voltage.standard", .choice(["auto", "EU", "US"]), default: "auto", source: "domain rules B.2.1",
+            "bands and windows; auto: EU at 50 Hz, US at 60 Hz"),
+        .init(
+            "voltage.warn_high_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1",
+            "severity 3 above; 0: by the standard", perFeeder: true),
+        .init(
+            "voltage.high_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1",
+            "severity 2 above; 0: by the standard", perFeeder: true),
+        .init(
+            "voltage.warn_low_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1",
+            "severity 3 below; 0: by the standard", perFeeder: true),
+        .init(
+            "voltage.low_pu", .number(0...2), default: "0", unit: "pu", source: "domain rules B.2.1",
+            "severity 2 below; 0: by the standard", perFeeder: true),
+        .init(
+            "ramp.scale", .number(0.05...100), default: "1", source: "domain rules B.3.2",
+            "multiplies the slopes and changes that make a ramp", perFeeder: true),
+        .init(
+            "data_gap.head_s", .number(1...86_400), default: "30", unit: "s", source: "domain rules B.4.1",
+            "silence of a head meter"),
+        .init(
+            "data_gap.der_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules B.4.1",
+            "silence of a DER"),
+        .init(
+            "data_gap.fleet_share_pct", .number(0...100), default: "20", unit: "%", source: "domain rules B.4.1",
+            "share of silent DER rating that makes it the feeder's"),
+        .init(
+            "data_gap.per_device", .flag, default: "true", source: "domain rules B.4.1",
+            "an advisory (severity 4) for each silent DER"),
     ]
 
     /// Settings that decide what is detected: their fingerprint stands in each advisory's evidence.
@@ -98,7 +208,8 @@ extension Settings {
         var limits = FeederLimits()
         limits.rating = given("head.rating_va", unless: 0) ?? 0
         limits.emergencyRating = given("head.emergency_rating_va", unless: 0)
-        limits.reversePermission = ReversePower.Permission(rawValue: text("reverse.permitted", feeder: feeder)) ?? .unknown
+        limits.reversePermission =
+            ReversePower.Permission(rawValue: text("reverse.permitted", feeder: feeder)) ?? .unknown
         limits.reverseLimit = given("reverse.limit_w", unless: -1)
         limits.reverseMinimum = number("reverse.on_min_w", feeder: feeder)
         limits.reverseShare = number("reverse.on_share_pct", feeder: feeder) / 100

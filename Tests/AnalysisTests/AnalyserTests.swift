@@ -11,7 +11,8 @@ import Testing
     private func analyser(_ change: (inout AnalysisSettings) -> Void = { _ in }) -> Analyser {
         var settings = AnalysisSettings()
         change(&settings)
-        return Analyser(model: AnalysisModel(network: Self.network, registry: Self.registry, revision: 1), settings: settings)
+        return Analyser(
+            model: AnalysisModel(network: Self.network, registry: Self.registry, revision: 1), settings: settings)
     }
 
     private func device(_ name: String) -> Int32 { Self.registry.index[name] ?? -1 }
@@ -24,10 +25,16 @@ import Testing
             let exporting = (600..<2400).contains(second)
             if second % 60 == 0 {
                 for number in 1...4 {
-                    samples.append(Sample(device: device("pv-\(number)"), time: time, activePower: exporting ? 500_000 : 1000, voltage: 235))
+                    samples.append(
+                        Sample(
+                            device: device("pv-\(number)"), time: time, activePower: exporting ? 500_000 : 1000,
+                            voltage: 235))
                 }
             }
-            samples.append(Sample(device: device("FH-F1"), time: time, activePower: exporting ? -1_500_000 : 400_000, voltage: 20_400))
+            samples.append(
+                Sample(
+                    device: device("FH-F1"), time: time, activePower: exporting ? -1_500_000 : 400_000, voltage: 20_400)
+            )
             samples.append(Sample(device: device("FH-F2"), time: time, activePower: 700_000, voltage: 20_400))
         }
         return samples
@@ -89,7 +96,10 @@ import Testing
         var samples: [Sample] = []
         for second in stride(from: 0, to: 4200, by: 5) {
             let exporting = (600..<1200).contains(second) || (2000..<2600).contains(second)
-            samples.append(Sample(device: device("FH-F1"), time: Self.start + Double(second), activePower: exporting ? -900_000 : 300_000))
+            samples.append(
+                Sample(
+                    device: device("FH-F1"), time: Self.start + Double(second),
+                    activePower: exporting ? -900_000 : 300_000))
         }
         let reports = analyser.absorb(samples).reports.filter { $0.facts.kind == .reversePower }
         #expect(reports.map(\.change) == [.start, .clear, .start, .clear])
@@ -134,9 +144,13 @@ import Testing
         for second in stride(from: 0, to: 3600, by: 5) {
             let time = Self.start + Double(second)
             if second % 60 == 0 {
-                for number in 1...4 { samples.append(Sample(device: device("pv-\(number)"), time: time, activePower: 900_000)) }
+                for number in 1...4 {
+                    samples.append(Sample(device: device("pv-\(number)"), time: time, activePower: 900_000))
+                }
             }
-            for feeder in ["F2", "F3"] { samples.append(Sample(device: device("FH-\(feeder)"), time: time, activePower: 800_000)) }
+            for feeder in ["F2", "F3"] {
+                samples.append(Sample(device: device("FH-\(feeder)"), time: time, activePower: 800_000))
+            }
         }
         let found = analyser.absorb(samples).reports.first { $0.facts.detector == "RPF_EST" }
         #expect(found?.facts.feeder == "F1")
@@ -153,7 +167,9 @@ import Testing
             for name in ["VM-LV1", "VM-LV2"] {
                 for part in [0.0, 30] {
                     samples.append(
-                        Sample(device: device(name), time: Self.start + Double(minute) * 60 + part, voltage: Float(value * base)))
+                        Sample(
+                            device: device(name), time: Self.start + Double(minute) * 60 + part,
+                            voltage: Float(value * base)))
                 }
             }
         }
@@ -171,7 +187,8 @@ import Testing
         let samples = day()
         var withLate = samples
         withLate.insert(
-            Sample(device: device("FH-F1"), time: Self.start + 300, activePower: -9_000_000, quality: .late), at: samples.count / 2)
+            Sample(device: device("FH-F1"), time: Self.start + 300, activePower: -9_000_000, quality: .late),
+            at: samples.count / 2)
         let (without, with) = (a.absorb(samples), b.absorb(withLate))
         #expect(without == with)
     }

@@ -2,7 +2,9 @@ import Analysis
 import GridModel
 import Testing
 
-private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool { a.map { abs($0 - b) <= tolerance } ?? false }
+private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool {
+    a.map { abs($0 - b) <= tolerance } ?? false
+}
 
 @Suite struct ReversePowerRuleTests {
     @Test(arguments: [(10e6, 100_000.0), (3e6, 50_000), (0, 50_000)])
@@ -17,7 +19,8 @@ private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool { a
     ])
     func ladder(reverse: Double, limit: Double, permission: ReversePower.Permission, bank: Bool, expected: Severity) {
         #expect(
-            ReversePower.severity(reverseW: reverse, limitW: limit, permission: permission, feedsReversedBank: bank) == expected)
+            ReversePower.severity(reverseW: reverse, limitW: limit, permission: permission, feedsReversedBank: bank)
+                == expected)
     }
 
     @Test func q1IsNotSureEnough() {
@@ -55,23 +58,34 @@ private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool { a
 
 @Suite struct VoltageRuleTests {
     @Test func tenMinutesAreARootMeanSquare() {
-        #expect(isClose(Voltage.tenMinute([Float](repeating: 1.046, count: 4) + [Float](repeating: 1.056, count: 6)), 1.0520, 5e-5))
-        #expect(isClose(Voltage.tenMinute([Float](repeating: 1.046, count: 7) + [Float](repeating: 1.056, count: 3)), 1.0490, 5e-5))
+        #expect(
+            isClose(
+                Voltage.tenMinute([Float](repeating: 1.046, count: 4) + [Float](repeating: 1.056, count: 6)), 1.0520,
+                5e-5))
+        #expect(
+            isClose(
+                Voltage.tenMinute([Float](repeating: 1.046, count: 7) + [Float](repeating: 1.056, count: 3)), 1.0490,
+                5e-5))
         #expect(Voltage.tenMinute([Float](repeating: 1, count: 4) + [Float](repeating: .nan, count: 6)) == nil)
     }
 
     @Test(arguments: [
-        (1.9, 3.1, 2.0, 0.0, 12.47, 0.0244), (1.9, 3.1, 2.0, -0.9, 12.47, 0.0065), (0.03, 0.02, 0.02, 0.0, 0.24, 0.0104),
+        (1.9, 3.1, 2.0, 0.0, 12.47, 0.0244), (1.9, 3.1, 2.0, -0.9, 12.47, 0.0065),
+        (0.03, 0.02, 0.02, 0.0, 0.24, 0.0104),
     ])
     func expectedRise(r: Double, x: Double, p: Double, q: Double, kv: Double, expected: Double) {
-        #expect(isClose(Voltage.expectedRise(resistance: r, reactance: x, megawatts: p, megavars: q, kilovolts: kv), expected, 6e-5))
+        #expect(
+            isClose(
+                Voltage.expectedRise(resistance: r, reactance: x, megawatts: p, megavars: q, kilovolts: kv), expected,
+                6e-5))
     }
 
     @Test func attributionVector() throws {
         let power = [0.30, -0.25, 0.20, 0.35, -0.40, 0.15]
         let voltage = [0.0040, -0.0030, 0.0024, 0.0045, -0.0050, 0.0020]
         let found = try #require(
-            VoltageAttribution(slopes: zip(voltage, power).map { $0 / $1 }, sourceCorrelation: nil, rise: 0.031, injection: 1.8))
+            VoltageAttribution(
+                slopes: zip(voltage, power).map { $0 / $1 }, sourceCorrelation: nil, rise: 0.031, injection: 1.8))
         #expect(isClose(found.sensitivity, 0.012679, 1e-6))
         #expect(isClose(found.share, 0.736, 5e-4))
         #expect(found.cause == .der)
@@ -132,7 +146,8 @@ private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool { a
     }
 
     @Test func r3ASpikeIsNoRamp() throws {
-        let measure = try #require(Ramp.Measure(minutes: [0, 1, 2, 3, 4, 5], power: [4.0, 4.1, 4.2, 9.9, 4.4, 4.5], rating: 10))
+        let measure = try #require(
+            Ramp.Measure(minutes: [0, 1, 2, 3, 4, 5], power: [4.0, 4.1, 4.2, 9.9, 4.4, 4.5], rating: 10))
         #expect(isClose(measure.slope, 1, 1e-6))
         #expect(Ramp.level(measure) == nil)
     }

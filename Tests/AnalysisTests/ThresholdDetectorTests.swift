@@ -18,13 +18,17 @@ import Testing
             for _ in 0..<count {
                 let start = Timestamp.seconds(Double(second))
                 second += 10
-                let input = value.map {
-                    ThresholdDetector.Input.bin(on: $0 <= -100, off: $0 >= -50, value: $0, badness: -$0, severity: severity($0))
-                } ?? .missing
+                let input =
+                    value.map {
+                        ThresholdDetector.Input.bin(
+                            on: $0 <= -100, off: $0 >= -50, value: $0, badness: -$0, severity: severity($0))
+                    } ?? .missing
                 for output in detector.step(start, width: 10, input) {
                     switch output {
-                    case .start(let onset, _): result.events.append("START \(second) onset \(Int(onset - Timestamp.seconds(0)))")
-                    case .clear(let onset): result.events.append("CLEAR \(second) onset \(Int(onset - Timestamp.seconds(0)))")
+                    case .start(let onset, _):
+                        result.events.append("START \(second) onset \(Int(onset - Timestamp.seconds(0)))")
+                    case .clear(let onset):
+                        result.events.append("CLEAR \(second) onset \(Int(onset - Timestamp.seconds(0)))")
                     case .uncertain: result.events.append("UNCERTAIN \(second)")
                     case .certain: result.events.append("CERTAIN \(second)")
                     case .severity(let level): result.events.append("SEVERITY \(second) \(level.rawValue)")
@@ -83,7 +87,8 @@ import Testing
             range.flatMap { k in
                 detector.step(
                     Timestamp.seconds(Double(k) * 10), width: 10,
-                    values[k].map { .bin(on: $0 <= -100, off: $0 >= -50, value: $0, badness: -$0, severity: .note) } ?? .missing)
+                    values[k].map { .bin(on: $0 <= -100, off: $0 >= -50, value: $0, badness: -$0, severity: .note) }
+                        ?? .missing)
             }
         }
         var whole = ThresholdDetector(.init(on: 60, off: 300))

@@ -19,7 +19,8 @@ import Testing
 
     @Test func everyMistakeIsNamedWithFileLineAndColumn() throws {
         let folder = try TemporaryFolder()
-        try FileManager.default.copyItem(atPath: "\(Repository.root)/data/semiurb/network", toPath: "\(folder.path)/network")
+        try FileManager.default.copyItem(
+            atPath: "\(Repository.root)/data/semiurb/network", toPath: "\(folder.path)/network")
         func edit(_ file: String, _ change: (inout [String]) -> Void) throws {
             let path = "\(folder.path)/network/\(file)"
             var lines = try String(contentsOfFile: path, encoding: .utf8).components(separatedBy: "\n")
@@ -40,9 +41,11 @@ import Testing
 
     @Test func gzipAndColumnOrderDoNotMatter() throws {
         let folder = try TemporaryFolder()
-        try FileManager.default.copyItem(atPath: "\(Repository.root)/data/semiurb/network", toPath: "\(folder.path)/network")
+        try FileManager.default.copyItem(
+            atPath: "\(Repository.root)/data/semiurb/network", toPath: "\(folder.path)/network")
         let path = "\(folder.path)/network/sources.csv"
-        try "extra,va_degree,vm_pu,node_id,source_id\nx,0,1.025,HV1_Bus_19,SRC1\n".write(toFile: path, atomically: true, encoding: .utf8)
+        try "extra,va_degree,vm_pu,node_id,source_id\nx,0,1.025,HV1_Bus_19,SRC1\n".write(
+            toFile: path, atomically: true, encoding: .utf8)
         let zip = Process()
         zip.executableURL = URL(fileURLWithPath: "/usr/bin/gzip")
         zip.arguments = [path, "\(folder.path)/network/lines.csv"]

@@ -5,7 +5,9 @@ import Testing
 @Suite struct TopologyTests {
     let graph = NetworkGraph(SmallNetwork.make())
 
-    private func trace(_ live: [String: SwitchPosition] = [:]) -> Topology { Topology(graph, positions: graph.positions(live: live)) }
+    private func trace(_ live: [String: SwitchPosition] = [:]) -> Topology {
+        Topology(graph, positions: graph.positions(live: live))
+    }
     private func feeder(_ node: String, _ topology: Topology) -> String? {
         let number = topology.feeder[graph.nodeIndex[node] ?? 0]
         return number < 0 ? nil : graph.feederIDs[Int(number)]
@@ -62,7 +64,8 @@ import Testing
 
 @Suite struct TimestampTests {
     @Test(arguments: [
-        ("1970-01-01T00:00:00Z", 0), ("2026-06-21T11:00:00.250Z", 1_782_039_600_250_000), ("2026-06-21T13:00:00.250+02:00", 1_782_039_600_250_000),
+        ("1970-01-01T00:00:00Z", 0), ("2026-06-21T11:00:00.250Z", 1_782_039_600_250_000),
+        ("2026-06-21T13:00:00.250+02:00", 1_782_039_600_250_000),
         ("2016-02-29T23:59:59.999999Z", 1_456_790_399_999_999), ("1969-12-31T23:59:59Z", -1_000_000),
     ])
     func parses(text: String, expected: Int64) throws {
@@ -107,7 +110,8 @@ import Testing
         (.acknowledgedActive, .severityFell, .acknowledgedActive, "updated"),
         (.unacknowledgedActive, .amended, .unacknowledgedActive, "updated"),
         (.acknowledgedActive, .amended, .acknowledgedActive, "updated"),
-        (.unacknowledgedActive, .clear, .unacknowledgedCleared, "cleared"), (.acknowledgedActive, .clear, .closed, "cleared"),
+        (.unacknowledgedActive, .clear, .unacknowledgedCleared, "cleared"),
+        (.acknowledgedActive, .clear, .closed, "cleared"),
         (.unacknowledgedActive, .acknowledge(version: nil), .acknowledgedActive, "acknowledged"),
         (.unacknowledgedCleared, .acknowledge(version: nil), .closed, "closed"),
     ]
@@ -127,7 +131,9 @@ import Testing
     }
 
     @Test func anAcknowledgementOfAMilderVersionIsRefused() {
-        guard case .refused = AdvisoryLifecycle.outcome(of: .acknowledge(version: 1), in: .unacknowledgedActive, version: 3, lastRise: 2)
+        guard
+            case .refused = AdvisoryLifecycle.outcome(
+                of: .acknowledge(version: 1), in: .unacknowledgedActive, version: 3, lastRise: 2)
         else { return #expect(Bool(false), "version 1 has not seen the rise") }
         #expect(
             AdvisoryLifecycle.outcome(of: .acknowledge(version: 2), in: .unacknowledgedActive, version: 3, lastRise: 2)

@@ -18,7 +18,9 @@ private struct FixedBackend: Backend {
             header: [("feeder", feeder)], columns: ["time", "net_w", "pv_w"],
             rows: [["2026-06-21T11:00:00Z", "-5", nil], ["2026-06-21T11:15:00Z", "7", "3"]])
     }
-    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable { ProfileTable(header: [], columns: ["time"], rows: []) }
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable {
+        ProfileTable(header: [], columns: ["time"], rows: [])
+    }
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
     func advisory(_ id: String) throws -> String? { nil }
     func acknowledge(_ id: String, version: Int?, actor: String) throws -> String {
@@ -29,7 +31,9 @@ private struct FixedBackend: Backend {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
     }
     func network() throws -> String { "{}" }
-    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws -> String {
+    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
+        -> String
+    {
         "{\"id\":\"\(id)\",\"position\":\"\(position.name)\",\"actor\":\"\(actor)\"}"
     }
     func readiness() -> [String] { [] }
@@ -47,7 +51,9 @@ private final class RawConnection {
         address.sin_port = in_port_t(UInt16(port).bigEndian)
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         try #require(code == 0)
         var limit = timeval(tv_sec: 10, tv_usec: 0)
@@ -77,7 +83,8 @@ private final class RawConnection {
     let port: Int
 
     init() throws {
-        let router = Router(backend: FixedBackend(), consoleDirectory: "\(Repository.root)/Dashboards/console", metrics: Metrics())
+        let router = Router(
+            backend: FixedBackend(), consoleDirectory: "\(Repository.root)/Dashboards/console", metrics: Metrics())
         var configuration = HTTPServer.Configuration()
         configuration.requestTimeout = 2
         configuration.maximumBody = 10_000
@@ -95,9 +102,13 @@ private final class RawConnection {
         try exchange("GET \(target) HTTP/1.1\r\nHost: localhost:\(port)\r\nConnection: close\r\n\(headers)\r\n")
     }
 
-    private func post(_ target: String, _ body: String, _ headers: String = "Content-Type: application/json\r\n", method: String = "POST") throws -> String {
+    private func post(
+        _ target: String, _ body: String, _ headers: String = "Content-Type: application/json\r\n",
+        method: String = "POST"
+    ) throws -> String {
         try exchange(
-            "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
+            "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)"
+        )
     }
 
     private func status(_ answer: String) -> String { String(answer.dropFirst(9).prefix(3)) }
@@ -108,22 +119,33 @@ private final class RawConnection {
         #expect(status(try get("/v1/feeders/F2")) == "404")
         #expect(try get("/v1/devices?limit=3").hasSuffix("],\"next\":\"3\"}"))
         #expect(try get("/v1/devices?limit=3&cursor=6").hasSuffix("{\"items\":[{\"id\":\"d6\"}],\"next\":null}"))
-        #expect(try get("/v1/feeders/F1/profile?format=csv").hasSuffix("time,net_w,pv_w\n2026-06-21T11:00:00Z,-5,\n2026-06-21T11:15:00Z,7,3\n"))
-        #expect(try get("/v1/feeders/F1/profile?quantity=pv_w").contains("{\"time\":\"2026-06-21T11:00:00Z\",\"pv_w\":null}"))
+        #expect(
+            try get("/v1/feeders/F1/profile?format=csv").hasSuffix(
+                "time,net_w,pv_w\n2026-06-21T11:00:00Z,-5,\n2026-06-21T11:15:00Z,7,3\n"))
+        #expect(
+            try get("/v1/feeders/F1/profile?quantity=pv_w").contains(
+                "{\"time\":\"2026-06-21T11:00:00Z\",\"pv_w\":null}"))
         #expect(try get("/").contains("Content-Security-Policy: default-src 'self'"))
         #expect(try get("/metrics").hasSuffix("up 1\n"))
         #expect(status(try get("/readyz")) == "200")
-        #expect(try post("/v1/advisories/a/acknowledge", "{\"version\":3,\"actor\":\"ann\"}").hasSuffix("{\"id\":\"a\",\"version\":3,\"actor\":\"ann\"}"))
+        #expect(
+            try post("/v1/advisories/a/acknowledge", "{\"version\":3,\"actor\":\"ann\"}").hasSuffix(
+                "{\"id\":\"a\",\"version\":3,\"actor\":\"ann\"}"))
         #expect(status(try post("/v1/advisories/gone/acknowledge", "{}")) == "409")
-        #expect(try post("/v1/network/switches/S1", "{\"position\":\"open\"}", method: "PUT").contains("\"position\":\"open\""))
+        #expect(
+            try post("/v1/network/switches/S1", "{\"position\":\"open\"}", method: "PUT").contains(
+                "\"position\":\"open\""))
     }
 
     @Test func mistakesAreProblemDetailsThatNameThem() throws {
         defer { server.stop() }
         for (target, word) in [
-            ("/v1/feeders/F1/profile?bucket=2m", "bucket"), ("/v1/feeders/F1/profile?from=noon", "from"), ("/v1/advisories?state=odd", "state"),
-            ("/v1/advisories?kind=odd", "kind"), ("/v1/devices?limit=0", "limit"), ("/v1/feeders/F1/profile?quantity=x", "quantity"),
-            ("/v1/feeders/F1/profile?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"), ("/v1/devices/d/samples", "from"),
+            ("/v1/feeders/F1/profile?bucket=2m", "bucket"), ("/v1/feeders/F1/profile?from=noon", "from"),
+            ("/v1/advisories?state=odd", "state"),
+            ("/v1/advisories?kind=odd", "kind"), ("/v1/devices?limit=0", "limit"),
+            ("/v1/feeders/F1/profile?quantity=x", "quantity"),
+            ("/v1/feeders/F1/profile?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
+            ("/v1/devices/d/samples", "from"),
         ] {
             let answer = try get(target)
             #expect(status(answer) == "400", "\(target)")
@@ -140,14 +162,19 @@ private final class RawConnection {
     /// What two servers could read differently is refused and the connection closed.
     @Test(arguments: [
         "Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n",
-        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip, chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: +2\r\n", "Content-Length: -2\r\n",
-        "Content-Length: 0x2\r\n", "Content-Length: 2 2\r\n", "Content-Length : 2\r\n", "Host: other\r\n", "Bad Name: x\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: +2\r\n",
+        "Content-Length: -2\r\n",
+        "Content-Length: 0x2\r\n", "Content-Length: 2 2\r\n", "Content-Length : 2\r\n", "Host: other\r\n",
+        "Bad Name: x\r\n",
         "X-A: a\u{1}b\r\n",
     ])
     func ambiguousHeadsAreRefused(headers: String) throws {
         defer { server.stop() }
-        let answer = try exchange("POST /v1/advisories/a/acknowledge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\(headers)\r\n{}GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        let answer = try exchange(
+            "POST /v1/advisories/a/acknowledge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\(headers)\r\n{}GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
         #expect(answer.hasPrefix("HTTP/1.1 4") || answer.isEmpty, "\(answer.prefix(60))")
         #expect(!answer.contains("up 1"))
     }
@@ -157,8 +184,10 @@ private final class RawConnection {
         #expect(status(try exchange("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")) == "421")
         #expect(status(try exchange("GET / HTTP/1.1\r\nConnection: close\r\n\r\n")) == "400")
         let json = "Content-Type: application/json\r\n"
-        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Origin: http://evil.example\r\n")) == "403")
-        #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Sec-Fetch-Site: cross-site\r\n")) == "403")
+        #expect(
+            status(try post("/v1/advisories/a/acknowledge", "{}", json + "Origin: http://evil.example\r\n")) == "403")
+        #expect(
+            status(try post("/v1/advisories/a/acknowledge", "{}", json + "Sec-Fetch-Site: cross-site\r\n")) == "403")
         #expect(status(try post("/v1/advisories/a/acknowledge", "{}", json + "Origin: http://localhost\r\n")) == "200")
         #expect(status(try post("/v1/advisories/a/acknowledge", "{}", "Content-Type: text/plain\r\n")) == "415")
         #expect(status(try post("/v1/advisories/a/acknowledge", String(repeating: " ", count: 10_001))) == "413")
@@ -196,7 +225,8 @@ private final class RawConnection {
         let backlog = connection.hear(until: "\"n\":7")
         #expect(backlog.contains("id: 6\nevent: advisory\ndata: {\"n\":6}\n\n"))
         hub.publish([
-            EventFrame(event: "advisory", sequence: 7, data: "{\"n\":7}"), EventFrame(event: "advisory", sequence: 8, data: "{\"n\":8}"),
+            EventFrame(event: "advisory", sequence: 7, data: "{\"n\":7}"),
+            EventFrame(event: "advisory", sequence: 8, data: "{\"n\":8}"),
         ])
         let live = connection.hear(until: "\"n\":8")
         #expect(!live.contains("\"n\":7"))

@@ -9,10 +9,14 @@ private enum Decoded: Equatable {
     case mistake(String)
 }
 
-private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) throws(TelemetryDecoder.MessageMistake) -> [Decoded] {
+private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) throws(TelemetryDecoder.MessageMistake)
+    -> [Decoded]
+{
     var decoder = TelemetryDecoder()
     var list: [Decoded] = []
-    func value(_ sample: TelemetrySample, _ quantity: Quantity) -> Double? { sample.has(quantity) ? sample[quantity] : nil }
+    func value(_ sample: TelemetrySample, _ quantity: Quantity) -> Double? {
+        sample.has(quantity) ? sample[quantity] : nil
+    }
     // The bytes must outlive the call: decoded names point into the parser's copy of them.
     let problem = payload.withUnsafeBytes { bytes -> TelemetryDecoder.MessageMistake? in
         do throws(TelemetryDecoder.MessageMistake) {
@@ -21,7 +25,8 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
                 list.append(
                     .sample(
                         device: String(decoding: sample.device, as: UTF8.self), time: sample.time.microseconds,
-                        power: value(sample, .activePower), voltage: value(sample, .voltage), phaseB: value(sample, .activePowerB),
+                        power: value(sample, .activePower), voltage: value(sample, .voltage),
+                        phaseB: value(sample, .activePowerB),
                         quality: sample.quality.rawValue))
             }
             return nil
@@ -64,7 +69,8 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     }
 
     @Test(arguments: [
-        ("", "malformed"), ("{", "malformed"), ("[1]", "malformed"), (#"{"samples":3}"#, "malformed"), (#"{"samples":[]}"#, "empty_batch"),
+        ("", "malformed"), ("{", "malformed"), ("[1]", "malformed"), (#"{"samples":3}"#, "malformed"),
+        (#"{"samples":[]}"#, "empty_batch"),
         (#"{"samples":[{"device":"a","time":1,"active_power_w":NaN}]}"#, "malformed"), ("\u{0}\u{1}", "malformed"),
     ])
     func anUnusableMessageIsOneMistake(text: String, code: String) {
@@ -83,7 +89,10 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     @Test func theBytesOfABadSampleAreItsOwn() {
         let text = #"{"x":[{"a":"]"}],"samples":[ {"device":"a,b"}, {"device":"\"}"} ,3]}"#
         let found = Array(text.utf8).withUnsafeBytes { bytes in
-            (0..<3).map { String(decoding: TelemetryDecoder.bytes(of: $0, in: bytes, .json), as: UTF8.self).trimmingCharacters(in: .whitespaces) }
+            (0..<3).map {
+                String(decoding: TelemetryDecoder.bytes(of: $0, in: bytes, .json), as: UTF8.self).trimmingCharacters(
+                    in: .whitespaces)
+            }
         }
         #expect(found == [#"{"device":"a,b"}"#, #"{"device":"\"}"}"#, "3"])
     }
@@ -91,8 +100,11 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
 
 @Suite struct ProtobufDecoderTests {
     private let rows: [TelemetryEncoder.Row] = [
-        .init(device: "pv-1", time: Timestamp(microseconds: 1_782_039_600_250_000), activePower: 4210.5, voltage: 241.75),
-        .init(device: "FH-F1", time: Timestamp(microseconds: 1_782_039_600_000_000), activePower: -125_000, reactivePower: 3),
+        .init(
+            device: "pv-1", time: Timestamp(microseconds: 1_782_039_600_250_000), activePower: 4210.5, voltage: 241.75),
+        .init(
+            device: "FH-F1", time: Timestamp(microseconds: 1_782_039_600_000_000), activePower: -125_000,
+            reactivePower: 3),
         .init(device: "pv-1", time: Timestamp(microseconds: 1_782_039_660_000_000), voltage: 240),
     ]
 
@@ -102,7 +114,9 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
         #expect(fromJSON.count == 3)
     }
 
-    @Test(arguments: [[0x12, 1, 0], [0x12, 1, 0, 0x1a, 1, 1, 0x22, 2, 0x12, 0], [0xff, 0xff], [0x0a, 0x7f, 1]] as [[UInt8]])
+    @Test(
+        arguments: [[0x12, 1, 0], [0x12, 1, 0, 0x1a, 1, 1, 0x22, 2, 0x12, 0], [0xff, 0xff], [0x0a, 0x7f, 1]]
+            as [[UInt8]])
     func aTruncatedOrUnevenBatchIsRefused(bytes: [UInt8]) {
         // The second is well-formed: one device index, one time, a column without values, no name.
         if let list = try? decode(bytes, .protobuf) { #expect(list == [.mistake("missing_device")]) }
@@ -118,7 +132,9 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
 
 /// Mutated and random payloads must end in samples or mistakes, never in a crash.
 @Suite struct DecoderFuzzTests {
-    @Test(arguments: TelemetryFrame.Encoding.allCases, 0..<4) func mutationsNeverCrash(encoding: TelemetryFrame.Encoding, seed: Int) {
+    @Test(arguments: TelemetryFrame.Encoding.allCases, 0..<4) func mutationsNeverCrash(
+        encoding: TelemetryFrame.Encoding, seed: Int
+    ) {
         var state = UInt64(seed + 1) &* 0x9e37_79b9_7f4a_7c15
         func draw(_ limit: Int) -> Int {
             state ^= state << 13
@@ -127,7 +143,9 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
             return Int(state % UInt64(limit))
         }
         let rows = (0..<20).map {
-            TelemetryEncoder.Row(device: "pv-\($0 % 3)", time: Timestamp(microseconds: Int64($0)), activePower: Double($0), voltage: $0 % 2 == 0 ? 1 : .nan)
+            TelemetryEncoder.Row(
+                device: "pv-\($0 % 3)", time: Timestamp(microseconds: Int64($0)), activePower: Double($0),
+                voltage: $0 % 2 == 0 ? 1 : .nan)
         }
         let original = TelemetryEncoder.encode(rows, encoding)
         var outcomes = (samples: 0, refused: 0)
@@ -166,12 +184,16 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     @Test func roundTrips() throws {
         let frame = TelemetryFrame(aggregator: "AGG-SUN-A", encoding: .json, epoch: 1_782_039_600_250_000, sequence: 7)
         #expect(try parse(frame.topic, frame.position) == frame)
-        #expect(frame.position == [0, 6, 0x54, 0xbe, 0x46, 0x2b, 0xb6, 0x90, 0, 0, 0, 0, 0, 0, 0, 7] || frame.position.count == 16)
+        #expect(
+            frame.position == [0, 6, 0x54, 0xbe, 0x46, 0x2b, 0xb6, 0x90, 0, 0, 0, 0, 0, 0, 0, 7]
+                || frame.position.count == 16)
     }
 
     @Test(arguments: [
-        ("telemetry/1/a/json/", "unknown_encoding"), ("telemetry/2/a/json", "bad_topic"), ("telemetry/1//json", "bad_topic"),
-        ("telemetry/1/a/xml", "unknown_encoding"), ("", "bad_topic"), ("advisory/1/a/json", "bad_topic"), ("telemetry/1/-a/json", "bad_topic"),
+        ("telemetry/1/a/json/", "unknown_encoding"), ("telemetry/2/a/json", "bad_topic"),
+        ("telemetry/1//json", "bad_topic"),
+        ("telemetry/1/a/xml", "unknown_encoding"), ("", "bad_topic"), ("advisory/1/a/json", "bad_topic"),
+        ("telemetry/1/-a/json", "bad_topic"),
     ])
     func aWrongTopicIsNamed(topic: String, code: String) {
         let good = TelemetryFrame(aggregator: "a", encoding: .json, epoch: 1, sequence: 1).position
@@ -179,11 +201,17 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     }
 
     @Test(arguments: [0, 8, 15, 17]) func aWrongPositionIsNamed(count: Int) {
-        #expect((#expect(throws: TelemetryFrame.Mistake.self) { try parse("telemetry/1/a/json", [UInt8](repeating: 1, count: count)) }) == .badPosition)
+        #expect(
+            (#expect(throws: TelemetryFrame.Mistake.self) {
+                try parse("telemetry/1/a/json", [UInt8](repeating: 1, count: count))
+            }) == .badPosition)
     }
 
     @Test func sequenceZeroIsNoPosition() {
-        #expect((#expect(throws: TelemetryFrame.Mistake.self) { try parse("telemetry/1/a/json", [UInt8](repeating: 0, count: 16)) }) == .badPosition)
+        #expect(
+            (#expect(throws: TelemetryFrame.Mistake.self) {
+                try parse("telemetry/1/a/json", [UInt8](repeating: 0, count: 16))
+            }) == .badPosition)
     }
 }
 

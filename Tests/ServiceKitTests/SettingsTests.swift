@@ -19,11 +19,13 @@ import Testing
     @Test func theNearerSourceWins() throws {
         let path = try file("[reverse]\nlimit_w = 1\n[voltage]\nstandard = \"US\"\n")
         let settings = try Settings(
-            definitions: Self.definitions, file: path, environment: ["BACKFEED_REVERSE_LIMIT_W": "2"], assignments: ["reverse.limit_w=3"])
+            definitions: Self.definitions, file: path, environment: ["BACKFEED_REVERSE_LIMIT_W": "2"],
+            assignments: ["reverse.limit_w=3"])
         #expect(settings.number("reverse.limit_w") == 3)
         #expect(settings.text("voltage.standard") == "US")
         #expect(settings.text("http.listen") == "127.0.0.1:8080")
-        let without = try Settings(definitions: Self.definitions, file: path, environment: ["BACKFEED_REVERSE_LIMIT_W": "2"])
+        let without = try Settings(
+            definitions: Self.definitions, file: path, environment: ["BACKFEED_REVERSE_LIMIT_W": "2"])
         #expect(without.number("reverse.limit_w") == 2)
     }
 
@@ -39,7 +41,8 @@ import Testing
         let path = try file("[reverse]\nlimit_w = \"much\"\n[voltage]\nstandrad = \"EU\"\n")
         let error = #expect(throws: SettingsError.self) {
             try Settings(
-                definitions: Self.definitions, file: path, assignments: ["data_gap.per_device=maybe", "nonsense", "feeder.F1.listen=x"])
+                definitions: Self.definitions, file: path,
+                assignments: ["data_gap.per_device=maybe", "nonsense", "feeder.F1.listen=x"])
         }
         let mistakes = try #require(error).mistakes
         #expect(mistakes.count == 5)

@@ -23,7 +23,9 @@ enum TestCluster {
 
     static func database() throws -> String {
         let cluster = try shared.get()
-        let number = counter.withLock { $0 += 1; return $0 }
+        let number = counter.withLock {
+            $0 += 1; return $0
+        }
         var admin = try PostgresConnection(cluster.conninfo)
         try admin.query("CREATE DATABASE t\(number)", as: "make test database")
         return cluster.conninfo.replacing("dbname=postgres", with: "dbname=t\(number)")
@@ -56,7 +58,8 @@ enum TestCluster {
         let batch = SampleBatch(capacity: count)
         for k in first..<first + count {
             batch.append(
-                Sample(device: 0, time: start + Double(k), activePower: Float(k), voltage: 230), deviceID: stored.deviceIDs[0],
+                Sample(device: 0, time: start + Double(k), activePower: Float(k), voltage: 230),
+                deviceID: stored.deviceIDs[0],
                 areaID: stored.areaIDs[0], current: .nan, frequency: 50, stateOfCharge: .nan, state: 4)
         }
         batch.streams["agg"] = .init(aggregator: "agg", epoch: 1, last: last, missing: [])
@@ -68,7 +71,10 @@ enum TestCluster {
         var store = SampleStore(conninfo: conninfo)
         try store.write(batch(1000, last: 1))
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 1000)
-        #expect(try count("SELECT count(*) FROM backfeed.sample WHERE reactive_power_var IS NULL AND voltage_v = 230 AND frequency_hz = 50") == 1000)
+        #expect(
+            try count(
+                "SELECT count(*) FROM backfeed.sample WHERE reactive_power_var IS NULL AND voltage_v = 230 AND frequency_hz = 50"
+            ) == 1000)
         #expect(try count("SELECT count(*) FROM backfeed_store.sample_default") == 0)
         #expect(try store.loadState().streams["agg"]?.last == 1)
     }
@@ -88,7 +94,10 @@ enum TestCluster {
         let bytes = (0...255).map { UInt8($0) }
         batch.rejects = [.init(aggregator: "a\0b", reason: "unknown_device", detail: "\0", bytes: bytes)]
         try store.write(batch)
-        #expect(try count("SELECT count(*) FROM backfeed_store.rejected_sample WHERE length(bytes) = 256 AND get_byte(bytes, 255) = 255") == 1)
+        #expect(
+            try count(
+                "SELECT count(*) FROM backfeed_store.rejected_sample WHERE length(bytes) = 256 AND get_byte(bytes, 255) = 255"
+            ) == 1)
     }
 
     @Test func samplesComeBackInOrderWithoutLateOnes() throws {
@@ -140,16 +149,21 @@ enum TestCluster {
         #expect(result.changes[1].what == "normally open → closed")
         let again = try #require(try NetworkStore.load(conninfo))
         #expect(again.network == network)
-        #expect(again.deviceIDs[Int(again.registry.index["pv-1"] ?? -1)] == stored.deviceIDs[Int(stored.registry.index["pv-1"] ?? -1)])
+        #expect(
+            again.deviceIDs[Int(again.registry.index["pv-1"] ?? -1)]
+                == stored.deviceIDs[Int(stored.registry.index["pv-1"] ?? -1)])
     }
 
     private func facts(_ change: (inout AdvisoryFacts) -> Void = { _ in }) -> AdvisoryFacts {
         var made = AdvisoryFacts(
-            id: "rp-1", kind: .reversePower, detector: "RPF_HEAD", feeder: "F1", element: "FH-F1", severity: .medium, onset: start,
-            raisedAt: start + 60, peak: .init(value: -2e5, unit: "W", at: start), limit: .init(value: -5e6, unit: "W", source: "test"),
+            id: "rp-1", kind: .reversePower, detector: "RPF_HEAD", feeder: "F1", element: "FH-F1", severity: .medium,
+            onset: start,
+            raisedAt: start + 60, peak: .init(value: -2e5, unit: "W", at: start),
+            limit: .init(value: -5e6, unit: "W", source: "test"),
             message: "m", response: "r",
             evidence: .init(
-                series: [.init(time: start, value: nil)], unit: "W", binS: 10, goodPct: 100, usablePct: 0, missingPct: 0,
+                series: [.init(time: start, value: nil)], unit: "W", binS: 10, goodPct: 100, usablePct: 0,
+                missingPct: 0,
                 settingsHash: "h", topologyRevision: 1, notes: ["threshold_w": -1]), watermark: start + 60)
         change(&made)
         return made
@@ -176,7 +190,9 @@ enum TestCluster {
         events.append(acknowledged)
         events += try commit([.init(change: .clear, facts: facts { $0.clearedAt = start + 900 })], &store)
         #expect(events.map(\.sequence) == [1, 2, 3, 4])
-        #expect(events.map(\.type) == ["raised", "updated", "acknowledged", "cleared"].map { "org.backfeed.advisory.\($0)" })
+        #expect(
+            events.map(\.type)
+                == ["raised", "updated", "acknowledged", "cleared"].map { "org.backfeed.advisory.\($0)" })
         #expect(events[3].json.contains("\"state\":\"closed\""))
         #expect(events[3].json.contains("\"acknowledged_by\":\"ann\""))
         #expect(try store.events(after: 2, limit: 10) == Array(events[2...]))
@@ -190,7 +206,9 @@ enum TestCluster {
     @Test func aSecondActiveAdvisoryOfTheSameElementCannotBeStored() throws {
         var store = AdvisoryStore(conninfo: conninfo)
         _ = try commit([.init(change: .start, facts: facts())], &store)
-        let error = #expect(throws: StoreError.self) { try commit([.init(change: .start, facts: facts { $0.id = "rp-2" })], &store) }
+        let error = #expect(throws: StoreError.self) {
+            try commit([.init(change: .start, facts: facts { $0.id = "rp-2" })], &store)
+        }
         #expect(error?.sqlState == "23505")
     }
 
@@ -199,21 +217,29 @@ enum TestCluster {
         for minute in 0..<30 {
             profile.rows.append(
                 .init(
-                    time: start + Double(minute) * 60, net: (Double(minute) * 1000, -5, 5), reactive: 0, voltage: (1.02, 1.01, 1.03), pv: 500,
-                    battery: 0, charger: -20, other: 0, native: 1, reverse: 2, forward: 3, headCoverage: 1, derCoverage: 0.5, area: 1,
+                    time: start + Double(minute) * 60, net: (Double(minute) * 1000, -5, 5), reactive: 0,
+                    voltage: (1.02, 1.01, 1.03), pv: 500,
+                    battery: 0, charger: -20, other: 0, native: 1, reverse: 2, forward: 3, headCoverage: 1,
+                    derCoverage: 0.5, area: 1,
                     feeder: "F1", normalFeeder: "F1"))
         }
         var store = AdvisoryStore(conninfo: conninfo)
         for _ in 0..<2 { _ = try store.commit(AdvisoryStore.Commit(), profile: profile, now: start) }
         var queries = Queries(conninfo: conninfo)
         var rows: [[String?]] = []
-        try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "15m") { rows.append($0); return true }
+        try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "15m") {
+            rows.append($0); return true
+        }
         #expect(rows.map { $0[1].flatMap(Double.init) } == [7000, 22_000])
         #expect(rows.map { $0[13].flatMap(Double.init) } == [30, 30])
         rows = []
-        try queries.profile(feeder: "F1", from: start, until: start + 86_400, bucket: "1d") { rows.append($0); return true }
+        try queries.profile(feeder: "F1", from: start, until: start + 86_400, bucket: "1d") {
+            rows.append($0); return true
+        }
         #expect(rows.isEmpty)
-        try queries.profile(feeder: "F1", from: start - 36_000, until: start + 86_400, bucket: "1d") { rows.append($0); return true }
+        try queries.profile(feeder: "F1", from: start - 36_000, until: start + 86_400, bucket: "1d") {
+            rows.append($0); return true
+        }
         #expect(rows.map { $0[1].flatMap(Double.init) } == [14_500])
         #expect(rows.map { $0[14].flatMap(Double.init) } == [90])
     }
@@ -227,10 +253,15 @@ enum TestCluster {
         #expect(bare == 0)
         var connection = try PostgresConnection(conninfo)
         try connection.query("SET ROLE backfeed_reader", as: "become reader")
-        for view in ["feeder", "device", "sample", "feeder_profile_1m", "feeder_profile_15m", "feeder_profile_1d", "voltage_10m", "advisory", "advisory_event", "data_gap"] {
+        for view in [
+            "feeder", "device", "sample", "feeder_profile_1m", "feeder_profile_15m", "feeder_profile_1d", "voltage_10m",
+            "advisory", "advisory_event", "data_gap",
+        ] {
             try connection.query("SELECT * FROM backfeed.\(view) LIMIT 1", as: "read")
         }
-        let error = #expect(throws: StoreError.self) { try connection.query("DELETE FROM backfeed_store.sample", as: "write") }
+        let error = #expect(throws: StoreError.self) {
+            try connection.query("DELETE FROM backfeed_store.sample", as: "write")
+        }
         #expect(error?.sqlState == "42501")
     }
 }

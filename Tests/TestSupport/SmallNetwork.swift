@@ -7,8 +7,10 @@ public enum SmallNetwork {
         network.nodes = [
             .init(id: "HV", nominalKilovolts: 110, kind: "hv_busbar", substation: "SUB"),
             .init(id: "MV", nominalKilovolts: 20, kind: "mv_busbar", substation: "SUB"),
-            .init(id: "A1", nominalKilovolts: 20, kind: "mv_node"), .init(id: "A2", nominalKilovolts: 20, kind: "mv_node"),
-            .init(id: "B1", nominalKilovolts: 20, kind: "mv_node"), .init(id: "C1", nominalKilovolts: 20, kind: "mv_node"),
+            .init(id: "A1", nominalKilovolts: 20, kind: "mv_node"),
+            .init(id: "A2", nominalKilovolts: 20, kind: "mv_node"),
+            .init(id: "B1", nominalKilovolts: 20, kind: "mv_node"),
+            .init(id: "C1", nominalKilovolts: 20, kind: "mv_node"),
             .init(id: "LV1", nominalKilovolts: 0.4, kind: "lv_busbar", lowVoltageArea: "LVA"),
             .init(id: "LV2", nominalKilovolts: 0.4, kind: "lv_node", lowVoltageArea: "LVA"),
         ]
@@ -18,8 +20,10 @@ public enum SmallNetwork {
             .init(id: "TL", highNode: "A2", lowNode: "LV1", ratedKVA: 630),
         ]
         network.lines = [
-            .init(id: "LA", from: "MV", to: "A1", ratedAmperes: 300), .init(id: "LA2", from: "A1", to: "A2", ratedAmperes: 300),
-            .init(id: "LB", from: "MV", to: "B1", ratedAmperes: 300), .init(id: "LC", from: "MV", to: "C1", ratedAmperes: 300),
+            .init(id: "LA", from: "MV", to: "A1", ratedAmperes: 300),
+            .init(id: "LA2", from: "A1", to: "A2", ratedAmperes: 300),
+            .init(id: "LB", from: "MV", to: "B1", ratedAmperes: 300),
+            .init(id: "LC", from: "MV", to: "C1", ratedAmperes: 300),
             .init(id: "LT", from: "A2", to: "B1", ratedAmperes: 300), .init(id: "LL", from: "LV1", to: "LV2"),
         ]
         network.switches = [
@@ -32,7 +36,10 @@ public enum SmallNetwork {
             .init(id: "F2", substation: "SUB", busbar: "MV", headLine: "LB", ratedAmperes: 288.675),
             .init(id: "F3", substation: "SUB", busbar: "MV", headLine: "LC", ratedAmperes: 288.675),
         ]
-        network.ties = [.init(id: "T1", switchID: "S-tie", line: "LT", openAtNode: "A2", farNode: "B1", feederA: "F1", feederB: "F2")]
+        network.ties = [
+            .init(
+                id: "T1", switchID: "S-tie", line: "LT", openAtNode: "A2", farNode: "B1", feederA: "F1", feederB: "F2")
+        ]
         network.loads = [
             .init(id: "L1", node: "A1", kilowatts: 1000), .init(id: "L2", node: "B1", kilowatts: 1000),
             .init(id: "L3", node: "C1", kilowatts: 1000),

@@ -67,7 +67,8 @@ public struct ThresholdDetector: Sendable, Equatable {
     }
 
     /// Puts the detector back where a stored advisory says it was.
-    public mutating func restore(onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, uncertain: Bool) {
+    public mutating func restore(onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, uncertain: Bool)
+    {
         // A warm-up over recent samples may have found the same activity; only what lies before it is added.
         if !isActive {
             phase = .active

@@ -56,7 +56,8 @@ public struct VoltageAttribution: Sendable, Equatable {
     ///   - voltage, power, source: equally spaced values, NaN where missing; power INJ.
     ///   - rating: of the DER behind `power`; changes below 5 % of it are noise.
     ///   - rise: the present rise over the source, pu; `injection`: the present power.
-    public init?(voltage: [Double], power: [Double], source: [Double], rating: Double, rise: Double, injection: Double) {
+    public init?(voltage: [Double], power: [Double], source: [Double], rating: Double, rise: Double, injection: Double)
+    {
         var slopes: [Double] = []
         var nodeSteps: [Double] = []
         var sourceSteps: [Double] = []

@@ -49,7 +49,9 @@ extension FeederState {
                 sum.power += power
                 sum.reporting += device.rating
                 context.injections[number] = power
-                if device.normalFeeder != id { fleets[device.normalFeeder, default: FleetPower()][device.kind] += power }
+                if device.normalFeeder != id {
+                    fleets[device.normalFeeder, default: FleetPower()][device.kind] += power
+                }
             }
             sums[device.kind] = sum
             devices[number].signal.discard(before: end)
@@ -184,7 +186,8 @@ extension FeederState {
         ) { facts in
             facts.detector = "DQ_FLEET_GAP"
             facts.limit = .init(
-                value: context.settings.fleetGapShare * 100, unit: "%", source: "setting data_gap.fleet_share_pct (B.4.1)")
+                value: context.settings.fleetGapShare * 100, unit: "%",
+                source: "setting data_gap.fleet_share_pct (B.4.1)")
             facts.message =
                 facts.clearedAt == nil
                 ? "Feeder \(id): \(silentCount) DER with \(Words.decimal(share * 100, 0)) % of the rating are silent; "
@@ -260,9 +263,12 @@ extension FeederState {
                 isHigh
                 ? (facts.severity >= .high ? bands.high : bands.warnHigh)
                 : (facts.severity >= .high ? bands.low : bands.warnLow)
-            if facts.clearedAt == nil { facts.detector = "V_\(isHigh ? "HIGH" : "LOW")_\(facts.severity >= .high ? "B" : "A")" }
+            if facts.clearedAt == nil {
+                facts.detector = "V_\(isHigh ? "HIGH" : "LOW")_\(facts.severity >= .high ? "B" : "A")"
+            }
             facts.limit = .init(
-                value: limit, unit: "pu", source: "\(context.settings.standard.rawValue) band, B.2.1 (setting voltage.*)")
+                value: limit, unit: "pu",
+                source: "\(context.settings.standard.rawValue) band, B.2.1 (setting voltage.*)")
             let device = worst?.device ?? described.points[0]
             facts.message = Words.voltage(
                 described.id, feeder: id, node: registry.devices[device].node, value: worst?.ten ?? facts.peak.value,
@@ -283,7 +289,8 @@ extension FeederState {
             start, width: Self.minute,
             .bin(
                 on: lowest.map { $0.ten < bands.warnLow } ?? false, off: minimum > bands.warnLow + Voltage.deadband,
-                value: minimum, badness: -minimum, severity: lowest.map { $0.ten < bands.low ? .high : .medium } ?? group.low.detector.severity),
+                value: minimum, badness: -minimum,
+                severity: lowest.map { $0.ten < bands.low ? .high : .medium } ?? group.low.detector.severity),
             unit: "pu", watermark: end
         ) { describe(&$0, isHigh: false, worst: lowest) }
         reports += stepRise(&group, start, end, devices, highest, maximum, injected, context, series)
@@ -387,7 +394,8 @@ extension FeederState {
             facts.detector = detector
             facts.confidence = .low
             facts.limit = .init(
-                value: -limits.effectiveReverseLimit, unit: "W", source: "reverse.limit_w, by default half of the rating")
+                value: -limits.effectiveReverseLimit, unit: "W",
+                source: "reverse.limit_w, by default half of the rating")
             facts.contributors = contributors(context)
             facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
             if let estimate {

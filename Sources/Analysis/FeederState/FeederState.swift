@@ -161,7 +161,8 @@ struct FeederState: Sendable {
         ) { facts in
             facts.detector = "DQ_GAP"
             facts.limit = .init(
-                value: context.settings.headGap, unit: "s", source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
+                value: context.settings.headGap, unit: "s",
+                source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
             facts.message =
                 facts.clearedAt == nil
                 ? "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
@@ -294,7 +295,8 @@ struct FeederState: Sendable {
         return injecting.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(10).map { number, power in
             let device = context.model.registry.devices[number]
             return AdvisoryFacts.Contributor(
-                device: device.name, kind: device.kind, activePowerW: power.rounded(), share: (power / total * 1e4).rounded() / 1e4)
+                device: device.name, kind: device.kind, activePowerW: power.rounded(),
+                share: (power / total * 1e4).rounded() / 1e4)
         }
     }
 
@@ -306,7 +308,8 @@ struct FeederState: Sendable {
         let usable = window.filter { !value($0).isNaN && $0.usable }.count
         let all = Double(max(1, window.count))
         return AdvisoryFacts.Evidence(
-            series: window.map { .init(time: $0.start, value: value($0).isNaN ? nil : value($0).rounded()) }, unit: unit,
+            series: window.map { .init(time: $0.start, value: value($0).isNaN ? nil : value($0).rounded()) },
+            unit: unit,
             binS: Self.headBin, goodPct: (Double(window.count - missing - usable) / all * 1000).rounded() / 10,
             usablePct: (Double(usable) / all * 1000).rounded() / 10,
             missingPct: (Double(missing) / all * 1000).rounded() / 10, settingsHash: context.settings.hash,

@@ -65,7 +65,9 @@ public struct HeldSignal: Sendable {
             squares += Double(value) * Double(value) * Double(b - a)
             if sample.quality.grade == .usable { usable = true }
         }
-        if let carry { add(carry, samples.first { $0.interval == 0 && !$0.value(of: measure).isNaN }?.time.microseconds) }
+        if let carry {
+            add(carry, samples.first { $0.interval == 0 && !$0.value(of: measure).isNaN }?.time.microseconds)
+        }
         for (place, sample) in samples.enumerated() {
             if sample.interval == 0, sample.time.microseconds >= to { break }
             var next: Int64?

@@ -66,7 +66,8 @@ public struct Router: Sendable {
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
             return table(
-                try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)), request)
+                try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)),
+                request)
         case ("GET", 1, "devices"):
             let (offset, limit) = try query.page(standard: 500)
             let items = try backend.devices(
@@ -75,7 +76,9 @@ public struct Router: Sendable {
         case ("GET", 2, "devices"): return .json(try found(backend.device(path[1]), "device \(path[1])"))
         case ("GET", 3, "devices") where path[2] == "samples":
             let (from, until) = (try query.time("from"), try query.time("until"))
-            guard let from, let until else { throw APIError.badRequest("from and until are needed, RFC 3339 with a zone") }
+            guard let from, let until else {
+                throw APIError.badRequest("from and until are needed, RFC 3339 with a zone")
+            }
             try Self.check(from, until)
             return table(try backend.samples(device: path[1], from: from, until: until), request)
         case ("GET", 1, "advisories"):
@@ -177,16 +180,20 @@ public struct Router: Sendable {
         let names = wanted.split(separator: ",").map(String.init)
         let places = try names.map { name in
             guard let place = table.columns.firstIndex(of: name), place > 0 else {
-                throw APIError.badRequest("quantity: expected any of \(table.columns.dropFirst().joined(separator: ","))")
+                throw APIError.badRequest(
+                    "quantity: expected any of \(table.columns.dropFirst().joined(separator: ","))")
             }
             return place
         }
         return ProfileTable(
-            header: table.header, columns: [table.columns[0]] + names, rows: table.rows.map { row in [row[0]] + places.map { row[$0] } })
+            header: table.header, columns: [table.columns[0]] + names,
+            rows: table.rows.map { row in [row[0]] + places.map { row[$0] } })
     }
 
     private func table(_ table: ProfileTable, _ request: Request) -> Response {
-        let wantsCSV = request.query["format"] == "csv" || request.query["format"] == nil && request.headers["accept"]?.contains("text/csv") == true
+        let wantsCSV =
+            request.query["format"] == "csv"
+            || request.query["format"] == nil && request.headers["accept"]?.contains("text/csv") == true
         return wantsCSV ? .text(table.csv, type: "text/csv; charset=utf-8; header=present") : .json(table.json)
     }
 }
@@ -227,10 +234,16 @@ struct StaticFiles: Sendable {
     init(directory: String) {
         var files: [String: Response] = [:]
         let root = URL(fileURLWithPath: directory).standardizedFileURL.path
-        let types = ["html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"]
-        for case let name as String in FileManager.default.enumerator(atPath: root) ?? FileManager.DirectoryEnumerator() {
+        let types = [
+            "html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8",
+            "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml",
+        ]
+        for case let name as String in FileManager.default.enumerator(atPath: root) ?? FileManager.DirectoryEnumerator()
+        {
             let ending = name.split(separator: ".").last.map(String.init) ?? ""
-            guard let type = types[ending], let data = FileManager.default.contents(atPath: "\(root)/\(name)") else { continue }
+            guard let type = types[ending], let data = FileManager.default.contents(atPath: "\(root)/\(name)") else {
+                continue
+            }
             files[name] = Response(headers: [("Content-Type", type)], body: .bytes(Array(data)))
         }
         self.files = files

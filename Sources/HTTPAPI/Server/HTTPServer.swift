@@ -52,7 +52,8 @@ public final class HTTPServer: Sendable {
         let started = configuration.address.withCString { address in
             var settings = cmhd_settings(
                 address: address, port: configuration.port, threads: 2,
-                connection_limit: UInt32(configuration.maximumConnections), timeout_s: UInt32(configuration.idleTimeout),
+                connection_limit: UInt32(configuration.maximumConnections),
+                timeout_s: UInt32(configuration.idleTimeout),
                 memory_limit: 32 * 1024)
             return cmhd_start(
                 &settings, { Callbacks.access($0, $1, $2, $3, $4, $5, $6, $7) }, context,
@@ -101,16 +102,20 @@ public final class HTTPServer: Sendable {
         Self.values(connection, .HEADER_KIND) { headers.append(($0, $1)) }
         let exchange = Exchange(connection, method: method, url: url, headers: headers)
         Self.values(connection, .GET_ARGUMENT_KIND) { exchange.query[$0] = $1 }
-        exchange.refusal = check.complaint(method: method, version: version, headers: headers)
+        exchange.refusal =
+            check.complaint(method: method, version: version, headers: headers)
             ?? check.complaint(crossSite: exchange.headers, method: method)
         return exchange
     }
 
     /// Called again and again with body bytes, then with none, then once more with an answer.
-    fileprivate func proceed(_ exchange: Exchange, _ data: UnsafePointer<CChar>?, _ size: UnsafeMutablePointer<Int>) -> MHD_Result {
+    fileprivate func proceed(_ exchange: Exchange, _ data: UnsafePointer<CChar>?, _ size: UnsafeMutablePointer<Int>)
+        -> MHD_Result
+    {
         if size.pointee > 0 {
             if exchange.refusal == nil, exchange.body.count + size.pointee > configuration.maximumBody {
-                exchange.refusal = APIError(413, "Content too large", "at most \(configuration.maximumBody) bytes are taken")
+                exchange.refusal = APIError(
+                    413, "Content too large", "at most \(configuration.maximumBody) bytes are taken")
             }
             if exchange.refusal == nil, let data {
                 exchange.body += UnsafeRawBufferPointer(start: data, count: size.pointee)
@@ -149,7 +154,8 @@ public final class HTTPServer: Sendable {
         case .events(let backlog, let after):
             let client = EventClient(hub, exchange.connection, backlog: backlog, after: after)
             made = MHD_create_response_from_callback(
-                cmhd_size_unknown, 16 * 1024, { Callbacks.read($0, $1, $2, $3) }, Unmanaged.passRetained(client).toOpaque(),
+                cmhd_size_unknown, 16 * 1024, { Callbacks.read($0, $1, $2, $3) },
+                Unmanaged.passRetained(client).toOpaque(),
                 { Callbacks.free($0) })
         }
         guard let made else { return .NO }
@@ -197,13 +203,15 @@ private final class Exchange: @unchecked Sendable {
         self.connection = connection
         self.method = method
         self.url = url
-        self.headers = Dictionary(headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
+        self.headers = Dictionary(
+            headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 
     func request() -> Request {
         // libmicrohttpd has decoded percent signs already.
         Request(
-            method: method, path: url.split(separator: "/").map(String.init), query: query, headers: headers, body: body)
+            method: method, path: url.split(separator: "/").map(String.init), query: query, headers: headers, body: body
+        )
     }
 }
 
@@ -234,7 +242,10 @@ private final class EventClient: @unchecked Sendable {
             }
         }
         let count = min(maximum, pending.count)
-        pending.withUnsafeBytes { UnsafeMutableRawPointer(buffer).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(buffer), byteCount: count) }
+        pending.withUnsafeBytes {
+            UnsafeMutableRawPointer(buffer).copyMemory(
+                from: $0.baseAddress ?? UnsafeRawPointer(buffer), byteCount: count)
+        }
         pending.removeFirst(count)
         return count
     }

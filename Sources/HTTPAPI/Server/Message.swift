@@ -11,7 +11,8 @@ public struct Request: Sendable {
     public var body: [UInt8]
 
     public init(
-        method: String, path: [String], query: [String: String] = [:], headers: [String: String] = [:], body: [UInt8] = []
+        method: String, path: [String], query: [String: String] = [:], headers: [String: String] = [:],
+        body: [UInt8] = []
     ) {
         self.method = method
         self.path = path

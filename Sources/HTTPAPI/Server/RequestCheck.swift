@@ -57,7 +57,8 @@ public struct RequestCheck: Sendable {
             return .badRequest("exactly one Host header is needed")
         }
         if let host = hostNames.first, !hosts.contains(Self.name(ofHost: host)) {
-            return APIError(421, "Misdirected request", "host \(host.prefix(64)) is not served here; see setting http.hosts")
+            return APIError(
+                421, "Misdirected request", "host \(host.prefix(64)) is not served here; see setting http.hosts")
         }
         return nil
     }

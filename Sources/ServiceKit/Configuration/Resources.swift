@@ -10,7 +10,9 @@ public enum Resources {
         let program = (try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         var folder = URL(fileURLWithPath: program).deletingLastPathComponent()
         while folder.path != "/" {
-            if files.fileExists(atPath: folder.appendingPathComponent("Migrations/0001_spine.sql").path) { return folder.path }
+            if files.fileExists(atPath: folder.appendingPathComponent("Migrations/0001_spine.sql").path) {
+                return folder.path
+            }
             folder.deleteLastPathComponent()
         }
         return "/usr/share/backfeed"

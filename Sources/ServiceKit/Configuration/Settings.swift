@@ -21,7 +21,8 @@ public struct SettingDefinition: Sendable {
     public let perFeeder: Bool
 
     public init(
-        _ key: String, _ shape: Shape, default defaultText: String, unit: String = "", source: String, _ summary: String,
+        _ key: String, _ shape: Shape, default defaultText: String, unit: String = "", source: String,
+        _ summary: String,
         perFeeder: Bool = false
     ) {
         self.key = key

@@ -24,12 +24,16 @@ public struct Log: Sendable {
         sink.withLock { $0 = Sink(format: format, minimum: minimum) }
     }
 
-    public func debug(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { write(.debug, message, fields) }
+    public func debug(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.debug, message, fields)
+    }
     public func info(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { write(.info, message, fields) }
     public func warning(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
         write(.warning, message, fields)
     }
-    public func error(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { write(.error, message, fields) }
+    public func error(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.error, message, fields)
+    }
 
     private func write(_ level: Level, _ message: String, _ fields: KeyValuePairs<String, String>) {
         let sink = Self.sink.withLock { $0 }

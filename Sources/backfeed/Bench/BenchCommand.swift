@@ -30,14 +30,18 @@ enum BenchCommand {
         default: throw UsageError("expected ingest, detect or trace, got \"\(what)\"")
         }
         if json {
-            say("{" + figures.map { "\"\($0.0)\":\(Double($0.1) == nil ? "\"\($0.1)\"" : $0.1)" }.joined(separator: ",") + "}")
+            say(
+                "{" + figures.map { "\"\($0.0)\":\(Double($0.1) == nil ? "\"\($0.1)\"" : $0.1)" }.joined(separator: ",")
+                    + "}")
         } else {
             say(table(["figure", "value"], figures.map { [$0.0, $0.1] }))
         }
         return .done
     }
 
-    private static func withDatabase(_ invocation: Invocation, _ body: (String) throws -> [(String, String)]) throws -> [(String, String)] {
+    private static func withDatabase(_ invocation: Invocation, _ body: (String) throws -> [(String, String)]) throws
+        -> [(String, String)]
+    {
         let directory = "\(invocation.arguments.text("data-dir") ?? "var")/bench-\(getpid())"
         let cluster = try EmbeddedCluster(directory: directory)
         defer {
@@ -60,10 +64,12 @@ enum BenchCommand {
         for number in 0..<feeders {
             network.nodes.append(.init(id: "N\(number)", nominalKilovolts: 20, kind: "mv_node"))
             network.lines.append(.init(id: "L\(number)", from: "MV", to: "N\(number)", ratedAmperes: 300))
-            network.feeders.append(.init(id: "F\(number)", substation: "S", busbar: "MV", headLine: "L\(number)", ratedAmperes: 300))
+            network.feeders.append(
+                .init(id: "F\(number)", substation: "S", busbar: "MV", headLine: "L\(number)", ratedAmperes: 300))
         }
         for number in 0..<devices {
-            network.ders.append(.init(id: "pv-\(number)", kind: .photovoltaic, node: "N\(number % feeders)", ratedKW: 10))
+            network.ders.append(
+                .init(id: "pv-\(number)", kind: .photovoltaic, node: "N\(number % feeders)", ratedKW: 10))
         }
         return network
     }
@@ -97,7 +103,8 @@ enum TraceBench {
         return [
             ("nodes", "\(count)"), ("edges", "\(graph.edgeIDs.count)"), ("traces", "\(times.count)"),
             ("median_ms", "\((times[times.count / 2] * 1000).rounded() / 1000)"),
-            ("p99_ms", "\((times[times.count * 99 / 100] * 1000).rounded() / 1000)"), ("energised_nodes_mean", "\(fed / times.count)"),
+            ("p99_ms", "\((times[times.count * 99 / 100] * 1000).rounded() / 1000)"),
+            ("energised_nodes_mean", "\(fed / times.count)"),
         ]
     }
 }

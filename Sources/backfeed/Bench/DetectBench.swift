@@ -26,7 +26,8 @@ struct DetectBench {
     }
 
     func run() throws -> [(String, String)] {
-        _ = try NetworkStore.importRevision(BenchCommand.network(feeders: feeders, devices: devices), by: "bench", conninfo)
+        _ = try NetworkStore.importRevision(
+            BenchCommand.network(feeders: feeders, devices: devices), by: "bench", conninfo)
         let service = try Service(settings: settings, conninfo: conninfo)
         defer { service.stop() }
         let heard = Guarded<[String: Int64]>([:])
@@ -87,7 +88,10 @@ struct DetectBench {
                 if rate > 0 {
                     let count = max(1, rate / 100)
                     let now = base + Double(loaded / devices)
-                    try publish((0..<count).map { .init(device: "pv-\((loaded + $0) % devices)", time: now, activePower: 4000) }, &socket)
+                    try publish(
+                        (0..<count).map {
+                            .init(device: "pv-\((loaded + $0) % devices)", time: now, activePower: 4000)
+                        }, &socket)
                     loaded += count
                 }
                 if slot == 7 {
@@ -103,7 +107,9 @@ struct DetectBench {
         let arrived = heard.withLock { $0 }
         let latencies = sentAt.compactMap { feeder, at in arrived[feeder].map { Double($0 - at) / 1000 } }.sorted()
         guard !latencies.isEmpty else { throw UsageError("no advisory arrived") }
-        func quantile(_ share: Double) -> String { "\((latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))] * 10).rounded() / 10)" }
+        func quantile(_ share: Double) -> String {
+            "\((latencies[min(latencies.count - 1, Int(Double(latencies.count) * share))] * 10).rounded() / 10)"
+        }
         return [
             ("background_samples_per_s", "\(Int(Double(loaded) / took))"), ("deciding_samples", "\(feeders)"),
             ("advisories_heard", "\(latencies.count)"), ("flush_ms", settings.text("ingest.flush_ms")),

@@ -41,15 +41,19 @@ struct IngestBench {
                 ratios.append(raw / seconds)
                 rates.append(Double(rows) / seconds)
                 raws.append(Double(rows) / raw)
-                complain("\(encoding.rawValue) pair \(pair + 1): \(Int(rates[pair])) rows/s, raw COPY \(Int(raws[pair])) rows/s, ratio \(round3(ratios[pair]))")
+                complain(
+                    "\(encoding.rawValue) pair \(pair + 1): \(Int(rates[pair])) rows/s, raw COPY \(Int(raws[pair])) rows/s, ratio \(round3(ratios[pair]))"
+                )
             }
             let name = encoding.rawValue
             figures += [
                 ("\(name)_ratio_to_raw_copy_median", "\(round3(median(ratios)))"),
                 ("\(name)_ratio_range", "\(round3(ratios.min() ?? 0))-\(round3(ratios.max() ?? 0))"),
-                ("\(name)_rows_per_s_median", "\(Int(median(rates)))"), ("\(name)_raw_copy_rows_per_s_median", "\(Int(median(raws)))"),
+                ("\(name)_rows_per_s_median", "\(Int(median(rates)))"),
+                ("\(name)_raw_copy_rows_per_s_median", "\(Int(median(raws)))"),
                 ("\(name)_cpu_s_per_million_with_publisher", "\(round3(median(cpus)))"),
-                ("\(name)_resident_mb_first_run", "\(memory[0] >> 20)"), ("\(name)_resident_mb_last_run", "\(memory[memory.count - 1] >> 20)"),
+                ("\(name)_resident_mb_first_run", "\(memory[0] >> 20)"),
+                ("\(name)_resident_mb_last_run", "\(memory[memory.count - 1] >> 20)"),
             ]
         }
         return figures
@@ -73,7 +77,9 @@ struct IngestBench {
     }
 
     /// Seconds from the first send to the commit of the last row.
-    private func through(_ messages: [[UInt8]], _ encoding: TelemetryFrame.Encoding, _ stored: StoredNetwork, epoch: UInt64) throws -> Double {
+    private func through(
+        _ messages: [[UInt8]], _ encoding: TelemetryFrame.Encoding, _ stored: StoredNetwork, epoch: UInt64
+    ) throws -> Double {
         let context = try MessagingContext()
         let metrics = Metrics()
         let output = BoundedQueue<AnalyserInput>(capacity: 64)
@@ -81,7 +87,8 @@ struct IngestBench {
         limits.bind = ["tcp://127.0.0.1:*"]
         limits.connect = []
         let ingest = Ingest(
-            limits: limits, analysis: AnalysisSettings(), stored: stored, conninfo: conninfo, context: context, metrics: metrics,
+            limits: limits, analysis: AnalysisSettings(), stored: stored, conninfo: conninfo, context: context,
+            metrics: metrics,
             live: LiveState(stored), output: output)
         let endpoint = try ingest.start()
         let finished = Gate()
@@ -103,7 +110,8 @@ struct IngestBench {
         while try !socket.waitForSubscriber(milliseconds: 100) {}
         let started = SystemClock.monotonicNanoseconds
         for (number, payload) in messages.enumerated() {
-            let frame = TelemetryFrame(aggregator: "bench", encoding: encoding, epoch: epoch, sequence: UInt64(number + 1))
+            let frame = TelemetryFrame(
+                aggregator: "bench", encoding: encoding, epoch: epoch, sequence: UInt64(number + 1))
             try socket.send([Array(frame.topic.utf8), frame.position, payload])
         }
         guard finished.wait(milliseconds: 300_000) else { throw UsageError("the rows did not arrive within 300 s") }
@@ -126,7 +134,8 @@ struct IngestBench {
                     Sample(
                         device: index, time: start + Double(n / devices), activePower: Float(n % 9973),
                         reactivePower: Float(n % 997), voltage: 230 + Float(n % 13) / 10),
-                    deviceID: stored.deviceIDs[Int(index)], areaID: stored.areaIDs[Int(index)], current: .nan, frequency: .nan,
+                    deviceID: stored.deviceIDs[Int(index)], areaID: stored.areaIDs[Int(index)], current: .nan,
+                    frequency: .nan,
                     stateOfCharge: .nan, state: 0)
             }
             blocks.append(batch.copyBytes())

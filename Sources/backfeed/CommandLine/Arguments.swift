@@ -73,7 +73,8 @@ struct Arguments {
     func number(_ name: String, in range: ClosedRange<Double>) throws -> Double? {
         guard let text = text(name) else { return nil }
         guard let value = Double(text), range.contains(value) else {
-            throw UsageError("--\(name): expected a number from \(range.lowerBound) to \(range.upperBound), got \"\(text)\"")
+            throw UsageError(
+                "--\(name): expected a number from \(range.lowerBound) to \(range.upperBound), got \"\(text)\"")
         }
         return value
     }

@@ -46,7 +46,8 @@ struct Command: Sendable {
             text += "\n\(title):\n"
             for option in list {
                 let left = "  --\(option.name)\(option.value.map { " \($0)" } ?? "")"
-                text += left.padding(toLength: max(34, left.count + 2), withPad: " ", startingAt: 0) + option.help + "\n"
+                text +=
+                    left.padding(toLength: max(34, left.count + 2), withPad: " ", startingAt: 0) + option.help + "\n"
             }
         }
         return text

@@ -49,7 +49,8 @@ enum AdvisoryCommands {
     private static func row(_ json: String) throws -> [String] {
         let item = try JSONCoding.decode(Shown.self, json)
         return [
-            "\(item.severity)", item.kind, item.feeder, item.element, "\(item.onset)", item.clearedAt.map { "\($0)" } ?? "-",
+            "\(item.severity)", item.kind, item.feeder, item.element, "\(item.onset)",
+            item.clearedAt.map { "\($0)" } ?? "-",
             item.state, item.id,
         ]
     }

@@ -11,7 +11,9 @@ enum DoctorCommand {
             say("\(ok ? "ok " : "BAD") \(what)\(ok || advice.isEmpty ? "" : "\n    → \(advice)")")
         }
         let console = FileManager.default.fileExists(atPath: "\(Resources.root)/Dashboards/console/index.html")
-        report(console, "files of the product at \(Resources.root)", "set BACKFEED_SHARE to the directory that holds Migrations/ and Dashboards/")
+        report(
+            console, "files of the product at \(Resources.root)",
+            "set BACKFEED_SHARE to the directory that holds Migrations/ and Dashboards/")
         let chart = FileManager.default.fileExists(atPath: "\(Resources.root)/Dashboards/console/vendor/uPlot.js")
         report(chart, "chart library of the console", "run scripts/install-dependencies")
         do {
@@ -19,15 +21,23 @@ enum DoctorCommand {
             defer { database.closeUnlessShared() }
             report(true, "database answers and is migrated")
             let stored = try NetworkStore.load(database.conninfo)
-            report(stored != nil, stored.map { "network \($0.network.id), revision \($0.revision)" } ?? "no network", "backfeed network import DIR")
+            report(
+                stored != nil, stored.map { "network \($0.network.id), revision \($0.revision)" } ?? "no network",
+                "backfeed network import DIR")
             var queries = Queries(conninfo: database.conninfo)
             let health = try queries.health()
-            report(health.defaultRows == 0, "\(health.defaultRows) samples in the default partition", "a publisher's clock is wrong, or retention.max_partitions is too small")
+            report(
+                health.defaultRows == 0, "\(health.defaultRows) samples in the default partition",
+                "a publisher's clock is wrong, or retention.max_partitions is too small")
             for gap in health.gaps {
-                report(false, "\(gap[0] ?? "?"): \(gap[2] ?? "?") messages missing in \(gap[1] ?? "?") gaps", "ask the aggregator; see backfeed.data_gap")
+                report(
+                    false, "\(gap[0] ?? "?"): \(gap[2] ?? "?") messages missing in \(gap[1] ?? "?") gaps",
+                    "ask the aggregator; see backfeed.data_gap")
             }
             for reject in health.rejects.prefix(10) {
-                report(false, "\(reject[1] ?? "?") rejects: \(reject[0] ?? "?"), last at \(reject[2] ?? "?")", "see backfeed_store.rejected_sample for the bytes")
+                report(
+                    false, "\(reject[1] ?? "?") rejects: \(reject[0] ?? "?"), last at \(reject[2] ?? "?")",
+                    "see backfeed_store.rejected_sample for the bytes")
             }
         } catch {
             report(false, "database: \(error)", "see database.url, or the log in \(invocation.dataDirectory)/postgres")

@@ -16,7 +16,10 @@ enum NetworkCommand {
         defer { database.closeUnlessShared() }
         let imported = try NetworkStore.importRevision(result.network, by: NSUserName(), database.conninfo)
         describe(result)
-        say(imported.isNew ? "imported as revision \(imported.revision)" : "unchanged: this is revision \(imported.revision) already")
+        say(
+            imported.isNew
+                ? "imported as revision \(imported.revision)"
+                : "unchanged: this is revision \(imported.revision) already")
         describe(imported.changes, revision: imported.revision)
         return .done
     }
@@ -26,7 +29,9 @@ enum NetworkCommand {
     ) { invocation in
         guard let result = try read(try invocation.arguments.operand(0, "DIR")) else { return .negative }
         describe(result)
-        guard !invocation.settings.text("database.url").isEmpty || FileManager.default.fileExists(atPath: "\(invocation.dataDirectory)/postgres/data")
+        guard
+            !invocation.settings.text("database.url").isEmpty
+                || FileManager.default.fileExists(atPath: "\(invocation.dataDirectory)/postgres/data")
         else {
             say("nothing is imported yet: no changes to show")
             return .done
@@ -52,19 +57,29 @@ enum NetworkCommand {
         let graph = NetworkGraph(stored.network)
         let live = Topology(graph, positions: graph.positions(live: stored.livePositions))
         let wanted = invocation.arguments.text("feeder")
-        if let wanted, graph.feederIndex[wanted] == nil { throw UsageError("there is no feeder \(wanted); there are \(graph.feederIDs.joined(separator: ", "))") }
-        say("network \(stored.network.id), revision \(stored.revision): \(live.loops) loops, \(live.parallelSources) parallel sources, \(live.deadNodeCount) dead nodes")
+        if let wanted, graph.feederIndex[wanted] == nil {
+            throw UsageError("there is no feeder \(wanted); there are \(graph.feederIDs.joined(separator: ", "))")
+        }
+        say(
+            "network \(stored.network.id), revision \(stored.revision): \(live.loops) loops, \(live.parallelSources) parallel sources, \(live.deadNodeCount) dead nodes"
+        )
         let moved = stored.livePositions.filter { id, position in
             graph.switchIndex[id].map { graph.normalPositions[$0] != position } ?? false
         }
-        for (id, position) in moved.sorted(by: { $0.key < $1.key }) { say("switch \(id) is \(position.name), normally not") }
-        let rows = stored.network.feeders.enumerated().filter { wanted == nil || $1.id == wanted }.map { number, feeder in
+        for (id, position) in moved.sorted(by: { $0.key < $1.key }) {
+            say("switch \(id) is \(position.name), normally not")
+        }
+        let rows = stored.network.feeders.enumerated().filter { wanted == nil || $1.id == wanted }.map {
+            number, feeder in
             let nodes = live.feeder.filter { $0 == Int32(number) }.count
             let ders = stored.registry.devices.filter { device in
                 device.kind.isDER && graph.nodeIndex[device.node].map { live.feeder[$0] == Int32(number) } ?? false
             }
             let rated = ders.reduce(0) { $0 + $1.rating } / 1000
-            return [feeder.id, feeder.substation, feeder.busbar, "\(Int(feeder.ratedAmperes))", "\(nodes)", "\(ders.count)", "\(Int(rated))"]
+            return [
+                feeder.id, feeder.substation, feeder.busbar, "\(Int(feeder.ratedAmperes))", "\(nodes)", "\(ders.count)",
+                "\(Int(rated))",
+            ]
         }
         say(table(["feeder", "substation", "busbar", "rating A", "nodes", "DER", "DER kW"], rows))
         if let wanted, let number = graph.feederIndex[wanted] {
@@ -74,7 +89,12 @@ enum NetworkCommand {
                 kinds[device.kind, default: (0, 0)].count += 1
                 kinds[device.kind, default: (0, 0)].kilowatts += device.rating / 1000
             }
-            say(table(["kind", "count", "kW"], kinds.sorted { $0.key.rawValue < $1.key.rawValue }.map { [$0.key.rawValue, "\($0.value.count)", "\(Int($0.value.kilowatts))"] }))
+            say(
+                table(
+                    ["kind", "count", "kW"],
+                    kinds.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                        [$0.key.rawValue, "\($0.value.count)", "\(Int($0.value.kilowatts))"]
+                    }))
         }
         return .done
     }
@@ -90,7 +110,9 @@ enum NetworkCommand {
         }
     }
 
-    static func importDirectory(_ directory: String, conninfo: String, isQuiet: Bool) throws -> NetworkStore.ImportResult {
+    static func importDirectory(_ directory: String, conninfo: String, isQuiet: Bool) throws
+        -> NetworkStore.ImportResult
+    {
         let result = try NetworkReader.read(directory)
         return try NetworkStore.importRevision(result.network, by: NSUserName(), conninfo)
     }

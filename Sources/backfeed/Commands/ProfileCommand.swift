@@ -18,12 +18,18 @@ enum ProfileCommand {
         let feeder = try arguments.operand(0, "FEEDER")
         let bucket = try arguments.choice("bucket", ["1m", "5m", "15m", "1h", "1d"], otherwise: "15m")
         let format = try arguments.choice("format", ["table", "csv", "json", "plot"], otherwise: "table")
-        let standard = format == "plot" ? "net_w" : "net_w,net_min_w,net_max_w,pv_w,battery_w,ev_charger_w,native_w,reverse_wh,voltage_pu,head_coverage"
-        let wanted = (arguments.text("quantity") ?? (format == "csv" || format == "json" ? Queries.profileColumns.joined(separator: ",") : standard))
+        let standard =
+            format == "plot"
+            ? "net_w"
+            : "net_w,net_min_w,net_max_w,pv_w,battery_w,ev_charger_w,native_w,reverse_wh,voltage_pu,head_coverage"
+        let wanted =
+            (arguments.text("quantity")
+            ?? (format == "csv" || format == "json" ? Queries.profileColumns.joined(separator: ",") : standard))
             .split(separator: ",").map(String.init)
         let places = try wanted.map { name in
             guard let place = Queries.profileColumns.firstIndex(of: name) else {
-                throw UsageError("--quantity: there is no \(name); there are \(Queries.profileColumns.joined(separator: ", "))")
+                throw UsageError(
+                    "--quantity: there is no \(name); there are \(Queries.profileColumns.joined(separator: ", "))")
             }
             return place + 1
         }
@@ -59,7 +65,8 @@ enum ProfileCommand {
 enum Plot {
     static func lines(_ data: ProfileTable, title: String, width: Int = 72, height: Int = 16) -> String {
         guard data.rows.count > 1 else { return "\(title): nothing to plot" }
-        let series = (1..<data.columns.count).map { column in data.rows.map { $0[column].flatMap(Double.init) ?? .nan } }
+        let series = (1..<data.columns.count).map { column in data.rows.map { $0[column].flatMap(Double.init) ?? .nan }
+        }
         let finite = series.joined().filter { !$0.isNaN }
         guard let low = finite.min(), let high = finite.max() else { return "\(title): no values" }
         let isPower = data.columns.dropFirst().allSatisfy { $0.hasSuffix("_w") }
@@ -95,7 +102,8 @@ enum Plot {
         }
         let (first, last) = (data.rows[0][0] ?? "", data.rows[data.rows.count - 1][0] ?? "")
         let gap = String(repeating: " ", count: max(1, width - first.count - last.count))
-        return text + String(repeating: " ", count: 12) + first + gap + last + (bottom < 0 && isPower ? "\n            below the dotted line: reverse power" : "")
+        return text + String(repeating: " ", count: 12) + first + gap + last
+            + (bottom < 0 && isPower ? "\n            below the dotted line: reverse power" : "")
     }
 
     private static func label(_ value: Double, _ isPower: Bool) -> String {

@@ -7,19 +7,22 @@ internal import ServiceKit
 
 enum ReplayCommand {
     static let command = Command(
-        "replay", operands: "DIR --window W --to ENDPOINT", "publish a data directory's telemetry as its aggregators would",
+        "replay", operands: "DIR --window W --to ENDPOINT",
+        "publish a data directory's telemetry as its aggregators would",
         detail: """
             Device samples, head meters and voltage meters by the replay specification, deterministic by --seed. The
             replay channel (--control) is not served yet: what a fault loses stays lost, and shows as a sequence gap.
             """,
         options: [
-            Option("window", "W", "window of DIR/profiles"), Option("to", "ENDPOINT", "the service's telemetry endpoint"),
+            Option("window", "W", "window of DIR/profiles"),
+            Option("to", "ENDPOINT", "the service's telemetry endpoint"),
             Option("speed", "X|max", "seconds of data a second (default 1)"),
             Option("from", "T", "first instant, RFC 3339 (default: the window's start)"),
             Option("until", "T", "first instant left out (default: the window's end)"),
             Option("shift-to", "now", "move all times so that the replay's end is now"),
             Option("encoding", "json|protobuf", "payload (default protobuf)"),
-            Option("feeders", "F,F", "only these feeders"), Option("seed", "N", "of every random draw (default 20260101)"),
+            Option("feeders", "F,F", "only these feeders"),
+            Option("seed", "N", "of every random draw (default 20260101)"),
             Option("loss", "P", "probability that a sample is never sent"),
             Option("duplicate", "P", "probability that a sample is sent twice"),
             Option("late", "P", "probability that a sample is sent late, by 2 min on average"),
@@ -29,9 +32,12 @@ enum ReplayCommand {
         let arguments = invocation.arguments
         let directory = try arguments.operand(0, "DIR")
         guard let window = arguments.text("window") else {
-            throw UsageError("--window is missing; \(directory) has \(ProfileWindow.names(in: directory).joined(separator: ", "))")
+            throw UsageError(
+                "--window is missing; \(directory) has \(ProfileWindow.names(in: directory).joined(separator: ", "))")
         }
-        guard let endpoint = arguments.text("to") else { throw UsageError("--to is missing, for example tcp://127.0.0.1:5560") }
+        guard let endpoint = arguments.text("to") else {
+            throw UsageError("--to is missing, for example tcp://127.0.0.1:5560")
+        }
         let seed = try arguments.number("seed", in: 0...9e15) ?? 20_260_101
         var faults = ReplayModel.Faults()
         faults.loss = try arguments.number("loss", in: 0...1) ?? 0
@@ -39,9 +45,12 @@ enum ReplayCommand {
         faults.late = try arguments.number("late", in: 0...1) ?? 0
         faults.skew = try arguments.number("skew", in: 0...86_400)
         let feeders = arguments.text("feeders").map { Set($0.split(separator: ",").map(String.init)) }
-        var plan = try ReplayPlan(directory: directory, window: window, seed: UInt64(seed), feeders: feeders, faults: faults)
+        var plan = try ReplayPlan(
+            directory: directory, window: window, seed: UInt64(seed), feeders: feeders, faults: faults)
         if let text = arguments.text("speed"), text != "max" {
-            guard let speed = Double(text), speed > 0, speed <= 1e6 else { throw UsageError("--speed: expected a number above 0 or max, got \"\(text)\"") }
+            guard let speed = Double(text), speed > 0, speed <= 1e6 else {
+                throw UsageError("--speed: expected a number above 0 or max, got \"\(text)\"")
+            }
             plan.speed = speed
         } else {
             plan.speed = arguments.text("speed") == "max" ? nil : 1
@@ -53,7 +62,8 @@ enum ReplayCommand {
             guard shift == "now" else { throw UsageError("--shift-to: expected now, got \"\(shift)\"") }
             plan.shiftsToNow = true
         }
-        plan.encoding = try arguments.choice("encoding", ["json", "protobuf"], otherwise: "protobuf") == "json" ? .json : .protobuf
+        plan.encoding =
+            try arguments.choice("encoding", ["json", "protobuf"], otherwise: "protobuf") == "json" ? .json : .protobuf
         let isTerminal = isatty(2) == 1
         var lastShown = 0.0
         let signal = Guarded(false)
@@ -64,7 +74,8 @@ enum ReplayCommand {
         let sent = try Replayer.run(plan, to: endpoint, stop: { signal.withLock { $0 } }) { progress in
             guard progress.share - lastShown >= (isTerminal ? 0.002 : 0.1) || progress.share >= 1 else { return }
             lastShown = progress.share
-            let line = "\(progress.time)  \(Int(progress.share * 100)) %  \(progress.samples) samples  \(progress.messages) messages  \(Int(progress.rate)) samples/s"
+            let line =
+                "\(progress.time)  \(Int(progress.share * 100)) %  \(progress.samples) samples  \(progress.messages) messages  \(Int(progress.rate)) samples/s"
             if isTerminal { complain("\r\u{1b}[2K\(line)", terminator: "") } else { complain(line) }
         }
         if isTerminal { complain("") }
@@ -88,15 +99,19 @@ struct ReplayPlan: Sendable {
     var encoding = TelemetryFrame.Encoding.protobuf
 
     init(
-        directory: String, window: String, seed: UInt64, feeders: Set<String>? = nil, faults: ReplayModel.Faults = .init()
+        directory: String, window: String, seed: UInt64, feeders: Set<String>? = nil,
+        faults: ReplayModel.Faults = .init()
     ) throws {
         let network = try NetworkReader.read(directory).network
         let profile = try ProfileWindow(directory: directory, name: window, network: network)
         guard TruthWindow.exists(in: directory, window: window) else {
-            throw UsageError("\(directory)/truth/\(window): head meters and voltage meters need the truth tables, and they are not there")
+            throw UsageError(
+                "\(directory)/truth/\(window): head meters and voltage meters need the truth tables, and they are not there"
+            )
         }
         let truth = try TruthWindow(directory: directory, window: window, start: profile.start, step: profile.step)
-        model = ReplayModel(network: network, window: profile, truth: truth, seed: seed, feeders: feeders, faults: faults)
+        model = ReplayModel(
+            network: network, window: profile, truth: truth, seed: seed, feeders: feeders, faults: faults)
         start = profile.start
         until = profile.end - profile.start
         let devices = DeviceRegistry.devices(of: network, graph: NetworkGraph(network))
@@ -159,7 +174,8 @@ enum Replayer {
                 if let speed = plan.speed {
                     let due = began + Int64((pending[next - 1].sent - plan.from) / speed * 1e6)
                     while SystemClock.nowMicroseconds < due, !stop() {
-                        SystemClock.pause(milliseconds: UInt32(min(100, max(1, (due - SystemClock.nowMicroseconds) / 1000))))
+                        SystemClock.pause(
+                            milliseconds: UInt32(min(100, max(1, (due - SystemClock.nowMicroseconds) / 1000))))
                     }
                 }
                 if stop() { return progress }

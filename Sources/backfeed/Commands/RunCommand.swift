@@ -151,7 +151,10 @@ enum SettingsCommand {
     ) { invocation in
         let format = try invocation.arguments.choice("format", ["table", "markdown"], otherwise: "table")
         let rows = SettingsCatalogue.all.map { item in
-            [item.key, invocation.settings.text(item.key), item.unit, item.perFeeder ? "yes" : "", item.summary, item.source]
+            [
+                item.key, invocation.settings.text(item.key), item.unit, item.perFeeder ? "yes" : "", item.summary,
+                item.source,
+            ]
         }
         let header = ["setting", "value", "unit", "per feeder", "what", "source of the default"]
         if format == "markdown" {

@@ -24,7 +24,8 @@ enum VerifyCommand {
         var names = ProfileWindow.names(in: directory).filter { TruthWindow.exists(in: directory, window: $0) }
         if let wanted = invocation.arguments.text("window") {
             guard names.contains(wanted) else {
-                throw UsageError("--window: no truth for \(wanted); there is truth for: \(names.joined(separator: ", "))")
+                throw UsageError(
+                    "--window: no truth for \(wanted); there is truth for: \(names.joined(separator: ", "))")
             }
             names = [wanted]
         }
@@ -43,7 +44,11 @@ enum VerifyCommand {
                 show(name, window, result)
             }
         }
-        if format == "json" { say("{\"directory\":\"\(directory)\",\"passed\":\(passed),\"windows\":[\(documents.joined(separator: ","))]}") }
+        if format == "json" {
+            say(
+                "{\"directory\":\"\(directory)\",\"passed\":\(passed),\"windows\":[\(documents.joined(separator: ","))]}"
+            )
+        }
         return passed ? .done : .negative
     }
 
@@ -67,7 +72,8 @@ enum VerifyCommand {
             found = result.advisories.map {
                 Found(
                     kind: $0.kind, detector: $0.detector, feeder: $0.feeder, element: $0.element, severity: $0.severity,
-                    onset: $0.onset, endedAt: $0.endedAt, clearedAt: $0.clearedAt, occurrence: $0.occurrence, peak: $0.peak)
+                    onset: $0.onset, endedAt: $0.endedAt, clearedAt: $0.clearedAt, occurrence: $0.occurrence,
+                    peak: $0.peak)
             }
         }
     }
@@ -79,7 +85,8 @@ enum VerifyCommand {
                 ["", "comparison", "truth", "found", "precision", "recall", "worst error s"],
                 result.comparisons.map {
                     [
-                        $0.passed ? "ok" : "MISSED", $0.what, "\($0.truth)", "\($0.found)", share($0.precision), share($0.recall),
+                        $0.passed ? "ok" : "MISSED", $0.what, "\($0.truth)", "\($0.found)", share($0.precision),
+                        share($0.recall),
                         $0.worstErrorS.map { "\(Int($0))" } ?? "",
                     ]
                 }))
@@ -92,7 +99,8 @@ enum VerifyCommand {
                 ["kind", "element of", "advisories", "last severity", "first onset"],
                 groups.sorted { $0.key < $1.key }.map { _, list in
                     [
-                        list[0].kind.rawValue, list[0].feeder, "\(list.count)", "\(list.map(\.severity.rawValue).min() ?? 4)",
+                        list[0].kind.rawValue, list[0].feeder, "\(list.count)",
+                        "\(list.map(\.severity.rawValue).min() ?? 4)",
                         "\(list[0].onset)",
                     ]
                 }) + "\n")

@@ -114,6 +114,7 @@ final class AdvisoryFeed: Sendable {
         let marks = live.now.positions.filter { !$0.key.hasPrefix("bank/") }.sorted { $0.key < $1.key }
             .map { "\(JSONText.quoted($0.key)):\"\($0.value.head)\"" }.joined(separator: ",")
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        return "{\"watermarks\":{\(marks)},\"analyser\":\(JSONText.quoted(analyserID)),\"sequence\":\(sequence),\"time\":\"\(now)\"}"
+        return
+            "{\"watermarks\":{\(marks)},\"analyser\":\(JSONText.quoted(analyserID)),\"sequence\":\(sequence),\"time\":\"\(now)\"}"
     }
 }

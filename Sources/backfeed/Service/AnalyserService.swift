@@ -113,7 +113,9 @@ final class AnalyserService: Sendable {
             }
             let now = SystemClock.monotonicNanoseconds
             // Advisories at once; profile rows and positions once a second.
-            guard !pending.reports.isEmpty || pending.isLarge || now - lastCommit > 1_000_000_000 || !isOpen else { continue }
+            guard !pending.reports.isEmpty || pending.isLarge || now - lastCommit > 1_000_000_000 || !isOpen else {
+                continue
+            }
             lastCommit = now
             persist(&pending, analyser, &store)
         }
@@ -133,7 +135,8 @@ final class AnalyserService: Sendable {
         }
     }
 
-    private func commit(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) throws(StoreError) {
+    private func commit(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) throws(StoreError)
+    {
         let positions = analyser.positions
         let known = live.now.positions
         guard !pending.reports.isEmpty || !pending.minutes.isEmpty || positions != known else { return }
@@ -152,16 +155,20 @@ final class AnalyserService: Sendable {
                 forward: minute.forwardEnergy, headCoverage: minute.headCoverage, derCoverage: minute.derCoverage,
                 area: stored.areaIDByName[minute.area] ?? 0, feeder: minute.feeder, normalFeeder: minute.normalFeeder)
         }
-        let events = try store.commit(commit, profile: profile, now: Timestamp(microseconds: SystemClock.nowMicroseconds))
+        let events = try store.commit(
+            commit, profile: profile, now: Timestamp(microseconds: SystemClock.nowMicroseconds))
         let coverage = pending.minutes
         live.update { live in
             live.positions = positions
-            for minute in coverage where minute.feeder == minute.normalFeeder { live.derCoverage[minute.feeder] = minute.derCoverage }
+            for minute in coverage where minute.feeder == minute.normalFeeder {
+                live.derCoverage[minute.feeder] = minute.derCoverage
+            }
         }
         for report in pending.reports where report.change == .start {
             metrics.add(
                 "backfeed_advisories_raised_total", 1,
-                ["kind": report.facts.kind.rawValue, "severity": "\(report.facts.severity.rawValue)"], help: "Advisories raised")
+                ["kind": report.facts.kind.rawValue, "severity": "\(report.facts.severity.rawValue)"],
+                help: "Advisories raised")
         }
         pending = Pending()
         if !events.isEmpty { announce() }

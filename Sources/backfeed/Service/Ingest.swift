@@ -41,7 +41,8 @@ final class Ingest: Sendable {
             flushMilliseconds = settings.integer("ingest.flush_ms")
             batches = settings.integer("ingest.batches")
             guard let oldest = Timestamp(settings.text("ingest.oldest")) else {
-                throw UsageError("ingest.oldest: expected RFC 3339 with a zone, got \"\(settings.text("ingest.oldest"))\"")
+                throw UsageError(
+                    "ingest.oldest: expected RFC 3339 with a zone, got \"\(settings.text("ingest.oldest"))\"")
             }
             self.oldest = oldest
             future = settings.number("ingest.future_s")
@@ -215,7 +216,8 @@ final class Ingest: Sendable {
                 metrics.observe(
                     "backfeed_store_write_seconds", seconds, bounds: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5],
                     help: "Time to store one batch")
-                metrics.add("backfeed_samples_stored_total", Double(batch.count), help: "Samples committed to the table")
+                metrics.add(
+                    "backfeed_samples_stored_total", Double(batch.count), help: "Samples committed to the table")
                 live.update { $0.storeProblem = nil }
                 return true
             } catch {

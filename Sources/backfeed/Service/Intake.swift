@@ -12,11 +12,23 @@ struct Intake: ~Copyable {
     private let table: DeviceTable
     private var decoder = TelemetryDecoder()
     private var tracker: SequenceTracker
-    private var clocks: [String: FeederClock] = [:]
-    private var heardAt: [String: Int64] = [:]
+    /// By feeder number: strings would cost more than the rest of a sample's way.
+    private let feeders: [String]
+    private var clocks: [FeederClock]
+    private var heardAt: [Int64]
+    private var isDirty: [Bool]
+    private let traits: [Traits]
     private var owners: [String?]
     private var counts = Counts()
-    private var dirtyClocks: Set<String> = []
+
+    /// What is asked of a device for each sample, without its strings.
+    private struct Traits {
+        var kind: DeviceKind
+        /// -1 without a feeder.
+        var feeder: Int
+        var rating: Double
+        var voltageBase: Double
+    }
 
     /// Counted here, told to the metrics once a batch.
     private struct Counts {
@@ -26,6 +38,8 @@ struct Intake: ~Copyable {
         var duplicates: [String: Int] = [:]
         var gaps: [String: Int] = [:]
         var late = 0
+        /// Of the message being taken.
+        var taken = 0
         var rejectsNotKept = 0
     }
 
@@ -37,14 +51,24 @@ struct Intake: ~Copyable {
         owners = stored.aggregators
         tracker = SequenceTracker(
             streams: state.streams.mapValues { StreamPosition(epoch: $0.epoch, last: $0.last, missing: $0.missing) })
-        for (feeder, time) in state.clocks { clocks[feeder] = FeederClock(now: time) }
+        let feeders = stored.network.feeders.map(\.id)
+        let number = Dictionary(feeders.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        self.feeders = feeders
+        clocks = feeders.map { state.clocks[$0].map { FeederClock(now: $0) } ?? FeederClock() }
+        heardAt = Array(repeating: 0, count: feeders.count)
+        isDirty = Array(repeating: false, count: feeders.count)
+        traits = stored.registry.devices.map {
+            Traits(
+                kind: $0.kind, feeder: number[$0.normalFeeder] ?? -1, rating: $0.rating, voltageBase: $0.voltageBase)
+        }
     }
 
     /// Takes one message. Whatever is wrong with it ends in a reject, never in an exception.
     mutating func take(_ message: borrowing MessageBuffer, into batch: SampleBatch, now: Int64) {
         guard message.count == 3, message.surplus == 0 else {
             let text = message.count > 0 ? Array(message.bytes(0).prefix(limits.rejectBytes)) : []
-            return reject(batch, "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3", text)
+            return reject(
+                batch, "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3", text)
         }
         let payload = message.bytes(2)
         let frame: TelemetryFrame
@@ -52,7 +76,8 @@ struct Intake: ~Copyable {
             frame = try TelemetryFrame(topic: message.bytes(0), position: message.bytes(1))
         } catch {
             let topic = String(decoding: message.bytes(0).prefix(128), as: UTF8.self)
-            return reject(batch, "?", error.rawValue, "topic \(topic)", Array(message.bytes(0).prefix(limits.rejectBytes)))
+            return reject(
+                batch, "?", error.rawValue, "topic \(topic)", Array(message.bytes(0).prefix(limits.rejectBytes)))
         }
         let aggregator = frame.aggregator
         counts.messages[aggregator, default: 0] += 1
@@ -73,12 +98,15 @@ struct Intake: ~Copyable {
         note(aggregator, before, in: batch)
         guard payload.count <= limits.maximumMessage else {
             return reject(
-                batch, aggregator, "too_large", "\(payload.count) bytes, at most \(limits.maximumMessage)", bytes(payload))
+                batch, aggregator, "too_large", "\(payload.count) bytes, at most \(limits.maximumMessage)",
+                bytes(payload))
         }
         decode(payload, frame, batch, now)
     }
 
-    private mutating func decode(_ payload: UnsafeRawBufferPointer, _ frame: TelemetryFrame, _ batch: SampleBatch, _ now: Int64) {
+    private mutating func decode(
+        _ payload: UnsafeRawBufferPointer, _ frame: TelemetryFrame, _ batch: SampleBatch, _ now: Int64
+    ) {
         var decoder = TelemetryDecoder()
         swap(&decoder, &self.decoder)
         defer { swap(&decoder, &self.decoder) }
@@ -89,8 +117,12 @@ struct Intake: ~Copyable {
                     found.append((index, mistake?.code ?? "malformed", mistake?.detail ?? ""))
                     return
                 }
-                if let problem = store(sample, frame.aggregator, batch, now) { found.append((index, problem.0, problem.1)) }
+                if let problem = store(sample, frame.aggregator, batch, now) {
+                    found.append((index, problem.0, problem.1))
+                }
             }
+            counts.samples[frame.aggregator, default: 0] += counts.taken
+            counts.taken = 0
             for (index, code, detail) in found {
                 let own = TelemetryDecoder.bytes(of: index, in: payload, frame.encoding)
                 reject(batch, frame.aggregator, code, detail, bytes(own))
@@ -119,11 +151,13 @@ struct Intake: ~Copyable {
         }
         guard sample.time >= limits.oldest else { return ("time_too_old", "\(sample.time) is before \(limits.oldest)") }
         let ahead = Double(sample.time.microseconds - now) / 1e6
-        guard ahead <= limits.future else { return ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock") }
+        guard ahead <= limits.future else {
+            return ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock")
+        }
         if let quantity = sample.notFinite { return ("not_finite", "\(name()): \(quantity.name) is no finite number") }
         guard !sample.isEmpty else { return ("no_quantity", "\(name()): the sample carries no quantity") }
 
-        let device = stored.registry.devices[index]
+        let device = traits[index]
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
         let power = total(sample, .activePower, .activePowerA, .activePowerB, .activePowerC)
@@ -131,17 +165,14 @@ struct Intake: ~Copyable {
         let voltage = sample.has(.voltage) ? sample[.voltage] : mean(sample, .voltageA, .voltageB, .voltageC)
         quality.formUnion(Self.outOfRange(sample, device, power: power, voltage: voltage))
 
-        if !device.normalFeeder.isEmpty, device.kind != .switchStatus {
-            var clock = clocks[device.normalFeeder] ?? FeederClock()
-            if clock.observe(sample.time, kind: device.kind, grade: quality.grade, analysis) {
+        if device.feeder >= 0, device.kind != .switchStatus {
+            let before = clocks[device.feeder].now
+            if clocks[device.feeder].observe(sample.time, kind: device.kind, grade: quality.grade, analysis) {
                 quality.insert(.late)
                 counts.late += 1
             }
-            heardAt[device.normalFeeder] = now
-            if clocks[device.normalFeeder] != clock {
-                clocks[device.normalFeeder] = clock
-                dirtyClocks.insert(device.normalFeeder)
-            }
+            heardAt[device.feeder] = now
+            if clocks[device.feeder].now != before { isDirty[device.feeder] = true }
         }
         let interval = sample.has(.interval) ? sample[.interval] : 0
         batch.append(
@@ -158,12 +189,14 @@ struct Intake: ~Copyable {
                     sample[quantity])
             }
         }
-        counts.samples[aggregator, default: 0] += 1
+        counts.taken += 1
         return nil
     }
 
     /// The total as sent, or the sum when all three phases are there: a missing phase is never taken as zero.
-    private func total(_ sample: TelemetrySample, _ whole: Quantity, _ a: Quantity, _ b: Quantity, _ c: Quantity) -> Double {
+    private func total(_ sample: TelemetrySample, _ whole: Quantity, _ a: Quantity, _ b: Quantity, _ c: Quantity)
+        -> Double
+    {
         sample.has(whole) ? sample[whole] : sample[a] + sample[b] + sample[c]
     }
 
@@ -173,7 +206,9 @@ struct Intake: ~Copyable {
     }
 
     /// `domain-rules.md` A.6: outside what is physically possible.
-    private static func outOfRange(_ sample: TelemetrySample, _ device: Device, power: Double, voltage: Double) -> Quality {
+    private static func outOfRange(_ sample: TelemetrySample, _ device: Traits, power: Double, voltage: Double)
+        -> Quality
+    {
         if device.kind.isDER, device.rating > 0, abs(power) > 1.2 * device.rating + 1000 { return .outOfRange }
         if device.voltageBase > 0, voltage < 0 || voltage > 2 * device.voltageBase { return .outOfRange }
         let charge = sample[.stateOfCharge]
@@ -193,44 +228,52 @@ struct Intake: ~Copyable {
 
     private func bytes(_ payload: UnsafeRawBufferPointer) -> [UInt8] { Array(payload.prefix(limits.rejectBytes)) }
 
-    private mutating func reject(_ batch: SampleBatch, _ aggregator: String, _ reason: String, _ detail: String, _ bytes: [UInt8]) {
+    private mutating func reject(
+        _ batch: SampleBatch, _ aggregator: String, _ reason: String, _ detail: String, _ bytes: [UInt8]
+    ) {
         counts.rejects["\(aggregator)\n\(reason)", default: 0] += 1
         guard batch.rejects.count < limits.rejectRows else {
             counts.rejectsNotKept += 1
             return
         }
-        batch.rejects.append(.init(aggregator: aggregator, reason: reason, detail: String(detail.prefix(500)), bytes: bytes))
+        batch.rejects.append(
+            .init(aggregator: aggregator, reason: reason, detail: String(detail.prefix(500)), bytes: bytes))
     }
 
     /// A feeder that was up to date and has gone silent: its clock follows ours, so that silence becomes missing bins.
     /// A feeder that replays history is left alone.
     mutating func tick(into batch: SampleBatch, now: Int64) {
         let allowance = 3 * analysis.scadaLateness
-        for (feeder, clock) in clocks {
-            let behind = Double(now - clock.now.microseconds) / 1e6
-            let silent = Double(now - (heardAt[feeder] ?? 0)) / 1e6
+        for feeder in feeders.indices where clocks[feeder].now != .distantPast {
+            let behind = Double(now - clocks[feeder].now.microseconds) / 1e6
+            let silent = Double(now - heardAt[feeder]) / 1e6
             guard behind > allowance, behind < 3600, silent > allowance / 2 else { continue }
             let target = Timestamp(microseconds: now) - allowance
-            clocks[feeder]?.tick(to: target)
-            dirtyClocks.insert(feeder)
-            batch.ticks.append((feeder, target))
+            clocks[feeder].tick(to: target)
+            isDirty[feeder] = true
+            batch.ticks.append((feeders[feeder], target))
         }
     }
 
     /// Before the batch leaves: the clocks it moved are stored with it.
     mutating func finish(_ batch: SampleBatch) {
-        for feeder in dirtyClocks.sorted() {
-            if let clock = clocks[feeder] { batch.clocks[feeder] = (stored.areaID(ofFeeder: feeder), clock.now) }
+        for feeder in feeders.indices where isDirty[feeder] {
+            let name = feeders[feeder]
+            batch.clocks[name] = (stored.areaID(ofFeeder: name), clocks[feeder].now)
+            isDirty[feeder] = false
         }
-        dirtyClocks.removeAll(keepingCapacity: true)
     }
 
     mutating func report(to metrics: Metrics) {
         for (aggregator, count) in counts.samples {
-            metrics.add("backfeed_samples_accepted_total", Double(count), ["aggregator": aggregator], help: "Samples that passed every check")
+            metrics.add(
+                "backfeed_samples_accepted_total", Double(count), ["aggregator": aggregator],
+                help: "Samples that passed every check")
         }
         for (aggregator, count) in counts.messages {
-            metrics.add("backfeed_messages_received_total", Double(count), ["aggregator": aggregator], help: "Telemetry messages received")
+            metrics.add(
+                "backfeed_messages_received_total", Double(count), ["aggregator": aggregator],
+                help: "Telemetry messages received")
         }
         for (key, count) in counts.rejects {
             let parts = key.split(separator: "\n", maxSplits: 1).map(String.init)
@@ -239,19 +282,28 @@ struct Intake: ~Copyable {
                 help: "Messages and samples refused, by reason")
         }
         for (aggregator, count) in counts.duplicates {
-            metrics.add("backfeed_messages_duplicate_total", Double(count), ["aggregator": aggregator], help: "Messages that had come before")
+            metrics.add(
+                "backfeed_messages_duplicate_total", Double(count), ["aggregator": aggregator],
+                help: "Messages that had come before")
         }
         for (aggregator, count) in counts.gaps {
-            metrics.add("backfeed_sequence_gap_messages_total", Double(count), ["aggregator": aggregator], help: "Messages found missing when a later one came")
+            metrics.add(
+                "backfeed_sequence_gap_messages_total", Double(count), ["aggregator": aggregator],
+                help: "Messages found missing when a later one came")
         }
         for (aggregator, stream) in tracker.streams {
-            metrics.set("backfeed_sequence_missing", Double(stream.missingCount), ["aggregator": aggregator], help: "Messages missing now")
+            metrics.set(
+                "backfeed_sequence_missing", Double(stream.missingCount), ["aggregator": aggregator],
+                help: "Messages missing now")
         }
         if counts.late > 0 {
-            metrics.add("backfeed_samples_late_total", Double(counts.late), help: "Samples that came after their bin was final")
+            metrics.add(
+                "backfeed_samples_late_total", Double(counts.late), help: "Samples that came after their bin was final")
         }
         if counts.rejectsNotKept > 0 {
-            metrics.add("backfeed_rejects_not_kept_total", Double(counts.rejectsNotKept), help: "Rejects counted but not stored")
+            metrics.add(
+                "backfeed_rejects_not_kept_total", Double(counts.rejectsNotKept), help: "Rejects counted but not stored"
+            )
         }
         counts = Counts()
     }

@@ -81,7 +81,8 @@ final class Service {
         feedBox.withLock { $0 = feed }
         self.feed = feed
         let ingest = Ingest(
-            limits: try Ingest.Limits(settings), analysis: analysis, stored: stored, conninfo: conninfo, context: context,
+            limits: try Ingest.Limits(settings), analysis: analysis, stored: stored, conninfo: conninfo,
+            context: context,
             metrics: metrics, live: live, output: input)
         self.ingest = ingest
         analyser = AnalyserService(
@@ -94,7 +95,8 @@ final class Service {
         configuration.requestTimeout = settings.number("http.request_timeout_s")
         configuration.maximumBody = settings.integer("http.max_body_bytes")
         configuration.hosts = Set(settings.text("http.hosts").split(separator: ",").map { $0.lowercased() })
-        let router = Router(backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console", metrics: metrics)
+        let router = Router(
+            backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console", metrics: metrics)
         server = HTTPServer(configuration, hub: hub) { router.respond($0) }
 
         // Readers before writers: nothing is received before somebody takes it.
@@ -113,7 +115,11 @@ final class Service {
         }
         endpoints = made
         log.info(
-            "started", ["network": stored.network.id, "revision": "\(stored.revision)", "devices": "\(stored.registry.devices.count)"])
+            "started",
+            [
+                "network": stored.network.id, "revision": "\(stored.revision)",
+                "devices": "\(stored.registry.devices.count)",
+            ])
     }
 
     var readyLine: String {
@@ -132,7 +138,8 @@ final class Service {
     /// True when another network revision has been imported since the start.
     func isOutdated(_ queries: inout Queries) -> Bool {
         let newest = try? queries.use { connection throws(StoreError) in
-            try connection.query("SELECT coalesce(max(id), 0) FROM backfeed_store.network_revision", as: "look for revision")
+            try connection.query(
+                "SELECT coalesce(max(id), 0) FROM backfeed_store.network_revision", as: "look for revision")
         }
         guard let number = newest?.first?[0].flatMap(Int.init) else { return false }
         return number != revision
@@ -145,13 +152,17 @@ final class Service {
         }
         let address = text[..<colon] == "localhost" ? "127.0.0.1" : String(text[..<colon])
         guard address.hasPrefix("127.") else {
-            throw UsageError("http.listen: \(address): only loopback addresses are served until users can be configured; put a proxy in front")
+            throw UsageError(
+                "http.listen: \(address): only loopback addresses are served until users can be configured; put a proxy in front"
+            )
         }
         return (address, port)
     }
 
     private static func refuseOpen(_ endpoint: String, _ key: String) throws {
-        let isLocal = ["tcp://127.", "tcp://localhost", "tcp://[::1]", "ipc://", "inproc://"].contains { endpoint.hasPrefix($0) }
+        let isLocal = ["tcp://127.", "tcp://localhost", "tcp://[::1]", "ipc://", "inproc://"].contains {
+            endpoint.hasPrefix($0)
+        }
         guard isLocal else {
             throw UsageError("\(key): \(endpoint): only loopback is accepted, because keys cannot be configured yet")
         }

@@ -178,7 +178,8 @@ final class ServiceBackend: Backend {
                 return rows.count <= Self.maximumRows
             }
             guard rows.count <= Self.maximumRows else {
-                throw APIError(413, "Too much", "more than \(Self.maximumRows) buckets: choose a larger bucket or a shorter range")
+                throw APIError(
+                    413, "Too much", "more than \(Self.maximumRows) buckets: choose a larger bucket or a shorter range")
             }
             return ProfileTable(
                 header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
@@ -314,7 +315,9 @@ final class ServiceBackend: Backend {
         return JSONCoding.encode(view)
     }
 
-    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws -> String {
+    func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
+        -> String
+    {
         guard let index = live.stored.registry.index[id], live.graph.switchIndex[id] != nil else {
             throw APIError.notFound("there is no switch \(id)")
         }
@@ -328,7 +331,9 @@ final class ServiceBackend: Backend {
                     switchID: id, area: area, position: position, at: at, source: "manual", actor: actor, &connection)
             }
         }
-        log.info("manual switch position", ["switch": id, "position": position.name, "actor": actor, "reason": reason, "time": "\(at)"])
+        log.info(
+            "manual switch position",
+            ["switch": id, "position": position.name, "actor": actor, "reason": reason, "time": "\(at)"])
         if live.moveSwitch(id, to: position) { switchMoved(id, position, at) }
         return try device(id) ?? "{}"
     }
@@ -353,19 +358,33 @@ final class ServiceBackend: Backend {
         let registry = metricsRegistry
         registry.set("backfeed_network_revision", Double(live.stored.revision), help: "Network revision in force")
         registry.set("backfeed_process_resident_bytes", Double(SystemClock.residentBytes), help: "Resident memory")
-        registry.add("backfeed_process_cpu_seconds_total", max(0, SystemClock.processCPUSeconds - registry.value("backfeed_process_cpu_seconds_total")), help: "User and system CPU time")
+        registry.add(
+            "backfeed_process_cpu_seconds_total",
+            max(0, SystemClock.processCPUSeconds - registry.value("backfeed_process_cpu_seconds_total")),
+            help: "User and system CPU time")
         registry.set("backfeed_event_stream_clients", Double(hub.clientCount), help: "Clients of /v1/events")
-        registry.set("backfeed_advisory_sequence", Double(now.lastPublished), help: "Number of the newest published event")
-        registry.set("backfeed_store_healthy", now.storeProblem == nil ? 1 : 0, help: "1 while the last write to the store succeeded")
+        registry.set(
+            "backfeed_advisory_sequence", Double(now.lastPublished), help: "Number of the newest published event")
+        registry.set(
+            "backfeed_store_healthy", now.storeProblem == nil ? 1 : 0,
+            help: "1 while the last write to the store succeeded")
         if now.lastStored > 0 {
-            registry.set("backfeed_last_stored_timestamp_seconds", Double(now.lastStored) / 1e6, help: "Wall clock of the newest commit")
+            registry.set(
+                "backfeed_last_stored_timestamp_seconds", Double(now.lastStored) / 1e6,
+                help: "Wall clock of the newest commit")
         }
         for (name, position) in now.positions where !name.hasPrefix("bank/") {
-            registry.set("backfeed_feeder_watermark_timestamp_seconds", Double(position.head.microseconds) / 1e6, ["feeder": name], help: "Time of data up to which a feeder is analysed")
+            registry.set(
+                "backfeed_feeder_watermark_timestamp_seconds", Double(position.head.microseconds) / 1e6,
+                ["feeder": name], help: "Time of data up to which a feeder is analysed")
         }
         for (feeder, head) in now.heads {
-            registry.set("backfeed_feeder_head_watts", Double(head.power), ["feeder": feeder], help: "Power at the feeder head, negative is reverse")
-            registry.set("backfeed_feeder_head_age_seconds", clock - Double(head.receivedAt) / 1e6, ["feeder": feeder], help: "Time since a head sample was received")
+            registry.set(
+                "backfeed_feeder_head_watts", Double(head.power), ["feeder": feeder],
+                help: "Power at the feeder head, negative is reverse")
+            registry.set(
+                "backfeed_feeder_head_age_seconds", clock - Double(head.receivedAt) / 1e6, ["feeder": feeder],
+                help: "Time since a head sample was received")
         }
         return registry.text
     }

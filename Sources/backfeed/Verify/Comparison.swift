@@ -26,7 +26,9 @@ struct Interval: Equatable {
 
 enum Comparing {
     /// Pairs intervals of the same element whose start and end both lie within `tolerance`.
-    static func pairwise(_ what: String, rule: String, truth: [Interval], found: [Interval], tolerance: Double) -> Comparison {
+    static func pairwise(_ what: String, rule: String, truth: [Interval], found: [Interval], tolerance: Double)
+        -> Comparison
+    {
         var rest = Dictionary(grouping: truth, by: \.element)
         var matched = 0
         var worst = 0.0
@@ -44,20 +46,24 @@ enum Comparing {
         let precision = found.isEmpty ? 1 : Double(matched) / Double(found.count)
         let recall = truth.isEmpty ? 1 : Double(matched) / Double(truth.count)
         return Comparison(
-            what: what, rule: "\(rule); start and end within \(Int(tolerance)) s", truth: truth.count, found: found.count,
+            what: what, rule: "\(rule); start and end within \(Int(tolerance)) s", truth: truth.count,
+            found: found.count,
             precision: precision, recall: recall, worstErrorS: worst, passed: precision == 1 && recall == 1)
     }
 
     /// Shares of time: found that lies in truth widened by `slack`, and truth of at least `least` seconds that is touched.
     static func overlap(
-        _ what: String, rule: String, truth: [Interval], found: [Interval], slack: Double, least: Double, required: Double
+        _ what: String, rule: String, truth: [Interval], found: [Interval], slack: Double, least: Double,
+        required: Double
     ) -> Comparison {
         let byElement = Dictionary(grouping: truth, by: \.element)
         let foundByElement = Dictionary(grouping: found, by: \.element)
         var (inside, total) = (0.0, 0.0)
         for interval in found {
             total += interval.seconds
-            let wide = (byElement[interval.element] ?? []).map { ($0.start - slack, $0.end + slack) }.sorted { $0.0 < $1.0 }
+            let wide = (byElement[interval.element] ?? []).map { ($0.start - slack, $0.end + slack) }.sorted {
+                $0.0 < $1.0
+            }
             var from = interval.start
             for (start, end) in wide where end > from && start < interval.end {
                 let a = max(from, start)
@@ -76,7 +82,8 @@ enum Comparing {
         let recall = visible.isEmpty ? 1 : Double(hit) / Double(visible.count)
         return Comparison(
             what: what,
-            rule: "\(rule); time within \(Int(slack)) s of truth, and truth of ≥ \(Int(least)) s that is met; ≥ \(required)",
+            rule:
+                "\(rule); time within \(Int(slack)) s of truth, and truth of ≥ \(Int(least)) s that is met; ≥ \(required)",
             truth: visible.count, found: found.count, precision: precision, recall: recall, worstErrorS: nil,
             passed: precision >= required && recall >= required)
     }

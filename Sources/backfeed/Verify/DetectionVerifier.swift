@@ -118,7 +118,8 @@ struct DetectionVerifier {
     /// Feeds heads, every node's voltage and busbar DER as interval means, and keeps each advisory's last word.
     private func analyse(_ settings: AnalysisSettings) -> [AdvisoryFacts] {
         let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
-        var analyser = Analyser(model: AnalysisModel(network: network, registry: registry, revision: 1), settings: settings)
+        var analyser = Analyser(
+            model: AnalysisModel(network: network, registry: registry, revision: 1), settings: settings)
         var latest: [String: AdvisoryFacts] = [:]
         func take(_ output: AnalysisOutput) { for report in output.reports { latest[report.facts.id] = report.facts } }
         let meters = truth.voltageNodes.enumerated().compactMap { place, node -> (Int32, Float, Int)? in
@@ -139,7 +140,9 @@ struct DetectionVerifier {
             let time = truth.start + Double(k + 1) * truth.step
             for (number, place) in ders {
                 let kilowatts = window.ders[place].kilowatts(at: Double(k) * truth.step)
-                samples.append(Sample(device: number, time: time, activePower: Float(kilowatts * 1000), interval: Float(truth.step)))
+                samples.append(
+                    Sample(
+                        device: number, time: time, activePower: Float(kilowatts * 1000), interval: Float(truth.step)))
             }
             if k % stride == 0 {
                 for (number, base, place) in meters where k / stride < truth.voltages[place].count {
@@ -215,20 +218,26 @@ struct DetectionVerifier {
     private func binned(_ values: [Double]) -> [Double] {
         if truth.step >= bin { return values.flatMap { Array(repeating: $0, count: Int(truth.step / bin)) } }
         let each = Int(bin / truth.step)
-        return stride(from: 0, to: values.count - each + 1, by: each).map { k in values[k..<k + each].reduce(0, +) / Double(each) }
+        return stride(from: 0, to: values.count - each + 1, by: each).map { k in
+            values[k..<k + each].reduce(0, +) / Double(each)
+        }
     }
 
     private func reverseProduct(_ settings: AnalysisSettings, _ advisories: [AdvisoryFacts]) -> Comparison {
-        let nodes = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { first, _ in first })
+        let nodes = Dictionary(
+            network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { first, _ in first })
         var expected: [Interval] = []
         for head in truth.heads {
             guard let feeder = network.feeders.first(where: { $0.id == head.feeder }) else { continue }
             var limits = settings.feederLimits[head.feeder] ?? settings.limits
-            if limits.rating == 0 { limits.rating = network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar] ?? 0) }
+            if limits.rating == 0 {
+                limits.rating = network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar] ?? 0)
+            }
             if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
             expected += Self.reference(
                 head.feeder, start: truth.start, bin: bin, values: binned(head.kilowatts.map { $0 * 1000 }),
-                threshold: limits.reverseOnThreshold, on: limits.reverseOn, off: limits.reverseOff, rearm: settings.rearm,
+                threshold: limits.reverseOnThreshold, on: limits.reverseOn, off: limits.reverseOff,
+                rearm: settings.rearm,
                 end: end)
         }
         let found = advisories.filter { $0.kind == .reversePower && $0.detector == "RPF_HEAD" }.map {
@@ -236,11 +245,13 @@ struct DetectionVerifier {
         }
         return Comparing.pairwise(
             "reverse power advisories (product)",
-            rule: "B.1.1 on the truth's head power in \(Int(bin))-s means, applied by run lengths", truth: expected, found: found,
+            rule: "B.1.1 on the truth's head power in \(Int(bin))-s means, applied by run lengths", truth: expected,
+            found: found,
             tolerance: max(bin, truth.step))
     }
 
-    private func voltageProduct(_ settings: AnalysisSettings, _ advisories: [AdvisoryFacts], isHigh: Bool) -> Comparison {
+    private func voltageProduct(_ settings: AnalysisSettings, _ advisories: [AdvisoryFacts], isHigh: Bool) -> Comparison
+    {
         let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let graph = NetworkGraph(network)
         let normal = Topology(graph, positions: graph.normalPositions)
@@ -255,7 +266,8 @@ struct DetectionVerifier {
             let limit = isHigh ? limits.warnHigh ?? bands.warnHigh : limits.warnLow ?? bands.warnLow
             let values = truth.voltages[place]
             for from in stride(from: 0, to: values.count, by: per) where from + per <= values.count {
-                let mean = (values[from..<from + per].reduce(0.0) { $0 + Double($1) * Double($1) } / Double(per)).squareRoot()
+                let mean = (values[from..<from + per].reduce(0.0) { $0 + Double($1) * Double($1) } / Double(per))
+                    .squareRoot()
                 // Within the float's rounding of the limit either answer is right.
                 guard isHigh ? mean > limit + 1e-6 : mean < limit - 1e-6 else { continue }
                 let start = truth.start + Double(from) * truth.voltageStep
@@ -276,7 +288,8 @@ struct DetectionVerifier {
             expected.contains { $0.element == item.element && $0.start < item.end && $0.end > item.start - 600 }
         }
         var result = compared
-        result.rule = "B.2.1: every ten-minute window of a node beyond the limit is under an advisory of its group, and every advisory has one"
+        result.rule =
+            "B.2.1: every ten-minute window of a node beyond the limit is under an advisory of its group, and every advisory has one"
         result.precision = found.isEmpty ? 1 : Double(touched.count) / Double(found.count)
         let covered = expected.filter { item in
             found.contains { $0.element == item.element && $0.start <= item.end && $0.end > item.start - 600 }
@@ -291,7 +304,8 @@ struct DetectionVerifier {
         let units = network.transformers.filter { busbars.contains($0.lowNode) }
         let series = truth.transformers.filter { unit in units.contains { $0.id == unit.id } }
         let banks = Set(advisories.filter { $0.kind == .reversePowerBank }.map(\.element))
-        guard !series.isEmpty, banks.count <= 1, Set(network.nodes.filter { busbars.contains($0.id) }.map(\.substation)).count == 1
+        guard !series.isEmpty, banks.count <= 1,
+            Set(network.nodes.filter { busbars.contains($0.id) }.map(\.substation)).count == 1
         else { return nil }
         let count = series.map(\.kilowatts.count).min() ?? 0
         let sum = (0..<count).map { k in series.reduce(0) { $0 + $1.kilowatts[k] * 1000 } }
@@ -304,7 +318,8 @@ struct DetectionVerifier {
         }
         return Comparing.overlap(
             "reverse power at the bank (product)",
-            rule: "B.1.5 on the sum of the transformers' HV power; the product has heads and busbar DER only", truth: expected,
+            rule: "B.1.5 on the sum of the transformers' HV power; the product has heads and busbar DER only",
+            truth: expected,
             found: found, slack: max(900, truth.step), least: 1800, required: 0.95)
     }
 }

@@ -1,0 +1,110 @@
+"""The console in a real browser, on the recorded day: what an operator sees and does."""
+import os
+import re
+import signal
+import time
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import OUTPUT, ROOT, Service, wait_for
+from playwright.sync_api import expect, sync_playwright
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    import pathlib
+    import shutil
+    import tempfile
+    path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")
+    os.chmod(path, 0o755)
+    # From the early morning, fast: within half a minute the sun turns the feeders.
+    service = Service(path, "demo", "--speed", "240", "--from", "05:00")
+    yield service
+    service.stop()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def open_page(browser, service, scheme="light"):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    # Nothing outside this machine is asked for.
+    page.on("request", lambda request: page.problems.append(request.url) if not request.url.startswith((service.http, "data:")) else None)
+    page.goto(service.http)
+    return page
+
+
+def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
+    page = open_page(browser, demo)
+    rows = page.locator("#feeders tbody tr")
+    expect(rows).to_have_count(11, timeout=20_000)
+    power = page.locator('tr[data-feeder="F10"] td.power')
+    expect(power).to_have_text(re.compile(r"^-[\d.]+ MW$"), timeout=20_000)
+    first = power.inner_text()
+    wait_for(lambda: power.inner_text() != first, 30, what="live values")
+    expect(page.locator('tr[data-feeder="F10"] td.direction')).to_have_text("← REV")
+    # A feeder that imports in the morning turns, and its advisory comes by itself.
+    before = {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()}
+    wait_for(lambda: {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()} - before, 60, what="a new advisory")
+    row = page.locator("#advisories tbody tr", has_text="feeds").first
+    expect(row).to_be_visible()
+    identity = row.get_attribute("data-advisory")
+    page.get_by_label("Your name").fill("ann")
+    page.locator(f'button[data-advisory="{identity}"]').click()
+    row = page.locator(f'tr[data-advisory="{identity}"]')
+    expect(row).to_contain_text("by ann", timeout=5_000)
+    assert demo.get(f"/v1/advisories/{identity}")["acknowledged_by"] == "ann"
+    # The chart follows the chosen feeder.
+    page.locator('button[data-feeder="F02"]').click()
+    expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")
+    expect(page.locator("#chart canvas")).to_be_visible()
+    wait_for(lambda: "REV" in page.locator('tr[data-feeder="F02"] td.direction').inner_text(), 90, what="F02 to turn")
+    time.sleep(8)
+    OUTPUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUTPUT / "console-light.png")
+    assert page.problems == []
+    assert Axe().run(page).violations_count == 0
+    dark = open_page(browser, demo, "dark")
+    expect(dark.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
+    dark.locator('button[data-feeder="F09"]').click()
+    time.sleep(2)
+    dark.screenshot(path=OUTPUT / "console-dark.png")
+    assert Axe().run(dark).violations_count == 0
+    assert dark.problems == []
+
+
+def test_keyboard_reaches_everything(demo, browser):
+    page = open_page(browser, demo)
+    expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
+    page.keyboard.press("Enter")
+    expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")
+    time.sleep(2.5)
+    # A refresh of the table does not throw the focus away.
+    assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
+
+
+def test_a_lost_connection_is_plain_within_five_seconds_and_comes_back(demo, browser):
+    page = open_page(browser, demo)
+    expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
+    expect(page.locator("#lost")).to_be_hidden(timeout=10_000)
+    demo.process.send_signal(signal.SIGSTOP)
+    try:
+        expect(page.locator("#lost")).to_be_visible(timeout=5_500)
+        expect(page.locator("#lost")).to_contain_text("nothing is known of the feeders now")
+        page.screenshot(path=OUTPUT / "console-lost.png")
+    finally:
+        demo.process.send_signal(signal.SIGCONT)
+    expect(page.locator("#lost")).to_be_hidden(timeout=10_000)
