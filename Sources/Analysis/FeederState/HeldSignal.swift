@@ -65,22 +65,15 @@ public struct HeldSignal: Sendable {
             squares += Double(value) * Double(value) * Double(b - a)
             if sample.quality.grade == .usable { usable = true }
         }
-        if let carry {
-            add(carry, samples.first { $0.interval == 0 && !$0.value(of: measure).isNaN }?.time.microseconds)
-        }
-        for (place, sample) in samples.enumerated() {
+        // One pass: a value holds until the next sample that carries one.
+        var previous: Sample?
+        if let carry, !carry.value(of: measure).isNaN { previous = carry }
+        for sample in samples where !sample.value(of: measure).isNaN {
+            if let previous { add(previous, sample.time.microseconds) }
+            previous = sample
             if sample.interval == 0, sample.time.microseconds >= to { break }
-            var next: Int64?
-            var after = place + 1
-            while after < samples.count {
-                if !samples[after].value(of: measure).isNaN {
-                    next = samples[after].time.microseconds
-                    break
-                }
-                after += 1
-            }
-            add(sample, next)
         }
+        if let previous { add(previous, nil) }
         var bin = Bin()
         bin.coverage = Double(covered) / Double(to - from)
         bin.usable = usable
