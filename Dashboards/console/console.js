@@ -105,7 +105,7 @@
     if (plot) plot.chart.destroy();
     const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule } };
     const chart = new uPlot({
-      width: Math.max(400, box.clientWidth), height: 260, tzDate: ts => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
+      width: Math.max(400, box.clientWidth), height: 340, tzDate: ts => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
       legend: { show: false }, cursor: { y: false },
       scales: { y: { range: (u, a, b) => { const span = Math.max(1000, Math.max(b, 0) - Math.min(a, 0)); return [Math.min(a, 0) - 0.06 * span, Math.max(b, 0) + 0.06 * span]; } } },
       axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 70, values: (u, ticks) => ticks.map(power) }],
@@ -115,7 +115,7 @@
     }, data, box);
     plot = { chart, feeder: chosen, shown: showsLimit };
   }
-  addEventListener("resize", () => { if (plot) plot.chart.setSize({ width: Math.max(400, byId("chart").clientWidth), height: 260 }); });
+  addEventListener("resize", () => { if (plot) plot.chart.setSize({ width: Math.max(400, byId("chart").clientWidth), height: 340 }); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) { plot.chart.destroy(); plot = null; draw(); } });
 
   // MARK: advisories

@@ -62,8 +62,10 @@ enum Program {
                 format: format == "json" ? .json : .text,
                 minimum: ["debug": .debug, "info": .info, "warning": .warning, "error": .error][level] ?? .info)
             let environment = ProcessInfo.processInfo.environment
+            let given = arguments.text("config") ?? environment["BACKFEED_CONFIG"]
             let settings = try Settings(
-                definitions: SettingsCatalogue.all, file: arguments.text("config") ?? environment["BACKFEED_CONFIG"],
+                definitions: SettingsCatalogue.all,
+                file: given ?? command.standardConfiguration.map { "\(Resources.root)/\($0)" },
                 environment: environment, assignments: arguments.all("set"))
             return try command.run(Invocation(arguments: arguments, settings: settings))
         } catch let error as UsageError {

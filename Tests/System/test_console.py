@@ -12,7 +12,6 @@ from playwright.sync_api import expect, sync_playwright
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    import pathlib
     import shutil
     import tempfile
     path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")

@@ -16,17 +16,20 @@ struct Command: Sendable {
     /// More for its own help; may be empty.
     let detail: String
     let options: [Option]
+    /// Settings file below the product's own files that is read when none is given.
+    let standardConfiguration: String?
     let run: @Sendable (Invocation) throws -> ExitCode
 
     init(
         _ name: String, operands: String = "", _ summary: String, detail: String = "", options: [Option] = [],
-        run: @escaping @Sendable (Invocation) throws -> ExitCode
+        standardConfiguration: String? = nil, run: @escaping @Sendable (Invocation) throws -> ExitCode
     ) {
         self.name = name
         self.operands = operands
         self.summary = summary
         self.detail = detail
         self.options = options
+        self.standardConfiguration = standardConfiguration
         self.run = run
     }
 

@@ -19,12 +19,12 @@ enum RunCommand {
         "demo", "run, with the shipped network and a replay of its recorded day",
         detail: """
             The day is shifted so that it ends when the replay ends. Keeps its state in var/demo and starts it afresh each
-            time; nothing outside this machine is needed.
+            time; nothing outside this machine is needed. Settings are those of data/demo.toml unless --config names others.
             """,
         options: [
             Option("speed", "X", "seconds of the day a second (default 60; 1 to 3600)"),
             Option("from", "HH:MM", "time of day to start at (default 00:00)"),
-        ]
+        ], standardConfiguration: "data/demo.toml"
     ) { invocation in
         let speed = try invocation.arguments.number("speed", in: 1...3600) ?? 60
         let start = try startOfDay(invocation.arguments.text("from") ?? "00:00")
