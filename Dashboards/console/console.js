@@ -38,8 +38,8 @@
       for (const [severity, count] of counts) {
         const mark = document.createElement("span");
         mark.className = "severity s" + severity;
-        mark.textContent = `${shapes[severity]}${severity}×${count} `;
-        list.append(mark);
+        mark.textContent = `${shapes[severity]}${severity}×${count}`;
+        list.append(mark, " ");
       }
       if (!counts.length) list.textContent = "–";
       row.append(name, cell(power(feeder.head_power_w), "number power"), cell(arrow, "direction"), cell(share, "number"),

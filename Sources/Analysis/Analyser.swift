@@ -413,6 +413,7 @@ public struct Analyser: Sendable {
         settledMinute.insert(name)
         take(&banks[place].reverse)
         take(&banks[place].ratio)
+        take(&banks[place].watch)
     }
 
     private func take(_ tracker: inout AdvisoryTracker) {

@@ -13,7 +13,9 @@ struct BankState: Sendable {
     let reverseLimit: Double
     var nextMinute = Timestamp.distantPast
     var reverse: AdvisoryTracker
+    /// GLR_HIGH for five minutes, and GLR_WATCH for a quarter of an hour while it is not that high.
     var ratio: AdvisoryTracker
+    var watch: AdvisoryTracker
     var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
 
     init(
@@ -30,8 +32,13 @@ struct BankState: Sendable {
         self.reverseLimit = reverseLimit
         reverse = AdvisoryTracker(
             .reversePowerBank, feeder: id, element: id, timing: .init(on: 60, off: 300, gap: gap), rearm: rearm)
-        ratio = AdvisoryTracker(
-            .generationLoadRatio, feeder: id, element: id, timing: .init(on: 300, off: 900, gap: gap), rearm: rearm)
+        func ratioTracker(_ element: String, on: Double) -> AdvisoryTracker {
+            AdvisoryTracker(
+                .generationLoadRatio, feeder: id, element: element, timing: .init(on: on, off: 900, gap: gap),
+                rearm: rearm)
+        }
+        ratio = ratioTracker(id, on: 300)
+        watch = ratioTracker("\(id)/watch", on: 900)
     }
 
     /// - Parameters:
@@ -48,6 +55,7 @@ struct BankState: Sendable {
         let threshold = max(100_000, 0.005 * ratingVA)
         var input = ThresholdDetector.Input.missing
         var ratioInput = ThresholdDetector.Input.missing
+        var watchInput = ThresholdDetector.Input.missing
         var glr = Double.nan
         if !power.isNaN {
             let exceeds = reverseLimit > 0 && -power > reverseLimit
@@ -56,9 +64,10 @@ struct BankState: Sendable {
                 on: power <= -threshold, off: power >= -0.5 * threshold, value: power, badness: -power,
                 severity: severity)
             glr = ReversePower.generationLoadRatio(injection: injection, bank: power) ?? .infinity
-            ratioInput = .bin(
-                on: glr >= 0.67, off: glr < 0.6, value: min(glr, 1000), badness: glr,
-                severity: glr >= 0.9 ? .medium : .note)
+            let shown = min(glr, 1000)
+            ratioInput = .bin(on: glr >= 0.9, off: glr < 0.85, value: shown, badness: glr, severity: .medium)
+            watchInput = .bin(
+                on: glr >= 0.67 && glr < 0.9, off: glr < 0.6 || glr >= 0.9, value: shown, badness: glr, severity: .note)
         }
         func evidence(_ unit: String) -> AdvisoryFacts.Evidence {
             let window = bins.newest(60)
@@ -88,16 +97,21 @@ struct BankState: Sendable {
                 ? "Check tap control and the agreed export; tell the transmission operator if asked to."
                 : "Confirm 3V0 protection or reduce generation: a line fault above could leave the bank energised."
         }
+        func describe(_ facts: inout AdvisoryFacts, _ detector: String, _ limit: Double) {
+            facts.detector = detector
+            facts.limit = .init(value: limit, unit: "1", source: "B.1.5")
+            facts.evidence = evidence("W")
+            let ratio = Words.decimal(min(glr.isNaN ? facts.peak.value : glr, 999), 2)
+            facts.message =
+                facts.clearedAt == nil
+                ? "Bank \(id): generation is \(ratio) times the load."
+                : "Bank \(id): generation is below its limit again."
+            facts.response = "Expect reverse flow at the bank; avoid leaving it islanded with this generation."
+        }
+        var (high, low) = (ratio, watch)
+        defer { (ratio, watch) = (high, low) }
         return reports
-            + ratio.step(start, width: 60, ratioInput, unit: "1", watermark: end) { facts in
-                if facts.clearedAt == nil { facts.detector = facts.severity >= .medium ? "GLR_HIGH" : "GLR_WATCH" }
-                facts.limit = .init(value: facts.severity >= .medium ? 0.9 : 0.67, unit: "1", source: "B.1.5")
-                facts.evidence = evidence("W")
-                facts.message =
-                    facts.clearedAt == nil
-                    ? "Bank \(id): generation is \(Words.decimal(min(glr.isNaN ? facts.peak.value : glr, 999), 2)) times the load."
-                    : "Bank \(id): generation is below two thirds of the load again."
-                facts.response = "Expect reverse flow at the bank; avoid leaving it islanded with this generation."
-            }
+            + high.step(start, width: 60, ratioInput, unit: "1", watermark: end) { describe(&$0, "GLR_HIGH", 0.9) }
+            + low.step(start, width: 60, watchInput, unit: "1", watermark: end) { describe(&$0, "GLR_WATCH", 0.67) }
     }
 }

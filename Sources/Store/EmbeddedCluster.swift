@@ -20,7 +20,7 @@ public final class EmbeddedCluster: Sendable {
     public init(directory: String, settings: [String: String] = [:]) throws {
         let binaries = try Self.findBinaries()
         let files = FileManager.default
-        let root = URL(fileURLWithPath: directory).standardizedFileURL.path
+        let root = Self.home(for: directory)
         let data = "\(root)/data"
         var socket = root
         // sun_path holds 107 bytes, and PostgreSQL's own part takes 21.
@@ -86,6 +86,25 @@ public final class EmbeddedCluster: Sendable {
             processID = process.processID
         }
         try waitUntilReady("\(root)/postgres.log")
+    }
+
+    /// Where the cluster of a directory lives: there, unless we are root and the way to it is closed to PostgreSQL's user
+    /// (a checkout below /root); then below /var/lib/backfeed.
+    public static func home(for directory: String) -> String {
+        let path = URL(fileURLWithPath: directory).standardizedFileURL.path
+        guard geteuid() == 0, let user = getpwnam(userWhenRoot) else { return path }
+        var folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        while true {
+            var info = stat()
+            if stat(folder.path, &info) == 0, info.st_mode & 0o001 == 0, info.st_uid != user.pointee.pw_uid {
+                let name = String(
+                    path.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 },
+                    radix: 16)
+                return "/var/lib/backfeed/\(name)"
+            }
+            if folder.path == "/" { return path }
+            folder.deleteLastPathComponent()
+        }
     }
 
     private func waitUntilReady(_ logPath: String) throws {

@@ -113,6 +113,24 @@ enum TestCluster {
         #expect(back.allSatisfy { $0.device == 0 && $0.reactivePower.isNaN })
     }
 
+    @Test func partitionsAreMadeAheadAndOldOnesDropped() throws {
+        var store = SampleStore(conninfo: conninfo, retentionDays: 5)
+        try store.write(batch(10, last: 1))
+        let today = SystemClock.nowMicroseconds / 86_400_000_000
+        try store.maintain(today: today)
+        #expect(try count("SELECT count(*) FROM backfeed_store.sample_partition WHERE ends > now()") >= 3)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
+        var connection = try PostgresConnection(conninfo)
+        try connection.query(
+            """
+            UPDATE backfeed_store.sample_partition SET created_at = now() - interval '10 days', \
+            ends = now() - interval '9 days' WHERE name = 'sample_20260621'
+            """, as: "age partition")
+        try store.maintain(today: today)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 0)
+        #expect(try count("SELECT (to_regclass('backfeed_store.sample_20260621') IS NULL)::int") == 1)
+    }
+
     @Test func aMissingServerIsRetriableAndSaysSo() {
         let error = #expect(throws: StoreError.self) {
             var store = SampleStore(conninfo: "host=/nonexistent")

@@ -302,6 +302,25 @@ def postmaster_of(pid):
     return int(next(line for line in open(f"/proc/{pid}/status") if line.startswith("PPid")).split()[1])
 
 
+def test_a_database_of_ones_own_migrated_from_two_places_at_once(service, folder):
+    service.sql("CREATE DATABASE other")
+    url = f"database.url=host={folder}/state/postgres user=backfeed dbname=other"
+    at_once = [subprocess.Popen([str(BACKFEED), "migrate", "--set", url], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = sorted(process.communicate(timeout=60)[0].strip() for process in at_once)
+    assert outputs[1:] == ["nothing to do"] * 2 and outputs[0].startswith("applied 0001"), outputs
+    run("network", "import", DATA, "--set", url)
+    place = folder / "other"
+    place.mkdir(mode=0o755)
+    other = Service(place, settings=(url,))
+    try:
+        publisher = Publisher(other, "AGG-A")
+        publisher.samples({"device": "FH-F01", "time": rfc3339(time.time()), "active_power_w": 5})
+        wait_for(lambda: other.metric("backfeed_samples_stored_total") == 1, what="a sample")
+        assert stored(service) == 0 and not (place / "state").exists()
+    finally:
+        other.stop()
+
+
 def test_metrics_are_prometheus_and_health_answers(service):
     publisher = Publisher(service, "AGG-A")
     publisher.samples({"device": "FH-F01", "time": rfc3339(time.time()), "active_power_w": 5})

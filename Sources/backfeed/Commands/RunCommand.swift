@@ -106,15 +106,17 @@ enum RunCommand {
     private static func discardOldDemo(_ directory: String) throws {
         let marker = "\(directory)/demo"
         let files = FileManager.default
+        let cluster = EmbeddedCluster.home(for: "\(directory)/postgres")
         if files.fileExists(atPath: marker) {
-            if let text = try? String(contentsOfFile: "\(directory)/postgres/data/postmaster.pid", encoding: .utf8),
+            if let text = try? String(contentsOfFile: "\(cluster)/data/postmaster.pid", encoding: .utf8),
                 let number = text.split(separator: "\n").first.flatMap({ Int32($0) }), kill(number, 0) == 0
             {
                 kill(number, SIGQUIT)
                 for _ in 0..<100 where kill(number, 0) == 0 { SystemClock.pause(milliseconds: 50) }
             }
             try files.removeItem(atPath: directory)
-        } else if files.fileExists(atPath: "\(directory)/postgres") {
+            if files.fileExists(atPath: cluster) { try files.removeItem(atPath: cluster) }
+        } else if files.fileExists(atPath: cluster) {
             throw UsageError("\(directory) holds a database that no demo made: choose another --data-dir")
         }
         try files.createDirectory(atPath: directory, withIntermediateDirectories: true)

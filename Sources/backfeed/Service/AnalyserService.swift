@@ -45,10 +45,12 @@ final class AnalyserService: Sendable {
         let positions = state.positions.mapValues { Analyser.Position(head: $0.head, minute: $0.minute) }
         analyser.restore(positions: positions, latest: state.latest)
         var pending = Pending()
-        if let first = positions.filter({ !$0.key.hasPrefix("bank/") }).values.map(\.minute).max() {
+        var samples = SampleStore(conninfo: conninfo)
+        // Without a position (a crash in the first second) the clocks say where the samples are.
+        let reached = positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute).max()
+        if let first = try reached ?? samples.loadState().clocks.values.max() {
             let from = first - Analyser.warmUp
             log.info("rebuilding from stored samples", ["from": "\(from)"])
-            var samples = SampleStore(conninfo: conninfo)
             var count = 0
             var problem: StoreError?
             try samples.replay(from: from, indexOfDevice: stored.indexOfDeviceID) { portion in
