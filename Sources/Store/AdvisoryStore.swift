@@ -58,7 +58,12 @@ public struct AdvisoryStore: ~Copyable {
     }
 
     /// Stores what the analyser found; returns the events to publish, in order.
-    public mutating func commit(_ commit: Commit, profile: ProfileBatch, now: Timestamp) throws(StoreError)
+    ///
+    /// - Parameter rollUp: minutes, of this and earlier commits, whose quarter hours and days are now brought up to date.
+    ///   It costs more than all the rest, so an advisory does not wait for it.
+    public mutating func commit(
+        _ commit: Commit, profile: ProfileBatch, rollUp: [ProfileBatch.Row], now: Timestamp
+    ) throws(StoreError)
         -> [StoredEvent]
     {
         try session.use { connection throws(StoreError) in
@@ -69,6 +74,7 @@ public struct AdvisoryStore: ~Copyable {
                     if let event = try Self.apply(report, area: area, now: now, &connection) { events.append(event) }
                 }
                 try profile.store(&connection)
+                if !rollUp.isEmpty { try ProfileBatch.rollUp(rollUp, &connection) }
                 if !commit.positions.isEmpty {
                     let positions = commit.positions.map {
                         StoredPosition(name: $0, head: $1.head, minute: $1.minute)
@@ -170,6 +176,21 @@ public struct AdvisoryStore: ~Copyable {
             """, [String(sequence), String(area), advisory.facts.id, type, actor, stored.topic, stored.json],
             as: "store event")
         return stored
+    }
+
+    /// After a restart: the minutes of the last days whose coarser rows a crash may have left behind.
+    public mutating func rollUpRecent() throws(StoreError) {
+        try session.use { connection throws(StoreError) in
+            for (source, target, width) in [("1m", "15m", "15 minutes"), ("15m", "1d", "1 day")] {
+                try connection.query(
+                    """
+                    SELECT backfeed_store.roll_up('backfeed_store.feeder_profile_\(source)', \
+                    'backfeed_store.feeder_profile_\(target)', '\(width)', area_id, ARRAY[feeder], \
+                    max(time) - interval '2 days', max(time)) \
+                    FROM backfeed_store.feeder_profile_\(source) GROUP BY area_id, feeder
+                    """, as: "roll up profile")
+            }
+        }
     }
 
     // MARK: People
@@ -336,6 +357,11 @@ public struct ProfileBatch: Sendable {
             forward_wh float8, head_coverage float4, der_coverage float4, area_id int4, feeder text, normal_feeder text) \
             ON CONFLICT (area_id, feeder, time, normal_feeder) DO UPDATE SET \(updates)
             """, [JSONCoding.encode(rows)], as: "store profile")
+    }
+
+    /// Brings the coarser profiles up to date with the minutes of `rows`: a recomputation, so doing it late, or twice,
+    /// gives the same.
+    static func rollUp(_ rows: [Row], _ connection: inout PostgresConnection) throws(StoreError) {
         for (area, members) in Dictionary(grouping: rows, by: \.areaId).sorted(by: { $0.key < $1.key }) {
             guard let first = members.map(\.time).min(), let last = members.map(\.time).max() else { continue }
             let feeders = "{" + Set(members.map(\.feeder)).sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"

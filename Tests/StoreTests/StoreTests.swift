@@ -192,7 +192,7 @@ enum TestCluster {
         commit.reports = reports
         commit.areaOfFeeder = ["F1": 1]
         commit.positions = ["F1": (start + 60, start)]
-        return try store.commit(commit, profile: ProfileBatch(), now: start)
+        return try store.commit(commit, profile: ProfileBatch(), rollUp: [], now: start)
     }
 
     @Test func anAdvisoryGoesThroughItsLifeWithGaplessNumbers() throws {
@@ -242,7 +242,9 @@ enum TestCluster {
                     feeder: "F1", normalFeeder: "F1"))
         }
         var store = AdvisoryStore(conninfo: conninfo)
-        for _ in 0..<2 { _ = try store.commit(AdvisoryStore.Commit(), profile: profile, now: start) }
+        for _ in 0..<2 {
+            _ = try store.commit(AdvisoryStore.Commit(), profile: profile, rollUp: profile.rows, now: start)
+        }
         var queries = Queries(conninfo: conninfo)
         var rows: [[String?]] = []
         try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "15m") {

@@ -46,6 +46,12 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         return elements.count
     }
 
+    public var isFinished: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return isClosed
+    }
+
     public func offer(_ element: Element) -> Offer {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

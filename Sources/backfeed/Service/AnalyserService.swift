@@ -59,14 +59,15 @@ final class AnalyserService: Sendable {
                 // A crash may have left hours: in portions, so that memory stays bounded.
                 if pending.isLarge, problem == nil {
                     do throws(StoreError) {
-                        try self.commit(&pending, analyser, &store)
+                        try self.commit(&pending, analyser, &store, rollsUp: true)
                     } catch {
                         problem = error
                     }
                 }
             }
             if let problem { throw problem }
-            try commit(&pending, analyser, &store)
+            try commit(&pending, analyser, &store, rollsUp: true)
+            try store.rollUpRecent()
             log.info("rebuilt", ["samples": "\(count)", "advisories": "\(state.latest.count)"])
         }
         let rebuilt = analyser
@@ -83,6 +84,8 @@ final class AnalyserService: Sendable {
     private struct Pending {
         var reports: [AdvisoryReport] = []
         var minutes: [FeederMinute] = []
+        /// Minutes that are stored but not in the quarter hours and days yet.
+        var toRollUp: [ProfileBatch.Row] = []
         var isLarge: Bool { reports.count + minutes.count > 5000 }
 
         mutating func take(_ output: AnalysisOutput) {
@@ -96,6 +99,7 @@ final class AnalyserService: Sendable {
         var queries = Queries(conninfo: conninfo)
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
+        var lastRollUp = lastCommit
         var isOpen = true
         while isOpen {
             switch input.take(within: 200) {
@@ -119,29 +123,35 @@ final class AnalyserService: Sendable {
                 continue
             }
             lastCommit = now
-            persist(&pending, analyser, &store)
+            let rollsUp = now - lastRollUp > 1_000_000_000 || !isOpen
+            if rollsUp { lastRollUp = now }
+            persist(&pending, analyser, &store, rollsUp: rollsUp)
         }
     }
 
     /// Stores until it is stored: an advisory that is found is never given up while the service runs.
-    private func persist(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) {
+    private func persist(
+        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore, rollsUp: Bool
+    ) {
         for attempt in 0... {
             do throws(StoreError) {
-                return try commit(&pending, analyser, &store)
+                return try commit(&pending, analyser, &store, rollsUp: rollsUp)
             } catch {
                 log.error("advisories not stored, trying again", ["error": "\(error)"])
                 live.update { $0.storeProblem = error.description }
-                if attempt > 5, case .closed = input.take(within: 0) { return }
+                if attempt > 5, input.isFinished { return }
                 SystemClock.pause(milliseconds: UInt32(min(2000, 50 << min(attempt, 5))))
             }
         }
     }
 
-    private func commit(_ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore) throws(StoreError)
-    {
+    private func commit(
+        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore, rollsUp: Bool
+    ) throws(StoreError) {
         let positions = analyser.positions
         let known = live.now.positions
-        guard !pending.reports.isEmpty || !pending.minutes.isEmpty || positions != known else { return }
+        let hasRollUp = rollsUp && !pending.toRollUp.isEmpty
+        guard !pending.reports.isEmpty || !pending.minutes.isEmpty || hasRollUp || positions != known else { return }
         var commit = AdvisoryStore.Commit()
         commit.reports = pending.reports
         commit.positions = positions.filter { known[$0.key] != $0.value }.mapValues { ($0.head, $0.minute) }
@@ -158,7 +168,8 @@ final class AnalyserService: Sendable {
                 area: stored.areaIDByName[minute.area] ?? 0, feeder: minute.feeder, normalFeeder: minute.normalFeeder)
         }
         let events = try store.commit(
-            commit, profile: profile, now: Timestamp(microseconds: SystemClock.nowMicroseconds))
+            commit, profile: profile, rollUp: rollsUp ? pending.toRollUp + profile.rows : [],
+            now: Timestamp(microseconds: SystemClock.nowMicroseconds))
         let coverage = pending.minutes
         live.update { live in
             live.positions = positions
@@ -172,7 +183,9 @@ final class AnalyserService: Sendable {
                 ["kind": report.facts.kind.rawValue, "severity": "\(report.facts.severity.rawValue)"],
                 help: "Advisories raised")
         }
+        let toRollUp = rollsUp ? [] : pending.toRollUp + profile.rows
         pending = Pending()
+        pending.toRollUp = toRollUp
         if !events.isEmpty { announce() }
     }
 
