@@ -52,6 +52,7 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
     first = power.inner_text()
     wait_for(lambda: power.inner_text() != first, 30, what="live values")
     expect(page.locator('tr[data-feeder="F10"] td.direction')).to_have_text("← REV")
+    page.get_by_label("notes (severity 4)").check()
     # A feeder that imports in the morning turns, and its advisory comes by itself.
     before = {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()}
     wait_for(lambda: {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()} - before, 60, what="a new advisory")
@@ -68,6 +69,8 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
     expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")
     expect(page.locator("#chart canvas")).to_be_visible()
     wait_for(lambda: "REV" in page.locator('tr[data-feeder="F02"] td.direction').inner_text(), 90, what="F02 to turn")
+    page.get_by_label("notes (severity 4)").uncheck()
+    page.evaluate("scrollTo(0, 0)")
     time.sleep(8)
     OUTPUT.mkdir(exist_ok=True)
     page.screenshot(path=OUTPUT / "console-light.png")

@@ -344,7 +344,8 @@ extension FeederState {
                 ? "Voltage at \(node) (\(ders.id), feeder \(id)) stands \(text) % above the busbar since "
                     + "\(Words.clock(facts.onset))\(facts.cause.map { ", caused by \($0)" } ?? "")."
                 : "Voltage rise at \(ders.id) is back below its limit."
-            facts.response = Words.voltageResponse(isHigh: true, facts.severity)
+            // A rise is a planning limit: whether the legal band is broken is what V_HIGH says.
+            facts.response = Words.voltageResponse(isHigh: true, .medium)
             facts.contributors = groupContributors(ders, context)
             facts.evidence = series(device)
             if let attribution {
