@@ -219,7 +219,7 @@ public struct TelemetryDecoder: ~Copyable {
         deliver(count, body)
     }
 
-    /// Lives as long as the program: `csj_sample.error_field` points at it.
+    /// Lives as long as the program, and is never written: `csj_sample.error_field` points at it.
     private nonisolated(unsafe) static let deviceField = UnsafePointer(strdupForever("device"))
 
     private static func strdupForever(_ text: String) -> UnsafeMutablePointer<CChar> {

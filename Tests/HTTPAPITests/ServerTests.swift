@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import GridModel
 import HTTPAPI
@@ -231,6 +232,22 @@ private final class RawConnection {
         let live = connection.hear(until: "\"n\":8")
         #expect(!live.contains("\"n\":7"))
         #expect(status(try get("/v1/events", "Last-Event-ID: x\r\n")) == "400")
+    }
+
+    /// Between the reading of the store and the joining of the stream an event may be published: it must not be missed.
+    @Test func anEventPublishedBeforeAResumingClientJoinedIsNotLost() throws {
+        defer { server.stop() }
+        hub.publish([
+            EventFrame(event: "heartbeat", data: "{\"old\":1}"),
+            EventFrame(event: "advisory", sequence: 6, data: "{\"n\":6}"),
+            EventFrame(event: "advisory", sequence: 8, data: "{\"n\":8}"),
+        ])
+        let connection = try RawConnection(port: port)
+        connection.say("GET /v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 5\r\n\r\n")
+        let heard = connection.hear(until: "\"n\":8")
+        #expect(heard.contains("\"n\":8"))
+        #expect(heard.components(separatedBy: "\"n\":6").count == 2)
+        #expect(!heard.contains("old"))
     }
 
     @Test func aHundredStreamsAllHearAndTheServerStops() throws {

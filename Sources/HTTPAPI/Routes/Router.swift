@@ -104,7 +104,7 @@ public struct Router: Sendable {
             return .json(try backend.acknowledge(path[1], version: body.version, actor: try actor(request, body.actor)))
         case ("GET", 1, "events"):
             let last = request.headers["last-event-id"] ?? query.text("last_event_id")
-            guard let last else { return events([], after: 0) }
+            guard let last else { return events([], after: -1) }
             guard let sequence = Int64(last), sequence >= 0 else {
                 throw APIError.badRequest("Last-Event-ID: expected the number of an event")
             }

@@ -51,11 +51,11 @@ public final class EventHub: Sendable {
         for connection in waiting { MHD_resume_connection(connection.handle) }
     }
 
-    /// The place from which a new client will read.
-    func join() -> Int {
+    /// The oldest place that can still be read, and the place where a client joins now.
+    func join() -> (oldest: Int, now: Int) {
         state.withLock { state in
             state.clients += 1
-            return state.first + state.ring.count
+            return (state.first, state.first + state.ring.count)
         }
     }
 
@@ -64,7 +64,7 @@ public final class EventHub: Sendable {
     enum Next: Sendable { case bytes([UInt8], cursor: Int), suspended, ended }
 
     /// What a client gets next; suspends its connection, under the lock, when there is nothing.
-    func next(cursor: Int, after sequence: Int64, connection: Connection) -> Next {
+    func next(cursor: Int, joined: Int, after sequence: Int64, connection: Connection) -> Next {
         state.withLock { state in
             if state.isClosed || cursor < state.first { return .ended }
             var bytes: [UInt8] = []
@@ -74,9 +74,12 @@ public final class EventHub: Sendable {
                 place += 1
                 // Already sent from the store.
                 if frame.sequence > 0, frame.sequence <= sequence { continue }
+                // From before it joined, a client is owed events, not heartbeats.
+                if frame.sequence == 0, state.first + place <= joined { continue }
                 bytes += frame.bytes
             }
             if !bytes.isEmpty { return .bytes(bytes, cursor: state.first + place) }
+            // What was skipped is skipped again next time, at no harm.
             state.waiting.append(connection)
             MHD_suspend_connection(connection.handle)
             return .suspended

@@ -215,25 +215,35 @@ private final class Exchange: @unchecked Sendable {
     }
 }
 
-/// One client of the event stream, owned by its response.
+/// One client of the event stream, owned by its response. `@unchecked Sendable`: libmicrohttpd calls a response's reader
+/// on the connection's one thread.
 private final class EventClient: @unchecked Sendable {
     private let hub: EventHub
     private let connection: EventHub.Connection
     private var cursor: Int
+    private let joined: Int
     private let after: Int64
+    /// The store holds more than was read: the stream ends behind it, and the client comes back for the rest.
+    private let isPartial: Bool
     private var pending: [UInt8]
 
     init(_ hub: EventHub, _ connection: OpaquePointer, backlog: [EventFrame], after: Int64) {
         self.hub = hub
         self.connection = EventHub.Connection(handle: connection)
-        cursor = hub.join()
+        let place = hub.join()
+        joined = place.now
+        // A client that resumes starts at the oldest frame: what was published between reading the store and joining is
+        // in the ring, and what it has had already is known by its number.
+        cursor = after >= 0 ? place.oldest : place.now
         self.after = max(after, backlog.last?.sequence ?? 0)
+        isPartial = backlog.count >= EventFrame.backlogLimit
         pending = Array("retry: 1000\n\n".utf8) + backlog.flatMap(\.bytes)
     }
 
     func read(_ buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
         if pending.isEmpty {
-            switch hub.next(cursor: cursor, after: after, connection: connection) {
+            if isPartial { return cmhd_end_of_stream }
+            switch hub.next(cursor: cursor, joined: joined, after: after, connection: connection) {
             case .bytes(let bytes, let next):
                 pending = bytes
                 cursor = next

@@ -25,7 +25,8 @@ public struct Request: Sendable {
 public struct Response: Sendable {
     public enum Body: Sendable {
         case bytes([UInt8])
-        /// A stream of server-sent events: what is missed so far, then what comes.
+        /// A stream of server-sent events: what is missed so far, then what comes. `after`: number of the last event
+        /// that the client had; -1: it asks for nothing past.
         case events(backlog: [EventFrame], after: Int64)
     }
 
@@ -74,6 +75,9 @@ public struct APIError: Error, Sendable {
 
 /// One server-sent event, encoded once for all clients.
 public struct EventFrame: Sendable {
+    /// Events that one answer takes from the store; a client further behind comes back for more.
+    public static let backlogLimit = 10_000
+
     /// Number of an advisory event; 0 for what is not replayed (heartbeats, heads).
     public var sequence: Int64
     public var bytes: [UInt8]

@@ -255,7 +255,7 @@ final class ServiceBackend: Backend {
 
     func events(after sequence: Int64) throws -> [EventFrame] {
         var store = AdvisoryStore(conninfo: sessions.conninfo)
-        return try store.events(after: sequence, limit: 10_000).map {
+        return try store.events(after: sequence, limit: EventFrame.backlogLimit).map {
             EventFrame(event: "advisory", sequence: $0.sequence, data: $0.json)
         }
     }
