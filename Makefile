@@ -2,7 +2,7 @@
 SWIFT_BUILD = swift build -c release
 BACKFEED = .build/release/backfeed
 
-.PHONY: run test build unit integration console lint format bench install-dependencies clean
+.PHONY: run test build lint format bench chaos install-dependencies install-service-dependencies clean
 
 run: build
 	$(BACKFEED) demo
@@ -30,6 +30,12 @@ lint:
 
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
+
+# Kills publishers, service and PostgreSQL in random order and counts what is in the table: make chaos MINUTES=60 SEED=7
+MINUTES = 10
+SEED = 1
+chaos: install-dependencies build
+	.venv/bin/python Tests/System/chaos.py --minutes $(MINUTES) --seed $(SEED)
 
 bench: build
 	$(BACKFEED) bench trace

@@ -35,8 +35,8 @@ let package = Package(
         .target(name: "CTelemetry", exclude: ["telemetry.proto"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
         swift("GridModel", []),
-        swift("ServiceKit", ["CLinux", "CToml"]),
-        swift("DataDirectory", ["CZlib", "GridModel"]),
+        swift("ServiceKit", ["CLinux", "CToml", "CZlib"]),
+        swift("DataDirectory", ["GridModel", "ServiceKit"]),
         swift("Messaging", ["CZeroMQ", "CSimdJSON", "CTelemetry", "GridModel", "ServiceKit"]),
         swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),
         swift("Analysis", ["GridModel"]),

@@ -1,5 +1,5 @@
-internal import CZlib
 internal import Glibc
+internal import ServiceKit
 
 /// What is wrong with a data directory: every mistake found, each naming file, line and column.
 public struct DataDirectoryError: Error, CustomStringConvertible, Sendable {
@@ -21,26 +21,13 @@ public enum DataFile {
         [path, path + ".gz"].first { access($0, R_OK) == 0 }
     }
 
-    /// Reads the whole file. zlib's gzread passes plain files through, so one call serves both.
+    /// Reads the whole file, plain or gzip.
     public static func read(_ path: String) throws(DataDirectoryError) -> [UInt8] {
         guard let found = find(path) else { throw DataDirectoryError("\(path): no such file (nor \(path).gz)") }
-        guard let file = gzopen(found, "rb") else {
-            throw DataDirectoryError("\(found): cannot be opened: \(String(cString: strerror(errno)))")
-        }
-        defer { gzclose(file) }
-        gzbuffer(file, 1 << 18)
-        var bytes: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let count = gzread(file, &block, UInt32(block.count))
-            if count < 0 {
-                var code: Int32 = 0
-                let reason = gzerror(file, &code).map { String(cString: $0) } ?? "error \(code)"
-                throw DataDirectoryError("\(found): cannot be decompressed: \(reason)")
-            }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: block[..<Int(count)])
-            if bytes.count > maximumBytes { throw DataDirectoryError("\(found): larger than \(maximumBytes) bytes") }
+        do {
+            return try Compression.readFile(found, maximumBytes: maximumBytes)
+        } catch {
+            throw DataDirectoryError("\(found): cannot be read: \(error.reason)")
         }
     }
 

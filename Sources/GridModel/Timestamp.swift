@@ -8,6 +8,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// The earliest time the product knows; used where "never" needs a value.
     public static let distantPast = Self(microseconds: .min / 4)
+    public static let distantFuture = Self(microseconds: .max / 4)
 
     /// Parses RFC 3339 with a zone: `2026-06-21T11:00:00.250Z`, `…+02:00`. `nil` for anything else.
     public init?(_ text: some StringProtocol) {

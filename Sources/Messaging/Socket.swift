@@ -20,7 +20,7 @@ public final class MessagingContext: @unchecked Sendable {
 /// uses it and let it die there.
 public struct Socket: ~Copyable {
     /// `announcedPublish` is an XPUB: a PUB that can tell when a subscriber has joined.
-    public enum Kind: Sendable { case publish, announcedPublish, subscribe }
+    public enum Kind: Sendable { case publish, announcedPublish, subscribe, router, dealer, reply }
 
     fileprivate let handle: UnsafeMutableRawPointer
     /// Keeps the context alive for as long as the socket is open.
@@ -32,8 +32,24 @@ public struct Socket: ~Copyable {
             case .publish: ZMQ_PUB
             case .announcedPublish: ZMQ_XPUB
             case .subscribe: ZMQ_SUB
+            case .router: ZMQ_ROUTER
+            case .dealer: ZMQ_DEALER
+            case .reply: ZMQ_REP
             }
         guard let handle = zmq_socket(context.handle, type) else { throw .last("zmq_socket") }
+        // A throw once `self` is whole would need its deinit: by hand until then.
+        do throws(MessagingError) {
+            // Peers that vanish without a word (a machine that lost its power) are noticed and dropped.
+            if kind == .router || kind == .dealer || kind == .subscribe {
+                try Self.set(handle, ZMQ_HEARTBEAT_IVL, 5000)
+                try Self.set(handle, ZMQ_HEARTBEAT_TIMEOUT, 15_000)
+            }
+            // A router that cannot reach a peer says so instead of dropping the message.
+            if kind == .router { try Self.set(handle, ZMQ_ROUTER_MANDATORY, 1) }
+        } catch {
+            zmq_close(handle)
+            throw error
+        }
         self.handle = handle
         self.context = context
     }
@@ -41,6 +57,10 @@ public struct Socket: ~Copyable {
     deinit { zmq_close(handle) }
 
     private mutating func set(_ option: CInt, _ value: CInt) throws(MessagingError) {
+        try Self.set(handle, option, value)
+    }
+
+    private static func set(_ handle: UnsafeMutableRawPointer, _ option: CInt, _ value: CInt) throws(MessagingError) {
         var value = value
         guard zmq_setsockopt(handle, option, &value, MemoryLayout<CInt>.size) == 0 else {
             throw .last("zmq_setsockopt")
@@ -73,6 +93,29 @@ public struct Socket: ~Copyable {
         }
     }
 
+    private mutating func set(_ option: CInt, _ text: String) throws(MessagingError) {
+        guard zmq_setsockopt(handle, option, text, text.utf8.count) == 0 else { throw .last("zmq_setsockopt") }
+    }
+
+    /// Lets in only peers with a key that the context's ``KeyRing`` knows. Before ``bind(_:)``.
+    public mutating func requireKeys(server: CurveKeyPair) throws(MessagingError) {
+        try set(ZMQ_CURVE_SERVER, 1)
+        try set(ZMQ_CURVE_SECRETKEY, server.secretKey)
+        try set(ZMQ_ZAP_DOMAIN, "backfeed")
+    }
+
+    /// Shows a key to the server, and accepts no server but the one named. Before ``connect(_:)``.
+    public mutating func present(_ own: CurveKeyPair, toServer publicKey: String) throws(MessagingError) {
+        try set(ZMQ_CURVE_SERVERKEY, publicKey)
+        try set(ZMQ_CURVE_PUBLICKEY, own.publicKey)
+        try set(ZMQ_CURVE_SECRETKEY, own.secretKey)
+    }
+
+    /// Milliseconds between tries to reconnect.
+    public mutating func reconnect(every milliseconds: Int) throws(MessagingError) {
+        try set(ZMQ_RECONNECT_IVL, CInt(clamping: milliseconds))
+    }
+
     public mutating func subscribe(_ prefix: String) throws(MessagingError) {
         guard zmq_setsockopt(handle, ZMQ_SUBSCRIBE, prefix, prefix.utf8.count) == 0 else {
             throw .last("zmq_setsockopt")
@@ -93,6 +136,19 @@ public struct Socket: ~Copyable {
         var size = text.count
         guard zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &text, &size) == 0 else { return "" }
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Sends frames if the queue has room and the peer is there; false when not.
+    public mutating func offer(_ frames: [[UInt8]]) throws(MessagingError) -> Bool {
+        for (place, frame) in frames.enumerated() {
+            let more = place < frames.count - 1 ? ZMQ_SNDMORE : 0
+            while zmq_send(handle, frame, frame.count, more | ZMQ_DONTWAIT) < 0 {
+                let code = zmq_errno()
+                if code == EAGAIN || code == EHOSTUNREACH, place == 0 { return false }
+                guard code == EINTR || code == EAGAIN else { throw .last("zmq_send") }
+            }
+        }
+        return true
     }
 
     /// Sends one message of several frames; waits while the queue is full when the socket was told to.
@@ -131,7 +187,28 @@ public struct Socket: ~Copyable {
         return try receive(into: &message)
     }
 
-    public struct Readiness: Sendable { public var descriptor: Bool, socket: Bool }
+    public struct Readiness: Sendable {
+        public var descriptor: Bool
+        public var socket: Bool
+        /// The other socket of ``wait(with:alsoFor:watchingSockets:milliseconds:)``.
+        public var other = false
+    }
+
+    /// Waits until one of two sockets or the descriptor is readable, at most `milliseconds` (-1: without limit).
+    public mutating func wait(
+        with other: borrowing Socket, alsoFor descriptor: CInt, watchingSockets: Bool, milliseconds: Int
+    ) throws(MessagingError) -> Readiness {
+        var items = [
+            zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
+            zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+            zmq_pollitem_t(socket: other.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
+        ]
+        guard zmq_poll(&items, watchingSockets ? 3 : 1, milliseconds) >= 0 || zmq_errno() == EINTR else {
+            throw .last("zmq_poll")
+        }
+        return Readiness(
+            descriptor: items[0].revents != 0, socket: items[1].revents != 0, other: items[2].revents != 0)
+    }
 
     /// Waits until the socket or the descriptor is readable, at most `milliseconds` (-1: without limit).
     public mutating func wait(alsoFor descriptor: CInt, watchingSocket: Bool = true, milliseconds: Int)
@@ -180,6 +257,13 @@ public struct MessageBuffer: ~Copyable {
     }
 
     var lastHasMore: Bool { zmq_msg_more(frames + (count - 1)) != 0 }
+
+    /// Who sent it: the user id that the ``KeyRing`` gave the peer's key; `nil` on sockets without keys.
+    public var userID: String? {
+        // The last frame: a router's first one is its own, and carries nothing of the peer.
+        guard count > 0, let text = zmq_msg_gets(frames + (count - 1), "User-Id") else { return nil }
+        return String(cString: text)
+    }
 
     /// The bytes of a frame; valid until the next receive.
     public func bytes(_ place: Int) -> UnsafeRawBufferPointer {

@@ -40,12 +40,20 @@ public struct TelemetryFrame: Sendable, Equatable {
         let name = parts[2..<(parts.count - 1)].joined(separator: "/")
         guard Identifier.isValid(name) else { throw .badTopic }
         guard let encoding = Encoding(rawValue: String(parts[parts.count - 1])) else { throw .unknownEncoding }
+        self.init(aggregator: name, encoding: encoding, epoch: 0, sequence: 0)
+        self = try at(position)
+    }
+
+    /// The same topic at another position.
+    public func at(_ position: UnsafeRawBufferPointer) throws(Mistake) -> Self {
         guard position.count == 16 else { throw .badPosition }
-        aggregator = name
-        self.encoding = encoding
-        epoch = UInt64(bigEndian: position.loadUnaligned(as: UInt64.self))
-        sequence = UInt64(bigEndian: position.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        // Positions are stored as signed 64-bit numbers.
-        guard sequence > 0, sequence <= UInt64(Int64.max), epoch <= UInt64(Int64.max) else { throw .badPosition }
+        var frame = self
+        frame.epoch = UInt64(bigEndian: position.loadUnaligned(as: UInt64.self))
+        frame.sequence = UInt64(bigEndian: position.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        // Positions are stored as signed 64-bit numbers; one is kept free for the number behind the last.
+        guard frame.sequence > 0, frame.sequence < UInt64(Int64.max), frame.epoch <= UInt64(Int64.max) else {
+            throw .badPosition
+        }
+        return frame
     }
 }

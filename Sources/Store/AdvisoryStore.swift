@@ -47,7 +47,10 @@ private struct CloudEvent: Encodable {
 public struct AdvisoryStore: ~Copyable {
     private var session: DatabaseSession
 
-    public init(conninfo: String) { session = DatabaseSession(conninfo) }
+    /// - Parameter deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
+    public init(conninfo: String, deadlineMilliseconds: Int = 60_000) {
+        session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
+    }
 
     /// One analyser output, with the positions it stands for.
     public struct Commit: Sendable {

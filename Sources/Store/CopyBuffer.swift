@@ -9,6 +9,7 @@ public struct CopyBuffer: ~Copyable {
     private var capacity: Int
     public private(set) var count: Int
     public private(set) var rows = 0
+    private var isFinished = false
     private static let header: [UInt8] = Array("PGCOPY\n".utf8) + [0xff, 13, 10, 0] + [UInt8](repeating: 0, count: 8)
     /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps start.
     static let postgresEpoch: Int64 = 946_684_800_000_000
@@ -27,6 +28,7 @@ public struct CopyBuffer: ~Copyable {
             base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(base), byteCount: $0.count)
         }
         count = Self.header.count
+        isFinished = false
         rows = 0
     }
 
@@ -101,10 +103,13 @@ public struct CopyBuffer: ~Copyable {
         value.withUTF8 { bytes(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Ends the rows and hands out everything. ``reset()`` before the next.
+    /// Ends the rows and hands out everything, as often as it is asked. ``reset()`` before the next row.
     public mutating func finished() -> UnsafeRawBufferPointer {
-        reserve(2)
-        store(Int16(-1))
+        if !isFinished {
+            reserve(2)
+            store(Int16(-1))
+            isFinished = true
+        }
         return UnsafeRawBufferPointer(start: base, count: count)
     }
 }

@@ -6,11 +6,22 @@ internal import ServiceKit
 /// stopped with us. One that a killed service left behind is taken over.
 public final class EmbeddedCluster: Sendable {
     public let conninfo: String
-    private let processID: Int32
-    private let child: ChildProcess?
+    private struct Server: Sendable {
+        var processID: Int32
+        /// `nil`: it was running before us.
+        var child: ChildProcess?
+    }
+
+    private let command: [String]
+    private let data: String
+    private let logPath: String
+
+    private let server: Guarded<Server>
+    private let stopped = Gate()
+    private let supervisor = Guarded<WorkerThread?>(nil)
     private let log = Log("postgres")
     /// False when the cluster was running before: somebody else stops it.
-    public var isOwn: Bool { child != nil }
+    public var isOwn: Bool { server.withLock { $0.child != nil } }
 
     static let userWhenRoot = "postgres"
 
@@ -70,22 +81,50 @@ public final class EmbeddedCluster: Sendable {
             try "local all all peer map=owner\n".write(
                 toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
         }
+        var arguments = prefix + ["\(binaries)/postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
+        let all = [
+            "shared_buffers": "256MB", "max_wal_size": "4GB", "wal_compression": "lz4", "jit": "off",
+            "max_connections": "60", "logging_collector": "off", "timezone": "UTC", "log_timezone": "UTC",
+        ].merging(settings) { $1 }
+        for (key, value) in all.sorted(by: { $0.key < $1.key }) { arguments += ["-c", "\(key)=\(value)"] }
+        logPath = "\(root)/postgres.log"
+        command = arguments
+        self.data = data
         if let running = Self.runningProcess(data) {
             log.info("taking over the cluster that is still running", ["pid": "\(running)"])
-            processID = running
-            child = nil
+            server = Guarded(Server(processID: running))
         } else {
-            var arguments = prefix + ["\(binaries)/postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
-            let all = [
-                "shared_buffers": "256MB", "max_wal_size": "4GB", "wal_compression": "lz4", "jit": "off",
-                "max_connections": "60", "logging_collector": "off", "timezone": "UTC", "log_timezone": "UTC",
-            ].merging(settings) { $1 }
-            for (key, value) in all.sorted(by: { $0.key < $1.key }) { arguments += ["-c", "\(key)=\(value)"] }
-            let process = try ChildProcess(arguments, outputPath: "\(root)/postgres.log")
-            child = process
-            processID = process.processID
+            let process = try ChildProcess(command, outputPath: logPath)
+            server = Guarded(Server(processID: process.processID, child: process))
         }
-        try waitUntilReady("\(root)/postgres.log")
+        try waitUntilReady(logPath)
+    }
+
+    /// From now on until ``stop()``, starts the server again when it has ended and nobody asked it to.
+    public func supervise() {
+        let worker = WorkerThread(name: "postgres") { [self] in watch() }
+        supervisor.withLock { $0 = worker }
+    }
+
+    private func watch() {
+        while !stopped.wait(milliseconds: 500) {
+            let now = server.withLock { $0 }
+            let hasEnded = now.child.map { $0.poll() != nil } ?? (Self.runningProcess(data) != now.processID)
+            guard hasEnded else { continue }
+            // An end is told once; a start that fails is tried again.
+            server.withLock { $0.child = nil }
+            log.error("the server has ended: starting it again", ["pid": "\(now.processID)", "log": logPath])
+            do {
+                // What it leaves behind when it was killed keeps the memory for a moment; then the next try succeeds.
+                let process = try ChildProcess(command, outputPath: logPath)
+                server.withLock {
+                    $0.processID = process.processID
+                    $0.child = process
+                }
+            } catch {
+                log.error("the server could not be started", ["error": "\(error)"])
+            }
+        }
     }
 
     /// Where the cluster of a directory lives: there, unless we are root and the way to it is closed to PostgreSQL's user
@@ -109,6 +148,7 @@ public final class EmbeddedCluster: Sendable {
 
     private func waitUntilReady(_ logPath: String) throws {
         var last = ""
+        var starts = 0
         for _ in 0..<600 {
             do {
                 var connection = try PostgresConnection(conninfo)
@@ -117,9 +157,16 @@ public final class EmbeddedCluster: Sendable {
             } catch {
                 last = error.debugDescription
             }
-            if let code = child?.poll() {
-                throw StoreError(
-                    .setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
+            if let code = server.withLock({ $0 }).child?.poll() {
+                // What a killed server leaves behind (its backends, their shared memory) is gone after a moment.
+                starts += 1
+                guard starts < 10 else {
+                    throw StoreError(
+                        .setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
+                }
+                SystemClock.pause(milliseconds: 400)
+                let again = try ChildProcess(command, outputPath: logPath)
+                server.withLock { $0 = Server(processID: again.processID, child: again) }
             }
             SystemClock.pause(milliseconds: 100)
         }
@@ -128,11 +175,14 @@ public final class EmbeddedCluster: Sendable {
 
     /// Fast shutdown: open transactions are rolled back. Waits for the end.
     public func stop() {
-        kill(processID, SIGINT)
-        if let child {
+        stopped.open()
+        supervisor.withLock { $0 }?.join()
+        let last = server.withLock { $0 }
+        kill(last.processID, SIGINT)
+        if let child = last.child {
             child.wait()
         } else {
-            for _ in 0..<300 where kill(processID, 0) == 0 { SystemClock.pause(milliseconds: 100) }
+            for _ in 0..<300 where kill(last.processID, 0) == 0 { SystemClock.pause(milliseconds: 100) }
         }
     }
 

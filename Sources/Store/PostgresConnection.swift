@@ -6,7 +6,19 @@ public struct PostgresConnection: ~Copyable {
     private let handle: OpaquePointer
 
     public init(_ conninfo: String) throws(StoreError) {
-        guard let handle = PQconnectdb(conninfo) else {
+        // Ours first: what the connection string says wins. A server that has vanished is noticed, and of several hosts
+        // the one that takes writes is chosen.
+        let settings = [
+            ("connect_timeout", "3"), ("tcp_user_timeout", "5000"), ("keepalives_idle", "5"),
+            ("keepalives_interval", "2"), ("keepalives_count", "3"), ("target_session_attrs", "read-write"),
+            ("dbname", conninfo),
+        ]
+        var keywords: [UnsafePointer<CChar>?] = settings.map { UnsafePointer(strdup($0.0)) } + [nil]
+        var values: [UnsafePointer<CChar>?] = settings.map { UnsafePointer(strdup($0.1)) } + [nil]
+        defer {
+            for pointer in keywords + values { free(UnsafeMutableRawPointer(mutating: pointer)) }
+        }
+        guard let handle = PQconnectdbParams(&keywords, &values, 1) else {
             throw StoreError(.connectionFailed, "connect", message: "out of memory")
         }
         guard PQstatus(handle) == CONNECTION_OK else {
@@ -20,6 +32,9 @@ public struct PostgresConnection: ~Copyable {
     }
 
     deinit { PQfinish(handle) }
+
+    /// The connection's socket, for the ``Watchdog``.
+    var descriptor: CInt { PQsocket(handle) }
 
     public var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
 
@@ -149,17 +164,32 @@ public struct PostgresConnection: ~Copyable {
 public struct DatabaseSession: ~Copyable {
     public let conninfo: String
     private var connection: PostgresConnection?
+    private let deadline: Int?
 
-    public init(_ conninfo: String) { self.conninfo = conninfo }
+    /// - Parameter deadlineMilliseconds: for each ``use(_:)``; a server that stands still is cut off then. `nil`: none.
+    public init(_ conninfo: String, deadlineMilliseconds: Int? = nil) {
+        self.conninfo = conninfo
+        deadline = deadlineMilliseconds
+    }
 
     public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
-        if connection == nil || connection?.isUsable == false { connection = try PostgresConnection(conninfo) }
+        if connection == nil || connection?.isUsable == false {
+            var opened = try PostgresConnection(conninfo)
+            if let deadline {
+                // A lock that a frozen backend holds must not make us look frozen too.
+                try opened.query("SET lock_timeout = \(max(1, deadline * 2 / 3))", as: "prepare session")
+            }
+            connection = consume opened
+        }
         guard var taken = connection.take() else { preconditionFailure("just opened") }
+        let guarding = deadline.map { Watchdog.shared.guardDescriptor(taken.descriptor, milliseconds: $0) }
         do throws(StoreError) {
             let value = try body(&taken)
+            if let guarding { Watchdog.shared.release(guarding) }
             connection = consume taken
             return value
         } catch {
+            if let guarding { Watchdog.shared.release(guarding) }
             connection = taken.isUsable ? consume taken : nil
             throw error
         }

@@ -4,7 +4,7 @@ public import GridModel
 public struct Queries: ~Copyable {
     private var session: DatabaseSession
 
-    public init(conninfo: String) { session = DatabaseSession(conninfo) }
+    public init(conninfo: String) { session = DatabaseSession(conninfo, deadlineMilliseconds: 60_000) }
 
     /// Runs a statement on this session; for the few writes that belong to no store of their own.
     public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
@@ -170,21 +170,35 @@ public struct Queries: ~Copyable {
         }
     }
 
-    /// Rejects by reason, and open gaps by aggregator: for `doctor`.
-    public mutating func health() throws(StoreError) -> (rejects: [[String?]], gaps: [[String?]], defaultRows: Int) {
+    /// What `doctor` looks at.
+    public struct Health: Sendable {
+        /// Reason, count, time of the newest.
+        public var rejects: [[String?]]
+        /// Aggregator, gaps that are open, messages in them.
+        public var gaps: [[String?]]
+        /// Aggregator, reason, first and last message (null: not known), from, until; of the last seven days.
+        public var losses: [[String?]]
+        public var defaultRows: Int
+    }
+
+    public mutating func health() throws(StoreError) -> Health {
         try session.use { connection throws(StoreError) in
-            (
-                try connection.query(
+            Health(
+                rejects: try connection.query(
                     "SELECT reason, count(*), \(SQL.rfc3339("max(received_at)")) FROM backfeed_store.rejected_sample GROUP BY 1 ORDER BY 2 DESC",
                     as: "count rejects"),
-                try connection.query(
+                gaps: try connection.query(
                     "SELECT aggregator, count(*), sum(last_sequence - first_sequence + 1) FROM backfeed_store.stream_gap GROUP BY 1 ORDER BY 1",
                     as: "count gaps"),
-                try connection.query(
+                losses: try connection.query(
+                    """
+                    SELECT aggregator, reason, first_sequence, last_sequence, \(SQL.rfc3339("after_time")), \
+                    \(SQL.rfc3339("before_time")) FROM backfeed_store.data_gap \
+                    WHERE declared_at > now() - interval '7 days' ORDER BY declared_at DESC LIMIT 20
+                    """, as: "list losses"),
+                defaultRows: try connection.query(
                     "SELECT count(*) FROM backfeed_store.sample_default", as: "count default partition"
-                )
-                .first?[0].flatMap(Int.init) ?? 0
-            )
+                ).first?[0].flatMap(Int.init) ?? 0)
         }
     }
 }

@@ -20,18 +20,17 @@ public final class SampleBatch: @unchecked Sendable {
         }
     }
 
+    /// Where a stream stands after this batch, and its version in the table before: `nil`, it was not there.
     public struct Stream: Sendable, Equatable {
-        public var aggregator: String
-        public var epoch: UInt64
-        public var last: UInt64
-        public var missing: [ClosedRange<UInt64>]
+        public var position: StreamPosition
+        public var versionBefore: Int64?
 
-        public init(aggregator: String, epoch: UInt64, last: UInt64, missing: [ClosedRange<UInt64>]) {
-            self.aggregator = aggregator
-            self.epoch = epoch
-            self.last = last
-            self.missing = missing
+        public init(position: StreamPosition, versionBefore: Int64?) {
+            self.position = position
+            self.versionBefore = versionBefore
         }
+
+        public var version: Int64 { (versionBefore ?? 0) + 1 }
     }
 
     var rows: CopyBuffer
@@ -39,10 +38,17 @@ public final class SampleBatch: @unchecked Sendable {
     /// The same samples as values, in arrival order.
     public private(set) var samples: [Sample] = []
     public var rejects: [Reject] = []
-    /// Streams that moved, with their positions after this batch.
+    /// Streams that moved, by aggregator.
     public var streams: [String: Stream] = [:]
-    /// Position of each moved stream before this batch; `nil`: it had none.
-    public var before: [String: (epoch: UInt64, last: UInt64)] = [:]
+    /// Messages declared lost.
+    public var lost: [LostRange] = []
+    /// Ends, by aggregator, of losses that were declared before their end was known.
+    public var lostEnds: [String: Timestamp] = [:]
+    /// The messages that the batch was made of, as they were received: kept until it is committed, so that they can go
+    /// to the spool when the database is away.
+    public var messages = MessageLog()
+    /// Counts batches in the order they are written.
+    public var number = 0
     /// Devices that their aggregator spoke for the first time.
     public var claims: [(deviceID: Int32, aggregator: String)] = []
     /// Clocks of feeders after this batch, by feeder.
@@ -60,7 +66,8 @@ public final class SampleBatch: @unchecked Sendable {
 
     public var count: Int { rows.rows }
     public var isEmpty: Bool {
-        rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && claims.isEmpty
+        rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && claims.isEmpty && lost.isEmpty
+            && lostEnds.isEmpty
     }
 
     /// Empties the batch for its next use; keeps its memory.
@@ -70,7 +77,9 @@ public final class SampleBatch: @unchecked Sendable {
         samples.removeAll(keepingCapacity: true)
         rejects.removeAll()
         streams.removeAll()
-        before.removeAll()
+        lost.removeAll()
+        lostEnds.removeAll()
+        messages.reset()
         claims.removeAll()
         clocks.removeAll()
         ticks.removeAll()
@@ -115,4 +124,53 @@ public final class SampleBatch: @unchecked Sendable {
 
     /// The rows as they go to COPY, for the benchmark that sends the same bytes without us.
     package func copyBytes() -> [UInt8] { Array(rows.finished()) }
+}
+
+/// Messages one after the other in one piece of memory.
+public struct MessageLog: Sendable {
+    /// Frames of a message: topic, position, payload.
+    public typealias Frames = (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer)
+
+    private var bytes: [UInt8] = []
+    private var ends: [(Int, Int, Int)] = []
+
+    public init() {}
+
+    public var count: Int { ends.count }
+
+    mutating func reset() {
+        bytes.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+    }
+
+    public mutating func append(_ frames: Frames) {
+        bytes.append(contentsOf: frames.0)
+        let topic = bytes.count
+        bytes.append(contentsOf: frames.1)
+        let position = bytes.count
+        bytes.append(contentsOf: frames.2)
+        ends.append((topic, position, bytes.count))
+    }
+
+    /// Calls `body` with each message, in order.
+    public func forEach<Failure: Error>(_ body: (Frames) throws(Failure) -> Void) throws(Failure) {
+        var start = 0
+        for (topic, position, end) in ends {
+            var problem: Failure?
+            bytes.withUnsafeBytes { all in
+                do throws(Failure) {
+                    try body(
+                        (
+                            UnsafeRawBufferPointer(rebasing: all[start..<topic]),
+                            UnsafeRawBufferPointer(rebasing: all[topic..<position]),
+                            UnsafeRawBufferPointer(rebasing: all[position..<end])
+                        ))
+                } catch {
+                    problem = error
+                }
+            }
+            if let problem { throw problem }
+            start = end
+        }
+    }
 }

@@ -11,8 +11,11 @@ public struct SampleStore: ~Copyable {
     /// - Parameters:
     ///   - maximumPartitions: days for which a partition is made on demand; the rest goes to the default partition.
     ///   - retentionDays: partitions older than this, and made longer ago than this, are dropped; 0: never.
-    public init(conninfo: String, maximumPartitions: Int = 800, retentionDays: Int = 400) {
-        session = DatabaseSession(conninfo)
+    ///   - deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
+    public init(
+        conninfo: String, maximumPartitions: Int = 800, retentionDays: Int = 400, deadlineMilliseconds: Int? = nil
+    ) {
+        session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
         self.maximumPartitions = maximumPartitions
         retention = retentionDays
     }
@@ -26,15 +29,15 @@ public struct SampleStore: ~Copyable {
     /// Stores the batch, or throws and stores nothing of it.
     ///
     /// A lost connection leaves the outcome open: the caller writes the batch again, and the positions decide. They move
-    /// by compare-and-set, so a first try that did commit makes the second one end in ``StoreError/Code/conflict``.
+    /// by compare-and-set, so a first try that did commit, even long after we gave it up, makes the second one end in
+    /// ``StoreError/Code/conflict``; ``holds(_:)`` then tells that it is stored.
     public mutating func write(_ batch: SampleBatch) throws(StoreError) {
         try makePartitions(batch.days)
         try session.use { connection throws(StoreError) in
             try connection.transaction("store samples") { connection throws(StoreError) in
                 // Positions first: a batch that is stored already must not cost a COPY.
-                for (aggregator, stream) in batch.streams.sorted(by: { $0.key < $1.key }) {
-                    try Self.move(aggregator, batch.before[aggregator], stream, &connection)
-                }
+                try StreamStore.move(batch.streams, &connection)
+                try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
                 if batch.rows.rows > 0 {
                     try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample")
                 }
@@ -71,35 +74,9 @@ public struct SampleStore: ~Copyable {
         var clock: Timestamp
     }
 
-    private static func move(
-        _ aggregator: String, _ before: (epoch: UInt64, last: UInt64)?, _ stream: SampleBatch.Stream,
-        _ connection: inout PostgresConnection
-    ) throws(StoreError) {
-        let moved: [PostgresConnection.Row]
-        if let before {
-            moved = try connection.query(
-                """
-                UPDATE backfeed_store.stream_position SET epoch = $2, last_sequence = $3, updated_at = now() \
-                WHERE aggregator = $1 AND epoch = $4 AND last_sequence = $5 RETURNING 1
-                """,
-                [aggregator, String(stream.epoch), String(stream.last), String(before.epoch), String(before.last)],
-                as: "move stream")
-        } else {
-            moved = try connection.query(
-                "INSERT INTO backfeed_store.stream_position VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING 1",
-                [aggregator, String(stream.epoch), String(stream.last)], as: "open stream")
-        }
-        guard moved.count == 1 else {
-            throw StoreError(.conflict, "move stream", message: "the position of \(aggregator) is not what it was")
-        }
-        try connection.query(
-            "DELETE FROM backfeed_store.stream_gap WHERE aggregator = $1", [aggregator], as: "store gaps")
-        for range in stream.missing {
-            try connection.query(
-                "INSERT INTO backfeed_store.stream_gap VALUES ($1, $2, $3, $4)",
-                [aggregator, String(stream.epoch), String(range.lowerBound), String(range.upperBound)], as: "store gaps"
-            )
-        }
+    /// Whether the batch is in the table: asked after a lost connection left the outcome of ``write(_:)`` open.
+    public mutating func holds(_ batch: SampleBatch) throws(StoreError) -> Bool {
+        try session.use { connection throws(StoreError) in try StreamStore.hold(batch.streams, &connection) }
     }
 
     private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection)
@@ -186,27 +163,19 @@ public struct SampleStore: ~Copyable {
     public struct IngestState: Sendable {
         public var streams: [String: SampleBatch.Stream] = [:]
         public var clocks: [String: Timestamp] = [:]
+        /// Aggregators with a loss whose end is not known yet.
+        public var openEnded: Set<String> = []
         public init() {}
     }
 
     public mutating func loadState() throws(StoreError) -> IngestState {
         try session.use { connection throws(StoreError) in
             var state = IngestState()
+            state.streams = try StreamStore.load(&connection)
             for row in try connection.query(
-                "SELECT aggregator, epoch, last_sequence FROM backfeed_store.stream_position", as: "load streams")
+                "SELECT DISTINCT aggregator FROM backfeed_store.data_gap WHERE before_time IS NULL", as: "load losses")
             {
-                guard let name = row[0], let epoch = row[1].flatMap(UInt64.init), let last = row[2].flatMap(UInt64.init)
-                else { continue }
-                state.streams[name] = SampleBatch.Stream(aggregator: name, epoch: epoch, last: last, missing: [])
-            }
-            for row in try connection.query(
-                "SELECT aggregator, first_sequence, last_sequence FROM backfeed_store.stream_gap ORDER BY 1, 2",
-                as: "load gaps")
-            {
-                guard let name = row[0], let first = row[1].flatMap(UInt64.init),
-                    let last = row[2].flatMap(UInt64.init), first <= last
-                else { continue }
-                state.streams[name]?.missing.append(first...last)
+                if let name = row[0] { state.openEnded.insert(name) }
             }
             for row in try connection.query(
                 "SELECT feeder, \(SQL.rfc3339("clock")) FROM backfeed_store.feeder_clock", as: "load clocks")

@@ -9,7 +9,8 @@ enum Program {
     static let commands: [Command] = [
         RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
         NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list, AdvisoryCommands.acknowledge,
-        ProfileCommand.command, VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
+        ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
+        VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
         SettingsCommand.command,
     ]
 

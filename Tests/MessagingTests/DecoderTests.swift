@@ -214,39 +214,3 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
             }) == .badPosition)
     }
 }
-
-@Suite struct SequenceTrackerTests {
-    @Test func gapsAreSeenFilledAndCounted() {
-        var tracker = SequenceTracker()
-        #expect(tracker.judge("a", epoch: 5, sequence: 1) == .next)
-        #expect(tracker.judge("a", epoch: 5, sequence: 2) == .next)
-        #expect(tracker.judge("a", epoch: 5, sequence: 2) == .duplicate)
-        #expect(tracker.judge("a", epoch: 5, sequence: 6) == .gap(3...5))
-        #expect(tracker.judge("a", epoch: 5, sequence: 4) == .filled)
-        #expect(tracker.judge("a", epoch: 5, sequence: 4) == .duplicate)
-        #expect(tracker.streams["a"]?.missing == [3...3, 5...5])
-        #expect(tracker.judge("b", epoch: 1, sequence: 3) == .gap(1...2))
-    }
-
-    @Test func anEpochReplacesAnOlderOneAndNotTheOtherWayRound() {
-        var tracker = SequenceTracker()
-        _ = tracker.judge("a", epoch: 5, sequence: 9)
-        #expect(tracker.judge("a", epoch: 6, sequence: 1) == .next)
-        #expect(tracker.judge("a", epoch: 5, sequence: 10) == .oldEpoch)
-        #expect(tracker.streams["a"]?.missing == [])
-    }
-
-    @Test func aShuffledStreamEndsComplete() {
-        var tracker = SequenceTracker()
-        var order = Array(1...500 as ClosedRange<UInt64>)
-        var state: UInt64 = 99
-        for k in order.indices.reversed() {
-            state = state &* 6_364_136_223_846_793_005 &+ 1
-            order.swapAt(k, Int(state >> 33) % (k + 1))
-        }
-        var taken = 0
-        for sequence in order where tracker.judge("a", epoch: 1, sequence: sequence) != .duplicate { taken += 1 }
-        #expect(taken == 500)
-        #expect(tracker.streams["a"]?.missingCount == 0)
-    }
-}

@@ -62,8 +62,8 @@ enum TestCluster {
                 deviceID: stored.deviceIDs[0],
                 areaID: stored.areaIDs[0], current: .nan, frequency: 50, stateOfCharge: .nan, state: 4)
         }
-        batch.streams["agg"] = .init(aggregator: "agg", epoch: 1, last: last, missing: [])
-        if let before { batch.before["agg"] = (1, before) }
+        batch.streams["agg"] = .init(
+            position: StreamPosition(epoch: 1, last: last), versionBefore: before.map { Int64($0) })
         return batch
     }
 
@@ -76,7 +76,7 @@ enum TestCluster {
                 "SELECT count(*) FROM backfeed.sample WHERE reactive_power_var IS NULL AND voltage_v = 230 AND frequency_hz = 50"
             ) == 1000)
         #expect(try count("SELECT count(*) FROM backfeed_store.sample_default") == 0)
-        #expect(try store.loadState().streams["agg"]?.last == 1)
+        #expect(try store.loadState().streams["agg"]?.position.last == 1)
     }
 
     @Test func aBatchThatIsStoredAlreadyIsAConflictAndNothingIsDoubled() throws {
@@ -86,6 +86,71 @@ enum TestCluster {
         let error = #expect(throws: StoreError.self) { try store.write(batch(10, from: 10, last: 2, before: 1)) }
         #expect(error?.code == .conflict)
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 20)
+        #expect(try store.holds(batch(10, from: 10, last: 2, before: 1)))
+        #expect(try !store.holds(batch(10, from: 10, last: 3, before: 1)))
+    }
+
+    @Test func aBatchThatOnlyFillsAGapIsStoredOnceToo() throws {
+        var store = SampleStore(conninfo: conninfo)
+        let first = batch(1, last: 9)
+        first.streams["agg"]?.position.missing = [MissingRange(3...4, after: start, before: start + 5)]
+        try store.write(first)
+        let state = try store.loadState()
+        #expect(state.streams["agg"]?.position.missing == [MissingRange(3...4, after: start, before: start + 5)])
+        // The last sequence stays 9: only the version tells the second try from the first.
+        func filling() -> SampleBatch {
+            let made = batch(1, from: 3, last: 9, before: 1)
+            made.streams["agg"]?.position.missing = [MissingRange(4...4, after: start, before: start + 5)]
+            return made
+        }
+        try store.write(filling())
+        let error = #expect(throws: StoreError.self) { try store.write(filling()) }
+        #expect(error?.code == .conflict)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 2)
+        #expect(try count("SELECT count(*) FROM backfeed.data_gap WHERE state = 'open' AND first_sequence = 4") == 1)
+    }
+
+    @Test func aLossKeepsItsRangeAndGetsItsEndWhenItIsKnown() throws {
+        var store = SampleStore(conninfo: conninfo)
+        let made = batch(1, last: 9)
+        made.lost = [
+            LostRange(
+                aggregator: "agg", epoch: 1, first: 5, last: nil, after: start, before: nil, reason: .epochReplaced)
+        ]
+        try store.write(made)
+        #expect(try store.loadState().openEnded == ["agg"])
+        let next = batch(1, from: 20, last: 10, before: 1)
+        next.lostEnds["agg"] = start + 20
+        try store.write(next)
+        #expect(
+            try count(
+                "SELECT count(*) FROM backfeed.data_gap WHERE reason = 'epoch_replaced' AND before_time - after_time = '20 s'"
+            ) == 1)
+        #expect(try store.loadState().openEnded.isEmpty)
+    }
+
+    @Test func aRevokedKeyDoesNotComeBack() throws {
+        var keys = PublisherKeys(conninfo: conninfo)
+        let key = String(repeating: "a", count: 40)
+        #expect(try keys.add("AGG-A", publicKey: key, by: "ann"))
+        #expect(try keys.valid() == [key: "AGG-A"])
+        #expect(try keys.revoke("AGG-A", by: "ben") == 1)
+        #expect(try keys.valid().isEmpty)
+        #expect(try !keys.add("AGG-A", publicKey: key, by: "ann"))
+        #expect(try keys.revoke("AGG-A", by: "ben") == 0)
+    }
+
+    @Test func aServerThatStandsStillIsGivenUpAfterTheDeadline() throws {
+        var blocker = try PostgresConnection(conninfo)
+        try blocker.query("BEGIN; LOCK TABLE backfeed_store.stream_position IN ACCESS EXCLUSIVE MODE", as: "block")
+        var store = SampleStore(conninfo: conninfo, deadlineMilliseconds: 300)
+        let made = batch(10, last: 1)
+        let error = #expect(throws: StoreError.self) { try store.write(made) }
+        #expect(error != nil)
+        try blocker.query("COMMIT", as: "unblock")
+        // The same batch, tried before: its rows are complete once.
+        try store.write(made)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
     }
 
     @Test func rejectsKeepTheirBytesWhateverTheyAre() throws {

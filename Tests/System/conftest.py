@@ -43,7 +43,7 @@ class Service:
     def __init__(self, folder, command="run", *options, settings=()):
         self.folder = pathlib.Path(folder)
         self.command = [str(BACKFEED), command, "--data-dir", str(self.folder / "state"), *options]
-        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", *settings):
+        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", *settings):
             self.command += ["--set", setting]
         self.process = None
         self.start()
@@ -54,7 +54,7 @@ class Service:
         line = self.process.stdout.readline()
         assert line.startswith("ready "), f"not ready: {line!r}\n{(self.folder / 'service.log').read_text()[-3000:]}"
         parts = dict(part.split("=", 1) for part in line.split()[1:])
-        self.http, self.telemetry, self.advisories = parts["http"], parts["telemetry"], parts["advisories"]
+        self.http, self.telemetry, self.control, self.advisories = (parts[name] for name in ("http", "telemetry", "control", "advisories"))
 
     def stop(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
@@ -95,8 +95,8 @@ class Publisher:
     """An aggregator in a few lines: what the README shows."""
 
     def __init__(self, service, aggregator, encoding="json", epoch=None):
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.XPUB)
+        # Never terminated: a test that fails must not hang on messages that nobody takes.
+        self.socket = zmq.Context.instance().socket(zmq.XPUB)
         self.socket.setsockopt(zmq.SNDHWM, 100_000)
         self.socket.connect(service.telemetry)
         assert self.socket.poll(10_000), "the service did not subscribe"
@@ -119,7 +119,6 @@ class Publisher:
 
     def close(self):
         self.socket.close(linger=5000)
-        self.context.term()
 
 
 @pytest.fixture

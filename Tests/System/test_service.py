@@ -148,7 +148,7 @@ def test_bad_input_is_refused_by_name_and_the_good_around_it_is_stored(service):
     other = Publisher(service, "AGG-B")
     other.samples(sample())
     expect("wrong_aggregator")
-    publisher.send(b"x" * 100_000_000)
+    publisher.send(b"x" * 10_000_000)
     expect("too_large")
     for n in range(10_000):
         publisher.send(bytes([n % 256]) * (n % 50))
@@ -171,6 +171,14 @@ def test_duplicates_are_dropped_and_gaps_are_counted_and_shown(service):
     wait_for(lambda: service.metric("backfeed_sequence_missing", aggregator="AGG-A") == 4, what="missing 3, 6, 7, 8")
     assert service.metric("backfeed_messages_duplicate_total", aggregator="AGG-A") == 2
     assert service.sql("SELECT string_agg(first_sequence || '-' || last_sequence, ',' ORDER BY 1) FROM backfeed.data_gap") == "3-3,6-8"
+    # The journal starts afresh: what was missing, and whatever was sent last, cannot be asked for any more.
+    fresh = Publisher(service, "AGG-A", epoch=publisher.epoch + 1)
+    fresh.samples({"device": "FH-F01", "time": rfc3339(now + 60), "active_power_w": 1})
+    wait_for(lambda: stored(service) == 6, what="the new epoch")
+    assert service.sql(
+        "SELECT string_agg(first_sequence || '-' || coalesce(last_sequence::text, '?') || ' ' || reason, ',' ORDER BY id) "
+        "FROM backfeed_store.data_gap") == "3-3 epoch_replaced,6-8 epoch_replaced,10-? epoch_replaced"
+    assert service.sql("SELECT count(*) FROM backfeed.data_gap WHERE state = 'open'") == "0"
 
 
 def test_a_switch_moves_devices_by_api_and_by_telemetry(service):

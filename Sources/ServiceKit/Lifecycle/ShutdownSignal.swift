@@ -34,6 +34,7 @@ public final class Gate: Sendable {
     private let queue = BoundedQueue<Bool>(capacity: 1)
     public init() {}
     public func open() { queue.close() }
+    public var isOpen: Bool { queue.isFinished }
     public func wait() { _ = queue.take() }
     /// True once opened; false when the time ran out first.
     public func wait(milliseconds: Int) -> Bool {

@@ -19,7 +19,8 @@ struct DetectBench {
         settings = try Settings(
             definitions: SettingsCatalogue.all,
             assignments: [
-                "telemetry.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
+                "telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "spool.directory=off",
+                "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
                 "data_gap.per_device=false",
             ])
         self.conninfo = conninfo
@@ -28,7 +29,7 @@ struct DetectBench {
     func run() throws -> [(String, String)] {
         _ = try NetworkStore.importRevision(
             BenchCommand.network(feeders: feeders, devices: devices), by: "bench", conninfo)
-        let service = try Service(settings: settings, conninfo: conninfo)
+        let service = try Service(settings: settings, conninfo: conninfo, dataDirectory: "")
         defer { service.stop() }
         let heard = Guarded<[String: Int64]>([:])
         let ended = Guarded(false)

@@ -83,14 +83,17 @@ struct IngestBench {
         let context = try MessagingContext()
         let metrics = Metrics()
         let output = BoundedQueue<AnalyserInput>(capacity: 64)
-        var limits = try Ingest.Limits(settings)
+        var limits = try Ingest.Limits(settings, dataDirectory: "")
+        limits.controlBind = "tcp://127.0.0.1:*"
+        limits.spoolDirectory = ""
+        (limits.messagesPerSecond, limits.bytesPerSecond) = (0, 0)
         limits.bind = ["tcp://127.0.0.1:*"]
         limits.connect = []
         let ingest = Ingest(
             limits: limits, analysis: AnalysisSettings(), stored: stored, conninfo: conninfo, context: context,
             metrics: metrics,
             live: LiveState(stored), output: output)
-        let endpoint = try ingest.start()
+        let endpoint = try ingest.start().telemetry
         let finished = Gate()
         let expected = rows
         let sink = WorkerThread(name: "bench.sink") {

@@ -34,6 +34,16 @@ enum DoctorCommand {
                     false, "\(gap[0] ?? "?"): \(gap[2] ?? "?") messages missing in \(gap[1] ?? "?") gaps",
                     "ask the aggregator; see backfeed.data_gap")
             }
+            for loss in health.losses {
+                let messages =
+                    loss[3].map { "messages \(loss[2] ?? "?") to \($0)" } ?? "messages from \(loss[2] ?? "?") on"
+                report(
+                    false,
+                    "\(loss[0] ?? "?"): \(messages) lost (\(loss[1] ?? "?")), data from \(loss[4] ?? "?") to \(loss[5] ?? "?")",
+                    loss[1] == "epoch_replaced"
+                        ? "its publisher started without its journal; what it had not sent nobody knows"
+                        : "the aggregator kept too little; see backfeed.data_gap")
+            }
             for reject in health.rejects.prefix(10) {
                 report(
                     false, "\(reject[1] ?? "?") rejects: \(reject[0] ?? "?"), last at \(reject[2] ?? "?")",

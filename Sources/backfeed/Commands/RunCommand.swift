@@ -43,12 +43,14 @@ enum RunCommand {
             plan.shiftsToNow = true
             let log = Log("demo")
             log.info("replaying a recorded day", ["speed": "\(speed)", "console": service.endpoints.http])
-            let endpoint = service.endpoints.telemetry
+            var way = Replayer.Way(telemetry: service.endpoints.telemetry)
+            way.control = service.endpoints.control
+            let preparedWay = way
             let prepared = plan
             let stopping = Guarded(false)
             let thread = WorkerThread(name: "demo.replay") {
                 do {
-                    let sent = try Replayer.run(prepared, to: endpoint, stop: { stopping.withLock { $0 } }) { _ in }
+                    let sent = try Replayer.run(prepared, preparedWay, stop: { stopping.withLock { $0 } }) { _ in }
                     log.info("the recorded day has ended", ["samples": "\(sent.samples)"])
                 } catch {
                     log.error("the replay ended", ["error": "\(error)"])
@@ -71,6 +73,7 @@ enum RunCommand {
     ) throws -> ExitCode {
         let database = try Service.Database.open(invocation.settings, dataDirectory: dataDirectory)
         defer { database.close() }
+        database.cluster?.supervise()
         _ = try companion(database, nil)
         let signal = Guarded<Int32?>(nil)
         let ended = Gate()
@@ -79,7 +82,8 @@ enum RunCommand {
             signal.withLock { $0 = number }
             ended.open()
         }
-        var service = try Service(settings: invocation.settings, conninfo: database.conninfo)
+        var service = try Service(
+            settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
         say(service.readyLine)
         let farewell = try companion(database, service)
         var queries = Queries(conninfo: database.conninfo)
@@ -87,7 +91,8 @@ enum RunCommand {
             guard service.isOutdated(&queries) else { continue }
             Log("service").info("a new network revision: starting the parts again")
             service.stop()
-            service = try Service(settings: invocation.settings, conninfo: database.conninfo)
+            service = try Service(
+                settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
         }
         farewell?()
         service.stop()

@@ -34,7 +34,7 @@ final class AdvisoryFeed: Sendable {
 
     /// Binds and starts. Returns the endpoint.
     func start(bind address: String) throws -> String {
-        var store = AdvisoryStore(conninfo: conninfo)
+        var store = AdvisoryStore(conninfo: conninfo, deadlineMilliseconds: 5000)
         let published = try store.published()
         let bound = Gate()
         let failure = Guarded<MessagingError?>(nil)
@@ -67,7 +67,7 @@ final class AdvisoryFeed: Sendable {
     }
 
     private func run(_ socket: inout Socket, from published: Int64) throws(MessagingError) {
-        var store = AdvisoryStore(conninfo: conninfo)
+        var store = AdvisoryStore(conninfo: conninfo, deadlineMilliseconds: 5000)
         var last = published
         var marked = published
         var nextBeat = SystemClock.monotonicNanoseconds

@@ -37,6 +37,7 @@ final class Service {
     struct Endpoints: Sendable {
         var http = ""
         var telemetry = ""
+        var control = ""
         var advisories = ""
     }
 
@@ -53,11 +54,19 @@ final class Service {
     private let input: BoundedQueue<AnalyserInput>
 
     /// Loads the network and starts every part; returns when all accept work.
-    init(settings: Settings, conninfo: String) throws {
+    ///
+    /// - Parameter dataDirectory: for the spool and the server's key.
+    init(settings: Settings, conninfo: String, dataDirectory: String) throws {
         self.settings = settings
         self.conninfo = conninfo
         let (address, port) = try Self.listen(settings)
-        for key in ["telemetry.bind", "advisories.bind"] { try Self.refuseOpen(settings.text(key), key) }
+        var limits = try Ingest.Limits(settings, dataDirectory: dataDirectory)
+        if settings.text("telemetry.security") == "curve" {
+            limits.serverKey = try ServerKey.load(settings, dataDirectory: dataDirectory)
+        } else {
+            for key in ["telemetry.bind", "control.bind"] { try Self.refuseOpen(settings.text(key), key) }
+        }
+        try Self.refuseOpen(settings.text("advisories.bind"), "advisories.bind")
         let stored =
             try NetworkStore.load(conninfo)
             ?? StoredNetwork.none
@@ -81,9 +90,8 @@ final class Service {
         feedBox.withLock { $0 = feed }
         self.feed = feed
         let ingest = Ingest(
-            limits: try Ingest.Limits(settings), analysis: analysis, stored: stored, conninfo: conninfo,
-            context: context,
-            metrics: metrics, live: live, output: input)
+            limits: limits, analysis: analysis, stored: stored, conninfo: conninfo, context: context, metrics: metrics,
+            live: live, output: input)
         self.ingest = ingest
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
@@ -104,7 +112,8 @@ final class Service {
         made.advisories = try feed.start(bind: settings.text("advisories.bind"))
         do {
             try analyser.start()
-            made.telemetry = try ingest.start()
+            let received = try ingest.start()
+            (made.telemetry, made.control) = (received.telemetry, received.control)
             made.http = "http://\(address):\(try server.start())"
         } catch {
             input.close()
@@ -123,7 +132,7 @@ final class Service {
     }
 
     var readyLine: String {
-        "ready http=\(endpoints.http) telemetry=\(endpoints.telemetry) control=- advisories=\(endpoints.advisories) validator=-"
+        "ready http=\(endpoints.http) telemetry=\(endpoints.telemetry) control=\(endpoints.control) advisories=\(endpoints.advisories) validator=-"
     }
 
     func stop() {
@@ -164,7 +173,9 @@ final class Service {
             endpoint.hasPrefix($0)
         }
         guard isLocal else {
-            throw UsageError("\(key): \(endpoint): only loopback is accepted, because keys cannot be configured yet")
+            throw UsageError(
+                "\(key): \(endpoint): only loopback is accepted"
+                    + (key == "advisories.bind" ? "" : " without keys: set telemetry.security = curve"))
         }
     }
 }

@@ -4,7 +4,7 @@ internal import Messaging
 internal import ServiceKit
 internal import Store
 
-/// From a message to rows: envelope, sequence, decoding, identity, time and range. No I/O; owned by one thread.
+/// From a message to rows: envelope, identity, rate, sequence, decoding, time and range. No I/O; owned by one thread.
 struct Intake: ~Copyable {
     private let limits: Ingest.Limits
     private let analysis: AnalysisSettings
@@ -19,7 +19,33 @@ struct Intake: ~Copyable {
     private var isDirty: [Bool]
     private let traits: [Traits]
     private var owners: [String?]
+    /// By aggregator; versions as in the table.
+    private var sources: [String: Source] = [:]
     private var counts = Counts()
+    /// Topics that came before, to their envelope: a topic is parsed once.
+    private var topics: [[UInt8]: TelemetryFrame] = [:]
+    /// Message-level answers that the control channel has not sent yet.
+    private var answers: [Answer] = []
+    /// Newest and oldest sample of the message being taken.
+    private var span: (oldest: Timestamp, newest: Timestamp) = (.distantFuture, .distantPast)
+
+    /// What is kept of an aggregator beside its stream.
+    private struct Source {
+        var version: Int64?
+        var hasMoved = false
+        var messages: RateLimit
+        var bytes: RateLimit
+    }
+
+    /// What an aggregator is told of a message that was refused, whole or in part.
+    struct Answer {
+        var aggregator: String
+        var epoch, sequence: UInt64
+        var reasons: [ControlMessage.Reason]
+    }
+
+    /// Where a message came from: decides what is checked again and counted.
+    enum Origin { case live, replayed, spooled, spooledCopy }
 
     /// What is asked of a device for each sample, without its strings.
     private struct Traits {
@@ -37,6 +63,7 @@ struct Intake: ~Copyable {
         var rejects: [String: Int] = [:]
         var duplicates: [String: Int] = [:]
         var gaps: [String: Int] = [:]
+        var filled: [String: Int] = [:]
         var late = 0
         /// Of the message being taken.
         var taken = 0
@@ -49,8 +76,8 @@ struct Intake: ~Copyable {
         self.stored = stored
         table = DeviceTable(stored.registry)
         owners = stored.aggregators
-        tracker = SequenceTracker(
-            streams: state.streams.mapValues { StreamPosition(epoch: $0.epoch, last: $0.last, missing: $0.missing) })
+        tracker = SequenceTracker(streams: state.streams.mapValues(\.position), openEnded: state.openEnded)
+        for (name, stream) in state.streams { sources[name] = Self.source(limits, version: stream.versionBefore) }
         let feeders = stored.network.feeders.map(\.id)
         let number = Dictionary(feeders.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         self.feeders = feeders
@@ -63,45 +90,161 @@ struct Intake: ~Copyable {
         }
     }
 
-    /// Takes one message. Whatever is wrong with it ends in a reject, never in an exception.
-    mutating func take(_ message: borrowing MessageBuffer, into batch: SampleBatch, now: Int64) {
-        guard message.count == 3, message.surplus == 0 else {
-            let text = message.count > 0 ? Array(message.bytes(0).prefix(limits.rejectBytes)) : []
-            return reject(
-                batch, "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3", text)
+    private static func source(_ limits: Ingest.Limits, version: Int64?) -> Source {
+        Source(
+            version: version, messages: RateLimit(perSecond: limits.messagesPerSecond),
+            bytes: RateLimit(perSecond: limits.bytesPerSecond))
+    }
+
+    var streams: [String: StreamPosition] { tracker.streams }
+
+    // MARK: Admission
+
+    /// Checks a message's envelope, who sent it and how fast, before anything is decoded or kept. What is refused here
+    /// is a reject; the sequence does not move, so that it can come again.
+    ///
+    /// - Parameter key: the sender's public key; `nil` on sockets without keys.
+    mutating func admit(
+        _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64
+    )
+        -> TelemetryFrame?
+    {
+        guard let frame = envelope(frames, batch) else { return nil }
+        let name = frame.aggregator
+        if let ring {
+            guard let owner = key.flatMap({ ring.aggregator(ofKey: $0) }) else {
+                reject(batch, name, "revoked_key", "the key that sent this is not, or no longer, accepted", [])
+                return nil
+            }
+            guard owner == name else {
+                reject(
+                    batch, owner, "wrong_aggregator", "the key of \(owner) sent a message of \(name)",
+                    bytes(frames.2))
+                return nil
+            }
         }
-        let payload = message.bytes(2)
-        let frame: TelemetryFrame
+        if sources[name] == nil {
+            guard sources.count < limits.maximumAggregators else {
+                reject(batch, "?", "too_many_aggregators", "\(name): \(sources.count) are known", [])
+                return nil
+            }
+            sources[name] = Self.source(limits, version: nil)
+        }
+        counts.messages[name, default: 0] += 1
+        let isSlowEnough =
+            sources[name]?.messages.take(1, at: now) ?? true
+            && sources[name]?.bytes.take(Double(frames.2.count), at: now) ?? true
+        guard isSlowEnough else {
+            counts.rejects["\(name)\nrate_limited", default: 0] += 1
+            return nil
+        }
+        return frame
+    }
+
+    /// Topic and position, parsed; a topic that came before costs a look-up.
+    private mutating func envelope(_ frames: MessageLog.Frames, _ batch: SampleBatch) -> TelemetryFrame? {
         do throws(TelemetryFrame.Mistake) {
-            frame = try TelemetryFrame(topic: message.bytes(0), position: message.bytes(1))
+            let key = Array(frames.0)
+            if let known = topics[key] { return try known.at(frames.1) }
+            let frame = try TelemetryFrame(topic: frames.0, position: frames.1)
+            if topics.count > 4 * limits.maximumAggregators { topics.removeAll() }
+            topics[key] = frame
+            return frame
         } catch {
-            let topic = String(decoding: message.bytes(0).prefix(128), as: UTF8.self)
-            return reject(
-                batch, "?", error.rawValue, "topic \(topic)", Array(message.bytes(0).prefix(limits.rejectBytes)))
+            let topic = String(decoding: frames.0.prefix(128), as: UTF8.self)
+            reject(batch, "?", error.rawValue, "topic \(topic)", Array(frames.0.prefix(limits.rejectBytes)))
+            return nil
         }
+    }
+
+    /// A message that is none.
+    mutating func refuse(_ message: borrowing MessageBuffer, into batch: SampleBatch) {
+        let text = message.count > 0 ? Array(message.bytes(0).prefix(limits.rejectBytes)) : []
+        reject(batch, "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3", text)
+    }
+
+    // MARK: Messages
+
+    /// Takes a spooled message: it was admitted when it came.
+    mutating func takeSpooled(_ frames: MessageLog.Frames, isCopy: Bool, into batch: SampleBatch, now: Int64) {
+        guard let frame = envelope(frames, batch) else { return }
+        if sources[frame.aggregator] == nil { sources[frame.aggregator] = Self.source(limits, version: nil) }
+        take(frame, frames, isCopy ? .spooledCopy : .spooled, into: batch, now: now)
+    }
+
+    /// Takes one admitted message. Whatever is wrong with it ends in a reject, never in an exception.
+    mutating func take(
+        _ frame: TelemetryFrame, _ frames: MessageLog.Frames, _ origin: Origin, into batch: SampleBatch, now: Int64
+    ) {
         let aggregator = frame.aggregator
-        counts.messages[aggregator, default: 0] += 1
-        let before = tracker.streams[aggregator]
-        switch tracker.judge(aggregator, epoch: frame.epoch, sequence: frame.sequence) {
+        let verdict = tracker.judge(aggregator, epoch: frame.epoch, sequence: frame.sequence)
+        switch verdict {
         case .duplicate:
-            counts.duplicates[aggregator, default: 0] += 1
-            return
+            if origin != .spooledCopy { counts.duplicates[aggregator, default: 0] += 1 }
         case .oldEpoch:
-            return reject(
-                batch, aggregator, "old_epoch",
-                "epoch \(frame.epoch) is older than \(before?.epoch ?? 0): the publisher has started afresh since",
-                bytes(payload))
-        case .gap(let range):
-            counts.gaps[aggregator, default: 0] += Int(clamping: range.upperBound - range.lowerBound + 1)
-        case .next, .filled: break
+            refuse(
+                frame, batch, "old_epoch",
+                "epoch \(frame.epoch) is older than \(tracker.streams[aggregator]?.epoch ?? 0): the publisher has started afresh since",
+                frames.2)
+        case .tooManyGaps:
+            counts.rejects["\(aggregator)\ntoo_many_gaps", default: 0] += 1
+        case .gap(let range): counts.gaps[aggregator, default: 0] += Int(clamping: range.count)
+        case .filled: counts.filled[aggregator, default: 0] += 1
+        case .next: break
         }
-        note(aggregator, before, in: batch)
-        guard payload.count <= limits.maximumMessage else {
-            return reject(
-                batch, aggregator, "too_large", "\(payload.count) bytes, at most \(limits.maximumMessage)",
-                bytes(payload))
+        guard verdict.isTaken else { return }
+        sources[aggregator]?.hasMoved = true
+        // What comes from the spool stays there until the batch is committed.
+        if limits.keepsMessages, origin == .live || origin == .replayed { batch.messages.append(frames) }
+        guard frames.2.count <= limits.maximumMessage else {
+            return refuse(
+                frame, batch, "too_large", "\(frames.2.count) bytes, at most \(limits.maximumMessage)", frames.2)
         }
-        decode(payload, frame, batch, now)
+        span = (.distantFuture, .distantPast)
+        decode(frames.2, frame, batch, now)
+        if span.newest >= span.oldest {
+            tracker.note(aggregator, sequence: frame.sequence, oldest: span.oldest, newest: span.newest)
+        }
+    }
+
+    /// Refuses a whole message of a known aggregator.
+    private mutating func refuse(
+        _ frame: TelemetryFrame, _ batch: SampleBatch, _ code: String, _ detail: String,
+        _ payload: UnsafeRawBufferPointer
+    ) {
+        reject(batch, frame.aggregator, code, detail, bytes(payload))
+        answer(frame, [.init(device: nil, code: code, detail: detail)])
+    }
+
+    private mutating func answer(_ frame: TelemetryFrame, _ reasons: [ControlMessage.Reason]) {
+        guard !reasons.isEmpty, answers.count < 100 else { return }
+        answers.append(
+            Answer(aggregator: frame.aggregator, epoch: frame.epoch, sequence: frame.sequence, reasons: reasons))
+    }
+
+    /// What the control channel should tell the aggregators, once.
+    mutating func takeAnswers() -> [Answer] {
+        defer { answers.removeAll(keepingCapacity: true) }
+        return answers
+    }
+
+    // MARK: Control
+
+    mutating func expect(_ aggregator: String, epoch: UInt64, through: UInt64) {
+        if sources[aggregator] == nil {
+            guard sources.count < limits.maximumAggregators else { return }
+            sources[aggregator] = Self.source(limits, version: nil)
+        }
+        let found = tracker.expect(aggregator, epoch: epoch, through: through)
+        guard found > 0 else { return }
+        counts.gaps[aggregator, default: 0] += Int(clamping: found)
+        sources[aggregator]?.hasMoved = true
+    }
+
+    mutating func giveUp(
+        _ aggregator: String, epoch: UInt64, _ range: ClosedRange<UInt64>, _ reason: LostRange.Reason
+    ) {
+        if tracker.giveUp(aggregator, epoch: epoch, range, reason) { sources[aggregator]?.hasMoved = true }
     }
 
     private mutating func decode(
@@ -123,12 +266,14 @@ struct Intake: ~Copyable {
             }
             counts.samples[frame.aggregator, default: 0] += counts.taken
             counts.taken = 0
+            guard !found.isEmpty else { return }
             for (index, code, detail) in found {
                 let own = TelemetryDecoder.bytes(of: index, in: payload, frame.encoding)
                 reject(batch, frame.aggregator, code, detail, bytes(own))
             }
+            answer(frame, found.prefix(20).map { .init(device: nil, code: $0.code, detail: $0.detail) })
         } catch {
-            reject(batch, frame.aggregator, error.code, error.detail, bytes(payload))
+            refuse(frame, batch, error.code, error.detail, payload)
         }
     }
 
@@ -190,6 +335,8 @@ struct Intake: ~Copyable {
             }
         }
         counts.taken += 1
+        if sample.time < span.oldest { span.oldest = sample.time }
+        if sample.time > span.newest { span.newest = sample.time }
         return nil
     }
 
@@ -218,13 +365,6 @@ struct Intake: ~Copyable {
     }
 
     // MARK: Bookkeeping
-
-    private mutating func note(_ aggregator: String, _ before: StreamPosition?, in batch: SampleBatch) {
-        guard let after = tracker.streams[aggregator] else { return }
-        if batch.streams[aggregator] == nil, let before { batch.before[aggregator] = (before.epoch, before.last) }
-        batch.streams[aggregator] = SampleBatch.Stream(
-            aggregator: aggregator, epoch: after.epoch, last: after.last, missing: after.missing)
-    }
 
     private func bytes(_ payload: UnsafeRawBufferPointer) -> [UInt8] { Array(payload.prefix(limits.rejectBytes)) }
 
@@ -255,8 +395,20 @@ struct Intake: ~Copyable {
         }
     }
 
-    /// Before the batch leaves: the clocks it moved are stored with it.
+    /// Something is to be stored, beside rows and rejects.
+    var hasMoved: Bool { tracker.hasNews || sources.values.contains(where: \.hasMoved) }
+
+    /// Before the batch leaves: positions and clocks it moved are stored with it.
     mutating func finish(_ batch: SampleBatch) {
+        for (name, source) in sources where source.hasMoved {
+            guard let position = tracker.streams[name] else { continue }
+            let stream = SampleBatch.Stream(position: position, versionBefore: source.version)
+            batch.streams[name] = stream
+            sources[name]?.version = stream.version
+            sources[name]?.hasMoved = false
+        }
+        batch.lost = tracker.takeLost()
+        batch.lostEnds = tracker.takeEnds()
         for feeder in feeders.indices where isDirty[feeder] {
             let name = feeders[feeder]
             batch.clocks[name] = (stored.areaID(ofFeeder: name), clocks[feeder].now)
@@ -290,6 +442,11 @@ struct Intake: ~Copyable {
             metrics.add(
                 "backfeed_sequence_gap_messages_total", Double(count), ["aggregator": aggregator],
                 help: "Messages found missing when a later one came")
+        }
+        for (aggregator, count) in counts.filled {
+            metrics.add(
+                "backfeed_messages_filled_total", Double(count), ["aggregator": aggregator],
+                help: "Missing messages that came after all")
         }
         for (aggregator, stream) in tracker.streams {
             metrics.set(

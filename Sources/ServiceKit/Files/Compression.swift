@@ -1,0 +1,36 @@
+internal import CZlib
+internal import Glibc
+
+/// zlib: gzip files in, checksums.
+public enum Compression {
+    /// Reads a whole file, plain or gzip: zlib's gzread passes plain files through, so one call serves both.
+    ///
+    /// - Parameter maximumBytes: of the content; a guard against a gzip bomb.
+    public static func readFile(_ path: String, maximumBytes: Int) throws(FileError) -> [UInt8] {
+        guard let file = gzopen(path, "rb") else { throw .last("open", path) }
+        defer { gzclose(file) }
+        gzbuffer(file, 1 << 18)
+        var bytes: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = gzread(file, &block, UInt32(block.count))
+            if count < 0 {
+                var code: Int32 = 0
+                let reason = gzerror(file, &code).map { String(cString: $0) } ?? "error \(code)"
+                throw FileError("decompress", path, reason: reason)
+            }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: block[..<Int(count)])
+            if bytes.count > maximumBytes {
+                throw FileError("read", path, reason: "larger than \(maximumBytes) bytes")
+            }
+        }
+    }
+
+    /// CRC-32 (ISO 3309) over several pieces, one after the other.
+    static func checksum(_ seed: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32(
+            truncatingIfNeeded: crc32_z(UInt(seed), bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
+        )
+    }
+}

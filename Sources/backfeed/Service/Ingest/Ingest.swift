@@ -1,0 +1,211 @@
+internal import Analysis
+internal import GridModel
+internal import Messaging
+internal import ServiceKit
+internal import Store
+
+/// What the analyser's thread is told, in order.
+enum AnalyserInput: Sendable {
+    case batch(SampleBatch)
+    case switchMoved(String, SwitchPosition, Timestamp)
+}
+
+/// What the receiving and the writing thread of ingest tell each other beside the batches.
+final class IngestExchange: Sendable {
+    struct Contents: Sendable {
+        /// Streams as the table has them.
+        var committed: [String: StreamPosition] = [:]
+        /// Number of the newest batch that is committed; batches are numbered from 1.
+        var committedBatch = 0
+        /// The last try to store a batch failed.
+        var storeIsAway = false
+        var isStopping = false
+    }
+
+    private let contents = Guarded(Contents())
+    /// Wakes the receiving thread.
+    let wake = WakeDescriptor()
+
+    var now: Contents { contents.withLock { $0 } }
+    func update<R: Sendable>(_ change: (inout Contents) -> R) -> R { contents.withLock { change(&$0) } }
+}
+
+/// The ingest role: one thread receives, decodes, checks and encodes; one writes; one keeps the door. A fixed number of
+/// batches circulates between them and the analyser, so memory is bounded: when all are in use, messages go to the
+/// spool if the database is away, and otherwise the sockets are not read.
+final class Ingest: Sendable {
+    struct Endpoints: Sendable {
+        var telemetry = ""
+        var control = ""
+    }
+
+    private let limits: Limits
+    private let analysis: AnalysisSettings
+    private let stored: StoredNetwork
+    private let conninfo: String
+    private let context: MessagingContext
+    private let metrics: Metrics
+    private let live: LiveState
+    private let output: BoundedQueue<AnalyserInput>
+    private let exchange = IngestExchange()
+    private let filled: BoundedQueue<SampleBatch>
+    private let free: Guarded<[SampleBatch]>
+    private let threads = Guarded<[WorkerThread]>([])
+    private let door: Door?
+    private let log = Log("ingest")
+
+    init(
+        limits: Limits, analysis: AnalysisSettings, stored: StoredNetwork, conninfo: String, context: MessagingContext,
+        metrics: Metrics, live: LiveState, output: BoundedQueue<AnalyserInput>
+    ) {
+        self.limits = limits
+        self.analysis = analysis
+        self.stored = stored
+        self.conninfo = conninfo
+        self.context = context
+        self.metrics = metrics
+        self.live = live
+        self.output = output
+        door = limits.serverKey == nil ? nil : Door(conninfo: conninfo, context: context, metrics: metrics)
+        filled = BoundedQueue(capacity: limits.batches)
+        free = Guarded((0..<limits.batches).map { _ in SampleBatch(capacity: limits.batchRows) })
+    }
+
+    /// Binds and starts the threads. Returns the endpoints.
+    func start() throws -> Endpoints {
+        try door?.start()
+        var store = makeStore()
+        try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
+        let state = try store.loadState()
+        exchange.update { $0.committed = state.streams.mapValues(\.position) }
+        let bound = Gate()
+        let outcome = Guarded<Result<Endpoints, any Error>>(.success(Endpoints()))
+        let receiver = WorkerThread(name: "ingest.receive") { [self] in
+            do {
+                var receiver = try Receiver(
+                    limits: limits,
+                    intake: Intake(limits: limits, analysis: analysis, stored: stored, state: state),
+                    ring: door?.ring, context: context, exchange: exchange, metrics: metrics)
+                let endpoints = receiver.endpoints
+                outcome.withLock { $0 = .success(endpoints) }
+                bound.open()
+                try receiver.run(
+                    take: { [free] in free.withLock { $0.popLast() } }, deliver: { [filled] in _ = filled.offer($0) })
+            } catch {
+                outcome.withLock { $0 = .failure(error) }
+                if bound.isOpen {
+                    log.error("receiving ended: stopping", ["error": "\(error)"])
+                    ShutdownSignal.request()
+                }
+                bound.open()
+            }
+            filled.close()
+        }
+        bound.wait()
+        let endpoints: Endpoints
+        do {
+            endpoints = try outcome.withLock { $0 }.get()
+        } catch {
+            door?.stop()
+            throw error
+        }
+        let writer = WorkerThread(name: "ingest.write") { [self] in write() }
+        threads.withLock { $0 = [receiver, writer] }
+        return endpoints
+    }
+
+    /// What was received is still written, or left on the spool when the database is away.
+    func stop() {
+        exchange.update { $0.isStopping = true }
+        exchange.wake.wake()
+        for thread in threads.withLock({ $0 }) { thread.join() }
+        door?.stop()
+    }
+
+    /// A batch comes back from its last reader.
+    func recycle(_ batch: SampleBatch) {
+        free.withLock { $0.append(batch) }
+        exchange.wake.wake()
+    }
+
+    private func makeStore() -> SampleStore {
+        SampleStore(
+            conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays,
+            deadlineMilliseconds: limits.databaseDeadline)
+    }
+
+    // MARK: Writing thread
+
+    private func write() {
+        var store = makeStore()
+        var maintainedAt = SystemClock.monotonicNanoseconds
+        while case .element(let batch) = filled.take() {
+            guard persist(batch, &store) else { return }
+            let positions = batch.streams.mapValues(\.position)
+            let number = batch.number
+            exchange.update {
+                $0.committed.merge(positions) { $1 }
+                $0.committedBatch = number
+            }
+            exchange.wake.wake()
+            live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
+            guard output.put(.batch(batch)) else { return }
+            if SystemClock.monotonicNanoseconds - maintainedAt > 600_000_000_000 {
+                maintainedAt = SystemClock.monotonicNanoseconds
+                do throws(StoreError) {
+                    try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
+                } catch {
+                    log.error("partitions could not be looked after", ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// Writes until it is written: nothing that was received is given up while the service runs.
+    private func persist(_ batch: SampleBatch, _ store: inout SampleStore) -> Bool {
+        var isInDoubt = false
+        var wait: UInt32 = 50
+        while true {
+            let started = SystemClock.monotonicNanoseconds
+            do throws(StoreError) {
+                do throws(StoreError) {
+                    try store.write(batch)
+                } catch {
+                    // A try whose connection was lost may have committed, even after we gave it up.
+                    guard error.code == .conflict, isInDoubt, try store.holds(batch) else { throw error }
+                    log.warning("the batch was already stored", ["rows": "\(batch.count)"])
+                }
+                let seconds = Double(SystemClock.monotonicNanoseconds - started) / 1e9
+                metrics.observe(
+                    "backfeed_store_write_seconds", seconds, bounds: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5],
+                    help: "Time to store one batch")
+                metrics.add(
+                    "backfeed_samples_stored_total", Double(batch.count), help: "Samples committed to the table")
+                live.update { $0.storeProblem = nil }
+                if exchange.update({ contents in
+                    defer { contents.storeIsAway = false }
+                    return contents.storeIsAway
+                }) {
+                    log.info("the database is back")
+                }
+                return true
+            } catch {
+                if error.code == .conflict {
+                    log.error("another service writes the same streams: stopping", ["error": "\(error)"])
+                    ShutdownSignal.request()
+                    return false
+                }
+                isInDoubt = isInDoubt || error.code == .connectionFailed
+                live.update { $0.storeProblem = error.description }
+                metrics.add("backfeed_store_failures_total", 1, help: "Tries to store a batch that failed")
+                log.error("batch not stored, trying again", ["error": "\(error)", "rows": "\(batch.count)"])
+                exchange.update { $0.storeIsAway = true }
+                exchange.wake.wake()
+                // The receiving thread puts what is not committed on the spool before it ends.
+                if exchange.now.isStopping { return false }
+                SystemClock.pause(milliseconds: wait)
+                wait = min(wait * 2, 2000)
+            }
+        }
+    }
+}

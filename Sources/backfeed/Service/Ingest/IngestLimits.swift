@@ -1,0 +1,86 @@
+internal import GridModel
+internal import Messaging
+internal import ServiceKit
+
+extension Ingest {
+    /// Settings of the ingest role, checked.
+    struct Limits: Sendable {
+        var bind: [String]
+        var connect: [String]
+        var controlBind: String
+        /// `nil`: sockets without keys.
+        var serverKey: CurveKeyPair?
+        var maximumMessage: Int
+        var hardMessage: Int
+        var receiveQueue: Int
+        var messagesPerSecond: Double
+        var bytesPerSecond: Double
+        var maximumAggregators: Int
+        var batchRows: Int
+        var flushMilliseconds: Int
+        var batches: Int
+        var oldest: Timestamp
+        var future: Double
+        var suspectFuture: Double
+        var ownershipIsChecked: Bool
+        var rejectRows: Int
+        var rejectBytes: Int
+        var retentionDays: Int
+        var maximumPartitions: Int
+        var databaseDeadline: Int
+        var desk: ControlDesk.Limits
+        /// Empty: no spool.
+        var spoolDirectory: String
+        var spoolBytes: Int
+        var spoolSegmentBytes: Int
+        var spoolSync: SegmentLog.Sync
+        var keepsMessages: Bool { !spoolDirectory.isEmpty }
+
+        /// - Parameter dataDirectory: where spool and server key are, unless the settings name other places.
+        init(_ settings: Settings, dataDirectory: String) throws {
+            bind = [settings.text("telemetry.bind")]
+            connect = settings.text("telemetry.connect").split(separator: ",").map(String.init)
+            controlBind = settings.text("control.bind")
+            serverKey = nil
+            maximumMessage = settings.integer("telemetry.max_message_bytes")
+            hardMessage = settings.integer("telemetry.hard_message_bytes")
+            receiveQueue = settings.integer("telemetry.receive_queue")
+            messagesPerSecond = settings.number("telemetry.max_messages_per_s")
+            bytesPerSecond = settings.number("telemetry.max_bytes_per_s")
+            maximumAggregators = settings.integer("telemetry.max_aggregators")
+            batchRows = settings.integer("ingest.batch_rows")
+            flushMilliseconds = settings.integer("ingest.flush_ms")
+            batches = settings.integer("ingest.batches")
+            guard let oldest = Timestamp(settings.text("ingest.oldest")) else {
+                throw UsageError(
+                    "ingest.oldest: expected RFC 3339 with a zone, got \"\(settings.text("ingest.oldest"))\"")
+            }
+            self.oldest = oldest
+            future = settings.number("ingest.future_s")
+            suspectFuture = settings.number("ingest.suspect_future_s")
+            ownershipIsChecked = settings.text("ingest.ownership") == "first"
+            rejectRows = settings.integer("ingest.reject_rows")
+            rejectBytes = settings.integer("ingest.reject_bytes")
+            retentionDays = settings.integer("retention.raw_days")
+            maximumPartitions = settings.integer("retention.max_partitions")
+            databaseDeadline = settings.integer("ingest.database_deadline_ms")
+            desk = ControlDesk.Limits(
+                grace: settings.number("control.grace_ms") / 1000,
+                firstWait: settings.number("control.first_wait_s"),
+                longestWait: settings.number("control.longest_wait_s"),
+                credit: UInt64(settings.integer("control.credit")),
+                durableInterval: settings.number("control.durable_interval_s"),
+                giveUp: settings.number("control.give_up_s"))
+            let directory = settings.text("spool.directory")
+            spoolDirectory = directory == "off" ? "" : directory.isEmpty ? "\(dataDirectory)/spool" : directory
+            spoolBytes = settings.integer("spool.max_bytes")
+            spoolSegmentBytes = settings.integer("spool.segment_bytes")
+            spoolSync =
+                switch settings.text("spool.fsync") {
+                case "always": .always
+                case "never": .never
+                default: .every(milliseconds: settings.integer("spool.fsync_ms"))
+                }
+        }
+    }
+}

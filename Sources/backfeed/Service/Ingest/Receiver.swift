@@ -1,0 +1,390 @@
+internal import GridModel
+internal import Messaging
+internal import ServiceKit
+internal import Store
+
+/// The receiving thread: telemetry and control sockets in, batches out; the spool when the database is away.
+///
+/// The spool is one queue. While there is something on it, everything that comes goes to its end, and batches are filled
+/// from its front: order stays, and a message is judged new or known when it leaves the spool. Batches that were on
+/// their way to the database when it went are put on the spool too, as copies: should we be killed, they are there;
+/// otherwise their sequence numbers show them to be stored already.
+struct Receiver: ~Copyable {
+    private let limits: Ingest.Limits
+    private let exchange: IngestExchange
+    private let metrics: Metrics
+    private let ring: KeyRing?
+    private let log = Log("ingest")
+
+    private var telemetry: Socket
+    private var control: Socket
+    let endpoints: Ingest.Endpoints
+    private var intake: Intake
+    private var desk: ControlDesk
+    private var message: MessageBuffer
+
+    private var batch: SampleBatch?
+    private var openedAt: UInt64 = 0
+    private var batchNumber = 0
+    /// Batches that are not known to be committed, oldest first.
+    private var inFlight: [SampleBatch] = []
+
+    private let spool: Spool?
+    /// The database is away, and the batches in flight are copied.
+    private var isCopied = false
+    /// The message in ``message`` did not fit onto the spool; its first frame's place. Nothing is read before it has a
+    /// place.
+    private var held: Int?
+    private var toldAt: UInt64 = 0
+
+    init(
+        limits: Ingest.Limits, intake: consuming Intake, ring: KeyRing?, context: MessagingContext,
+        exchange: IngestExchange, metrics: Metrics
+    ) throws {
+        let spool =
+            limits.keepsMessages
+            ? try Spool(
+                directory: limits.spoolDirectory, segmentBytes: limits.spoolSegmentBytes,
+                maximumBytes: limits.spoolBytes, sync: limits.spoolSync) : nil
+        var telemetry = try Socket(.subscribe, in: context)
+        var control = try Socket(.router, in: context)
+        try telemetry.limitMessage(bytes: limits.hardMessage)
+        try control.limitMessage(bytes: limits.hardMessage)
+        try telemetry.limitQueues(receiving: limits.receiveQueue)
+        try control.limitQueues(sending: 1000, receiving: limits.receiveQueue)
+        try telemetry.linger(milliseconds: 0)
+        try control.linger(milliseconds: 0)
+        if let key = limits.serverKey {
+            try telemetry.requireKeys(server: key)
+            try control.requireKeys(server: key)
+        }
+        try telemetry.subscribe("")
+        var endpoints = Ingest.Endpoints()
+        for address in limits.bind { try telemetry.bind(address) }
+        endpoints.telemetry = telemetry.boundEndpoint()
+        try control.bind(limits.controlBind)
+        endpoints.control = control.boundEndpoint()
+        for address in limits.connect { try telemetry.connect(address) }
+        self.telemetry = telemetry
+        self.control = control
+        self.endpoints = endpoints
+        self.spool = spool
+        self.limits = limits
+        self.intake = intake
+        self.ring = ring
+        self.exchange = exchange
+        self.metrics = metrics
+        desk = ControlDesk(limits.desk)
+        message = MessageBuffer()
+    }
+
+    /// Until the exchange says stop.
+    ///
+    /// - Parameters:
+    ///   - take: an empty batch, when one is free.
+    ///   - deliver: hands a filled batch to the writing thread.
+    mutating func run(take: () -> SampleBatch?, deliver: (SampleBatch) -> Void) throws {
+        var lastTick: UInt64 = 0
+        var lastSecond = SystemClock.monotonicNanoseconds
+        while true {
+            if batch == nil, let next = take() {
+                next.reset()
+                batch = next
+                openedAt = 0
+            }
+            try copyInFlight()
+            // Without a batch there is nowhere to put anything; while the database is away, the spool takes it.
+            let canRead = held == nil && (batch != nil || isSpooling)
+            let ready = try telemetry.wait(
+                with: control, alsoFor: exchange.wake.rawValue, watchingSockets: canRead, milliseconds: patience)
+            if ready.descriptor { exchange.wake.clear() }
+            let state = exchange.now
+            settle(state.committedBatch)
+            try placeHeld()
+            if state.isStopping {
+                try leave(deliver)
+                return
+            }
+            // Bounded, so that a flood on one socket keeps us neither from the other nor from flushing.
+            if ready.other { try receiveControl() }
+            if ready.socket { try receiveTelemetry() }
+            drain(state)
+            let now = SystemClock.monotonicNanoseconds
+            if now - lastTick > 100_000_000 {
+                lastTick = now
+                try converse(state)
+                try spool?.syncIfDue()
+            }
+            if now - lastSecond > 1_000_000_000 {
+                lastSecond = now
+                if let batch { intake.tick(into: batch, now: SystemClock.nowMicroseconds) }
+                tell()
+            }
+            try flush(deliver)
+        }
+    }
+
+    private var isSpooling: Bool { spool?.hasBacklog ?? false || isCopied }
+
+    /// Milliseconds to wait for something to happen.
+    private var patience: Int {
+        // Something is on the spool and there is room for it.
+        if spool?.hasBacklog ?? false, batch != nil, !isCopied { return 0 }
+        guard openedAt != 0, batch != nil else { return 100 }
+        let age = Int((SystemClock.monotonicNanoseconds - openedAt) / 1_000_000)
+        return min(100, max(1, limits.flushMilliseconds - age))
+    }
+
+    // MARK: In
+
+    private mutating func receiveTelemetry() throws {
+        let now = SystemClock.nowMicroseconds
+        // Rejects of admission need a batch even when the message itself goes to the spool.
+        let scratch = batch ?? SampleBatch(capacity: 1)
+        for _ in 0..<2000 {
+            guard held == nil, isSpooling || scratch.count < limits.batchRows else { break }
+            guard try telemetry.receive(into: &message) else { break }
+            guard message.count == 3, message.surplus == 0 else {
+                intake.refuse(message, into: scratch)
+                continue
+            }
+            let frames = (message.bytes(0), message.bytes(1), message.bytes(2))
+            let key = ring == nil ? nil : message.userID
+            guard let frame = intake.admit(frames, key: key, ring, into: scratch, now: now) else { continue }
+            if isSpooling {
+                try putOnSpool(frames, firstFrame: 0)
+            } else {
+                intake.take(frame, frames, .live, into: scratch, now: now)
+            }
+        }
+        if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
+    }
+
+    private mutating func receiveControl() throws {
+        let now = SystemClock.nowMicroseconds
+        let scratch = batch ?? SampleBatch(capacity: 1)
+        for _ in 0..<1000 {
+            guard held == nil, isSpooling || scratch.count < limits.batchRows else { break }
+            guard try control.receive(into: &message) else { break }
+            guard message.count >= 2, message.surplus == 0 else { continue }
+            let identity = Array(message.bytes(0))
+            let key = ring == nil ? nil : message.userID
+            let said: ControlMessage
+            do throws(ControlMessage.Mistake) {
+                said = try ControlMessage(message.bytes(1))
+            } catch {
+                metrics.add("backfeed_control_refused_total", 1, help: "Control messages refused")
+                try answer(
+                    identity,
+                    .rejected(epoch: 0, sequence: 0, [.init(device: nil, code: "bad_control", detail: "\(error)")]))
+                continue
+            }
+            switch said {
+            case .hello(let name, let epoch, let firstKept, let last):
+                if let ring, key.flatMap({ ring.aggregator(ofKey: $0) }) != name {
+                    metrics.add("backfeed_control_refused_total", 1, help: "Control messages refused")
+                    let detail = "this key does not speak for \(name)"
+                    try answer(
+                        identity,
+                        .rejected(
+                            epoch: epoch, sequence: 0, [.init(device: nil, code: "wrong_aggregator", detail: detail)]))
+                    continue
+                }
+                let actions = desk.hello(
+                    from: identity, aggregator: name, epoch: epoch,
+                    // What is on the spool is not judged yet, and may be what is missing.
+                    firstKept: spool?.hasBacklog ?? false ? 1 : firstKept, last: last, stream: intake.streams[name],
+                    now: seconds)
+                try perform(actions)
+            case .data:
+                guard message.count == 5 else { continue }
+                let frames = (message.bytes(2), message.bytes(3), message.bytes(4))
+                guard let frame = intake.admit(frames, key: key, ring, into: scratch, now: now) else { continue }
+                if isSpooling {
+                    try putOnSpool(frames, firstFrame: 2)
+                } else {
+                    intake.take(frame, frames, .replayed, into: scratch, now: now)
+                }
+            case .gone(let epoch, let range):
+                // What is on the spool is not judged yet: the aggregator will say it again when asked again.
+                guard let name = desk.aggregator(of: identity), !(spool?.hasBacklog ?? false) else { continue }
+                intake.giveUp(name, epoch: epoch, range, .gone)
+            case .durable, .replay, .rejected: continue
+            }
+        }
+        if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
+    }
+
+    // MARK: Control
+
+    private var seconds: Double { Double(SystemClock.monotonicNanoseconds) / 1e9 }
+
+    private mutating func answer(_ identity: [UInt8], _ said: ControlMessage) throws {
+        if try !control.offer([identity, said.bytes]) { desk.forget(identity) }
+    }
+
+    private mutating func perform(_ actions: [ControlDesk.Action]) throws {
+        for action in actions {
+            switch action {
+            case .send(let said, let identity):
+                if case .replay(_, let range, _) = said {
+                    metrics.add(
+                        "backfeed_replay_requested_total", Double(range.count),
+                        help: "Messages that were asked for again")
+                }
+                try answer(identity, said)
+            case .expect(let name, let epoch, let through): intake.expect(name, epoch: epoch, through: through)
+            case .giveUp(let name, let epoch, let range, let reason):
+                log.warning(
+                    "messages are declared lost",
+                    [
+                        "aggregator": name, "first": "\(range.lowerBound)", "last": "\(range.upperBound)",
+                        "why": reason.rawValue,
+                    ])
+                intake.giveUp(name, epoch: epoch, range, reason)
+            }
+        }
+    }
+
+    private mutating func converse(_ state: IngestExchange.Contents) throws {
+        for item in intake.takeAnswers() {
+            guard let identity = desk.identity(of: item.aggregator) else { continue }
+            try answer(identity, .rejected(epoch: item.epoch, sequence: item.sequence, item.reasons))
+        }
+        try perform(
+            desk.tick(
+                now: seconds, streams: intake.streams, committed: state.committed,
+                isJudged: batch != nil && !isSpooling))
+    }
+
+    // MARK: Spool
+
+    /// - Parameter firstFrame: where in ``message`` the three frames begin.
+    private mutating func putOnSpool(_ frames: MessageLog.Frames, firstFrame: Int) throws {
+        guard let spool, try !spool.put(frames, isCopy: false) else { return }
+        // Not read again before this one has its place: the sender's queue, then its journal, hold what follows.
+        held = firstFrame
+        metrics.add("backfeed_spool_full_total", 1, help: "Times that the spool was full and reading stopped")
+        log.error("the spool is full: reading stops until there is room", ["bytes": "\(spool.bytes)"])
+    }
+
+    /// The message that did not fit goes where it can go now.
+    private mutating func placeHeld() throws {
+        guard let first = held else { return }
+        let frames = (message.bytes(first), message.bytes(first + 1), message.bytes(first + 2))
+        if isSpooling {
+            guard let spool, try spool.put(frames, isCopy: false) else { return }
+        } else {
+            guard let batch else { return }
+            intake.takeSpooled(frames, isCopy: false, into: batch, now: SystemClock.nowMicroseconds)
+        }
+        held = nil
+        log.info("there is room again: reading goes on")
+    }
+
+    /// When the database goes, what is on its way there is put on the spool too.
+    private mutating func copyInFlight() throws {
+        guard let spool else { return }
+        guard exchange.now.storeIsAway else {
+            isCopied = false
+            return
+        }
+        guard !isCopied else { return }
+        isCopied = true
+        log.warning("the database is away: messages go to the spool", ["directory": limits.spoolDirectory])
+        settle(exchange.now.committedBatch)
+        var isWhole = true
+        for item in inFlight + (batch.map { [$0] } ?? []) {
+            // What came from the spool is still there, and not in `messages`.
+            try item.messages.forEach { frames throws(FileError) in
+                if isWhole { isWhole = try spool.put(frames, isCopy: true) }
+            }
+        }
+        if !isWhole {
+            log.error("the spool is full: what is in memory is only there", ["batches": "\(inFlight.count)"])
+        }
+    }
+
+    /// Fills the batch from the front of the spool.
+    private mutating func drain(_ state: IngestExchange.Contents) {
+        guard let batch, let spool, spool.hasBacklog, !state.storeIsAway else { return }
+        let now = SystemClock.nowMicroseconds
+        for _ in 0..<5000 where batch.count < limits.batchRows {
+            let isMore = spool.take(for: batchNumber + 1) { frames, isCopy in
+                intake.takeSpooled(frames, isCopy: isCopy, into: batch, now: now)
+            }
+            if !isMore { break }
+        }
+        if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
+    }
+
+    /// Batches up to this one are committed.
+    private mutating func settle(_ committed: Int) {
+        while let first = inFlight.first, first.number <= committed { inFlight.removeFirst() }
+        spool?.settle(committed)
+    }
+
+    // MARK: Out
+
+    private mutating func flush(_ deliver: (SampleBatch) -> Void) throws {
+        guard let current = batch, openedAt != 0 else { return }
+        let isDue = SystemClock.monotonicNanoseconds - openedAt >= UInt64(limits.flushMilliseconds) * 1_000_000
+        guard current.count >= limits.batchRows || isDue else { return }
+        guard !current.isEmpty || intake.hasMoved || spool?.hasMark(batchNumber + 1) ?? false else {
+            openedAt = 0
+            return
+        }
+        hand(current, deliver)
+        batch = nil
+    }
+
+    private mutating func hand(_ current: SampleBatch, _ deliver: (SampleBatch) -> Void) {
+        intake.finish(current)
+        intake.report(to: metrics)
+        batchNumber += 1
+        current.number = batchNumber
+        inFlight.append(current)
+        deliver(current)
+    }
+
+    /// What is in the batch is written, or is on the spool when the database is away.
+    private mutating func leave(_ deliver: (SampleBatch) -> Void) throws {
+        if let batch, !batch.isEmpty || intake.hasMoved { hand(batch, deliver) }
+        batch = nil
+        // The writing thread tries once more. What it then cannot write must be on the spool before we are gone.
+        for _ in 0..<200 {
+            let state = exchange.now
+            settle(state.committedBatch)
+            if inFlight.isEmpty || state.storeIsAway { break }
+            SystemClock.pause(milliseconds: 50)
+        }
+        if !inFlight.isEmpty {
+            exchange.update { $0.storeIsAway = true }
+            isCopied = false
+            try copyInFlight()
+        }
+        try spool?.syncNow()
+    }
+
+    private mutating func tell() {
+        intake.report(to: metrics)
+        for (name, silence) in desk.silences(at: seconds) {
+            metrics.set(
+                "backfeed_control_silence_seconds", (silence * 10).rounded() / 10, ["aggregator": name],
+                help: "Time since the aggregator was last heard on the control channel")
+        }
+        guard let spool else { return }
+        let isIdle = !spool.hasBacklog && !isCopied
+        metrics.set("backfeed_spool_bytes", isIdle ? 0 : Double(spool.bytes), help: "Bytes waiting on the spool")
+        metrics.set(
+            "backfeed_spool_messages", Double(spool.waiting),
+            help: "Messages put on the spool by this run and not taken")
+        metrics.set(
+            "backfeed_spool_damaged", Double(spool.damaged), help: "Places of the spool that could not be read")
+        let now = SystemClock.monotonicNanoseconds
+        if !isIdle, now - toldAt > 5_000_000_000 {
+            toldAt = now
+            log.info("on the spool", ["messages": "\(spool.waiting)", "bytes": "\(spool.bytes)"])
+        }
+    }
+}
