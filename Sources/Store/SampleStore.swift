@@ -130,6 +130,36 @@ public struct SampleStore: ~Copyable {
         }
     }
 
+    /// Builds the index by device and time on partitions whose last moment is longer ago than `seconds`: after the fact
+    /// it costs half of what keeping it up for each row does. Blocks neither writers nor readers; returns what it built.
+    ///
+    /// - Returns: names of the partitions that have one now and had none.
+    public mutating func indexClosedPartitions(after seconds: Double) throws(StoreError) -> [String] {
+        try session.use { connection throws(StoreError) in
+            let open = try connection.query(
+                """
+                SELECT p.name, c.oid IS NOT NULL FROM backfeed_store.sample_partition p \
+                LEFT JOIN pg_class c ON c.relname = p.name || '_device_time' \
+                LEFT JOIN pg_index i ON i.indexrelid = c.oid \
+                WHERE p.ends < now() - make_interval(secs => $1::float8) AND i.indisvalid IS NOT TRUE ORDER BY p.name
+                """, [String(seconds)], as: "find partitions to index")
+            var built: [String] = []
+            for row in open {
+                guard let name = row[0] else { continue }
+                // A build that was broken off leaves an index that is not valid.
+                if row[1] == "t" {
+                    try connection.query(
+                        "DROP INDEX CONCURRENTLY IF EXISTS backfeed_store.\(name)_device_time", as: "drop broken index")
+                }
+                try connection.query(
+                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS \(name)_device_time ON backfeed_store.\(name) (device_id, time)",
+                    as: "index partition")
+                built.append(name)
+            }
+            return built
+        }
+    }
+
     private mutating func makePartitions(_ days: Set<Int64>) throws(StoreError) {
         for day in days.sorted() where !partitions.contains(day) {
             guard partitionsMade < maximumPartitions else { return }

@@ -104,6 +104,10 @@ enum SettingsCatalogue {
             source: "measured: a frozen backend is never noticed otherwise",
             "after which a transaction that does not end is given up, and tried again on a new connection"),
         .init(
+            "ingest.index_after_s", .number(0...31_536_000), default: "3600", unit: "s",
+            source: "measured: half the cost of an index that is kept up for each row",
+            "after the end of a partition, until its index by device and time is built"),
+        .init(
             "spool.directory", .text, default: "", source: "-",
             "where messages go while the database is away; empty: spool in the data directory; off: nowhere, reading stops"
         ),

@@ -129,6 +129,30 @@ enum TestCluster {
         #expect(try store.loadState().openEnded.isEmpty)
     }
 
+    @Test func aClosedPartitionIsIndexedOnceAndStillTakesLateRows() throws {
+        var store = SampleStore(conninfo: conninfo)
+        try store.write(batch(100, last: 1))
+        let before = try store.indexClosedPartitions(after: 1e9)
+        #expect(before.isEmpty)
+        let built = try store.indexClosedPartitions(after: 3600)
+        #expect(built == ["sample_20260621"])
+        let again = try store.indexClosedPartitions(after: 3600)
+        #expect(again.isEmpty)
+        #expect(
+            try count(
+                "SELECT count(*) FROM pg_index WHERE indexrelid = 'backfeed_store.sample_20260621_device_time'::regclass AND indisvalid"
+            ) == 1)
+        try store.write(batch(50, from: 100, last: 2, before: 1))
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 150)
+        // One that was broken off is built again.
+        var connection = try PostgresConnection(conninfo)
+        try connection.query(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'backfeed_store.sample_20260621_device_time'::regclass",
+            as: "break index")
+        let repaired = try store.indexClosedPartitions(after: 3600)
+        #expect(repaired == ["sample_20260621"])
+    }
+
     @Test func aRevokedKeyDoesNotComeBack() throws {
         var keys = PublisherKeys(conninfo: conninfo)
         let key = String(repeating: "a", count: 40)

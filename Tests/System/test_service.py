@@ -324,7 +324,7 @@ def test_a_database_of_ones_own_migrated_from_two_places_at_once(service, folder
         publisher = Publisher(other, "AGG-A")
         publisher.samples({"device": "FH-F01", "time": rfc3339(time.time()), "active_power_w": 5})
         wait_for(lambda: other.metric("backfeed_samples_stored_total") == 1, what="a sample")
-        assert stored(service) == 0 and not (place / "state").exists()
+        assert stored(service) == 0 and not (place / "state/postgres").exists()
     finally:
         other.stop()
 

@@ -71,7 +71,7 @@ public final class SegmentLog {
         self.sync = sync
         first = 1
         last = 1
-        if mkdir(directory, 0o750) != 0, errno != EEXIST { throw .last("make directory", directory) }
+        try Self.makeDirectory(directory)
         let numbers = Self.segments(in: directory)
         first = numbers.first ?? 1
         last = numbers.last ?? 1
@@ -96,6 +96,16 @@ public final class SegmentLog {
     private static func path(_ directory: String, _ number: Int) -> String {
         let digits = String(number)
         return "\(directory)/\(String(repeating: "0", count: max(0, 10 - digits.count)))\(digits).segment"
+    }
+
+    /// Makes a directory and those above it.
+    private static func makeDirectory(_ path: String) throws(FileError) {
+        if mkdir(path, 0o750) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
+            throw .last("make directory", path)
+        }
+        try makeDirectory(String(path[..<slash]))
+        if mkdir(path, 0o750) != 0, errno != EEXIST { throw .last("make directory", path) }
     }
 
     private static func segments(in directory: String) -> [Int] {

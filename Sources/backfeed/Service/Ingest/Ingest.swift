@@ -111,6 +111,7 @@ final class Ingest: Sendable {
         }
         let writer = WorkerThread(name: "ingest.write") { [self] in write() }
         threads.withLock { $0 = [receiver, writer] }
+        startUpkeep()
         return endpoints
     }
 
@@ -138,7 +139,6 @@ final class Ingest: Sendable {
 
     private func write() {
         var store = makeStore()
-        var maintainedAt = SystemClock.monotonicNanoseconds
         while case .element(let batch) = filled.take() {
             guard persist(batch, &store) else { return }
             let positions = batch.streams.mapValues(\.position)
@@ -150,16 +150,39 @@ final class Ingest: Sendable {
             exchange.wake.wake()
             live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
             guard output.put(.batch(batch)) else { return }
-            if SystemClock.monotonicNanoseconds - maintainedAt > 600_000_000_000 {
-                maintainedAt = SystemClock.monotonicNanoseconds
+        }
+    }
+
+    // MARK: Upkeep
+
+    /// Partitions ahead, old ones dropped, closed ones indexed: on a thread of its own, because an index of a large
+    /// partition takes minutes. It is not waited for at a stop: nothing of it is lost when it is broken off.
+    private func startUpkeep() {
+        let (limits, conninfo, stopping, log) = (limits, conninfo, exchange, log)
+        _ = WorkerThread(name: "ingest.upkeep") {
+            var store = SampleStore(
+                conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays)
+            var lookedAt: UInt64 = 0
+            while !stopping.now.isStopping {
+                SystemClock.pause(milliseconds: 500)
+                guard SystemClock.monotonicNanoseconds - lookedAt > 60_000_000_000 else { continue }
+                lookedAt = SystemClock.monotonicNanoseconds
                 do throws(StoreError) {
                     try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
+                    let built = try store.indexClosedPartitions(after: limits.indexAfter)
+                    if !built.isEmpty {
+                        log.info("indexed closed partitions", ["partitions": built.joined(separator: ", ")])
+                    }
                 } catch {
-                    log.error("partitions could not be looked after", ["error": "\(error)"])
+                    if !stopping.now.isStopping {
+                        log.error("partitions could not be looked after", ["error": "\(error)"])
+                    }
                 }
             }
         }
     }
+
+    // MARK: Writing
 
     /// Writes until it is written: nothing that was received is given up while the service runs.
     private func persist(_ batch: SampleBatch, _ store: inout SampleStore) -> Bool {

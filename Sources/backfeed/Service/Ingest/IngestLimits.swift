@@ -28,6 +28,7 @@ extension Ingest {
         var retentionDays: Int
         var maximumPartitions: Int
         var databaseDeadline: Int
+        var indexAfter: Double
         var desk: ControlDesk.Limits
         /// Empty: no spool.
         var spoolDirectory: String
@@ -63,6 +64,7 @@ extension Ingest {
             rejectBytes = settings.integer("ingest.reject_bytes")
             retentionDays = settings.integer("retention.raw_days")
             maximumPartitions = settings.integer("retention.max_partitions")
+            indexAfter = settings.number("ingest.index_after_s")
             databaseDeadline = settings.integer("ingest.database_deadline_ms")
             desk = ControlDesk.Limits(
                 grace: settings.number("control.grace_ms") / 1000,

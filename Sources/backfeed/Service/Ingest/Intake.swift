@@ -103,12 +103,13 @@ struct Intake: ~Copyable {
     /// Checks a message's envelope, who sent it and how fast, before anything is decoded or kept. What is refused here
     /// is a reject; the sequence does not move, so that it can come again.
     ///
-    /// - Parameter key: the sender's public key; `nil` on sockets without keys.
+    /// - Parameters:
+    ///   - key: the sender's public key; `nil` on sockets without keys.
+    ///   - hasAsked: whether we asked for the message; then it does not count against the rate.
     mutating func admit(
-        _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64
-    )
-        -> TelemetryFrame?
-    {
+        _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64,
+        hasAsked: (TelemetryFrame) -> Bool = { _ in false }
+    ) -> TelemetryFrame? {
         guard let frame = envelope(frames, batch) else { return nil }
         let name = frame.aggregator
         if let ring {
@@ -132,8 +133,9 @@ struct Intake: ~Copyable {
         }
         counts.messages[name, default: 0] += 1
         let isSlowEnough =
-            sources[name]?.messages.take(1, at: now) ?? true
-            && sources[name]?.bytes.take(Double(frames.2.count), at: now) ?? true
+            hasAsked(frame)
+            || sources[name]?.messages.take(1, at: now) ?? true
+                && sources[name]?.bytes.take(Double(frames.2.count), at: now) ?? true
         guard isSlowEnough else {
             counts.rejects["\(name)\nrate_limited", default: 0] += 1
             return nil
