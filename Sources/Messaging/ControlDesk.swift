@@ -72,12 +72,6 @@ public struct ControlDesk: Sendable {
     public func identity(of aggregator: String) -> [UInt8]? { sessions[aggregator]?.identity }
     public var count: Int { sessions.count }
 
-    /// Whether this message was asked for: then it does not count against its sender's rate.
-    public func hasAsked(_ aggregator: String, epoch: UInt64, for sequence: UInt64) -> Bool {
-        guard let session = sessions[aggregator], session.epoch == epoch else { return false }
-        return session.request?.range.contains(sequence) ?? false
-    }
-
     /// Seconds since each aggregator was last heard on the control channel.
     public func silences(at now: Double) -> [String: Double] { sessions.mapValues { now - $0.heardAt } }
 

@@ -133,9 +133,6 @@ import Testing
         stream.last = 300
         let asked = desk.tick(now: 0.8, streams: ["a": stream], committed: [:])
         #expect(asked == [.send(.replay(epoch: 1, 11...110, credit: 100), to: peer)])
-        #expect(desk.hasAsked("a", epoch: 1, for: 11))
-        #expect(!desk.hasAsked("a", epoch: 1, for: 111))
-        #expect(!desk.hasAsked("a", epoch: 2, for: 11))
         // While it comes, nothing is repeated; when it has come, the next portion is asked for.
         stream.missing = [MissingRange(60...300)]
         let none = desk.tick(now: 1.5, streams: ["a": stream], committed: [:])

@@ -54,7 +54,6 @@ final class Door: Sendable {
         var keys = PublisherKeys(conninfo: conninfo)
         var lookedAt = SystemClock.monotonicNanoseconds
         var isBlind = false
-        // A flood of strangers must not become a flood of queries.
         func look(atMostEvery nanoseconds: UInt64) -> Bool {
             guard SystemClock.monotonicNanoseconds - lookedAt > nanoseconds else { return false }
             do throws(StoreError) {
@@ -71,7 +70,7 @@ final class Door: Sendable {
             return !isBlind
         }
         while !isStopping.withLock({ $0 }) {
-            try keeper.serve(milliseconds: 500, until: wake.rawValue) { look(atMostEvery: 100_000_000) }
+            try keeper.serve(milliseconds: 500, until: wake.rawValue) { look(atMostEvery: 0) }
             _ = look(atMostEvery: 1_000_000_000)
             metrics.set(
                 "backfeed_handshakes_refused", Double(ring.refused), help: "Connections refused for their key")

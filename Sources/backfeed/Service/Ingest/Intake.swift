@@ -105,10 +105,11 @@ struct Intake: ~Copyable {
     ///
     /// - Parameters:
     ///   - key: the sender's public key; `nil` on sockets without keys.
-    ///   - hasAsked: whether we asked for the message; then it does not count against the rate.
+    ///   - isReplay: it came on the control channel. What we know to be missing, and so ask for, then does not count
+    ///     against the rate; nor does what we have, which is dropped before it costs anything.
     mutating func admit(
         _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64,
-        hasAsked: (TelemetryFrame) -> Bool = { _ in false }
+        isReplay: Bool = false
     ) -> TelemetryFrame? {
         guard let frame = envelope(frames, batch) else { return nil }
         let name = frame.aggregator
@@ -132,8 +133,10 @@ struct Intake: ~Copyable {
             sources[name] = Self.source(limits, version: nil)
         }
         counts.messages[name, default: 0] += 1
+        let isKnown =
+            isReplay && tracker.streams[name].map { $0.epoch == frame.epoch && frame.sequence <= $0.last } ?? false
         let isSlowEnough =
-            hasAsked(frame)
+            isKnown
             || sources[name]?.messages.take(1, at: now) ?? true
                 && sources[name]?.bytes.take(Double(frames.2.count), at: now) ?? true
         guard isSlowEnough else {

@@ -199,10 +199,7 @@ struct Receiver: ~Copyable {
             case .data:
                 guard message.count == 5 else { continue }
                 let frames = (message.bytes(2), message.bytes(3), message.bytes(4))
-                let desk = desk
-                let admitted = intake.admit(frames, key: key, ring, into: scratch, now: now) {
-                    desk.hasAsked($0.aggregator, epoch: $0.epoch, for: $0.sequence)
-                }
+                let admitted = intake.admit(frames, key: key, ring, into: scratch, now: now, isReplay: true)
                 guard let frame = admitted else { continue }
                 if isSpooling {
                     try putOnSpool(frames, firstFrame: 2)
