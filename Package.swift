@@ -40,11 +40,13 @@ let package = Package(
         swift("Messaging", ["CZeroMQ", "CSimdJSON", "CTelemetry", "GridModel", "ServiceKit"]),
         swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),
         swift("Analysis", ["GridModel"]),
+        swift("Adapters", ["GridModel"]),
         swift("HTTPAPI", ["CMicroHTTPD", "GridModel", "ServiceKit"]),
         .executableTarget(
             name: "backfeed",
             dependencies: [
-                "CPopt", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "ServiceKit", "Store",
+                "CPopt", "Adapters", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "ServiceKit",
+                "Store",
             ],
             swiftSettings: strict
         ),
@@ -57,6 +59,7 @@ let package = Package(
         tests("DataDirectoryTests", ["DataDirectory", "GridModel", "TestSupport"]),
         tests("MessagingTests", ["Messaging", "GridModel", "ServiceKit", "TestSupport"]),
         tests("StoreTests", ["Store", "GridModel", "ServiceKit", "TestSupport"]),
+        tests("AdaptersTests", ["Adapters", "GridModel", "Messaging"]),
         tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
     ],
