@@ -111,6 +111,7 @@ struct AdvisoryTracker: Sendable {
             case .voltageRise: "vr"
             case .fastRamp: "ramp"
             case .dataGap: "gap"
+            case .signSuspect: "sign"
             }
         return "\(prefix)-\(StableHash("\(key)|\(onset.microseconds)").hexadecimal)"
     }

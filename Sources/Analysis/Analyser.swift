@@ -37,6 +37,8 @@ public struct Analyser: Sendable {
     private var context: FeederState.Context
     /// Per device: number of its feeder in the normal state, -1 without.
     private let homeFeeder: [Int]
+    private let clockRules: [FeederClock.Rule]
+    private let isHead: [Bool]
     private var topologies: [(time: Timestamp, feeder: [Int32])] = []
     private var topologyOfFeeder: [Int]
     // Restart: nothing is said before these positions; then the trackers take over what was stored.
@@ -52,6 +54,8 @@ public struct Analyser: Sendable {
         devices = Array(repeating: DeviceState(), count: registry.devices.count)
         context = FeederState.Context(settings: settings, model: model)
         let feederNumber = model.graph.feederIndex
+        clockRules = registry.devices.map { FeederClock.Rule($0.kind, settings) }
+        isHead = registry.devices.map { $0.kind == .feederHead }
         homeFeeder = registry.devices.map { feederNumber[$0.normalFeeder] ?? -1 }
         topologyOfFeeder = Array(repeating: 0, count: model.network.feeders.count)
 
@@ -118,18 +122,19 @@ public struct Analyser: Sendable {
     // MARK: Input
 
     /// Takes samples in the order of their arrival. Late ones (``Quality/late``) are left out.
-    public mutating func absorb(_ samples: some Sequence<Sample>) -> AnalysisOutput {
+    public mutating func absorb(_ samples: [Sample]) -> AnalysisOutput {
         var output = AnalysisOutput()
         for sample in samples { absorb(sample, &output) }
         return output
     }
 
+    public mutating func absorb(_ samples: ArraySlice<Sample>) -> AnalysisOutput { absorb(Array(samples)) }
+
     private mutating func absorb(_ sample: Sample, _ output: inout AnalysisOutput) {
         let number = Int(sample.device)
         guard devices.indices.contains(number), !sample.quality.contains(.late) else { return }
-        let device = model.registry.devices[number]
         if let position = SwitchPosition(rawValue: sample.switchPosition) {
-            switchMoved(device.name, to: position, at: sample.time)
+            switchMoved(model.registry.devices[number].name, to: position, at: sample.time)
         }
         guard sample.quality.grade != .bad else { return }
         let home = homeFeeder[number]
@@ -139,10 +144,10 @@ public struct Analyser: Sendable {
         }
         if Double(sample.interval) > feeders[home].slack { feeders[home].slack = min(3600, Double(sample.interval)) }
         var clock = FeederClock(now: feeders[home].clock)
-        _ = clock.observe(sample.time, kind: device.kind, grade: sample.quality.grade, settings)
+        _ = clock.observe(sample.time, clockRules[number], grade: sample.quality.grade)
         guard clock.now != .distantPast else { return }
         leap(home, to: clock.now, &output)
-        if device.kind == .feederHead {
+        if isHead[number] {
             if !sample.activePower.isNaN { feeders[home].hasSeenHead = true }
             feeders[home].head.insert(sample)
         } else {
@@ -383,6 +388,7 @@ public struct Analyser: Sendable {
             }
             settledMinute.insert(id)
             take(&feeders[number].fleetGap)
+            take(&feeders[number].signs)
             take(&feeders[number].estimated)
             take(&feeders[number].near)
             for place in feeders[number].groups.indices { settleGroup(number, place) }

@@ -86,24 +86,32 @@ public struct FeederClock: Sendable, Equatable {
 
     public init(now: Timestamp = .distantPast) { self.now = now }
 
+    /// What a device's samples mean for its feeder's clock; made once a device.
+    public struct Rule: Sendable, Equatable {
+        /// Microseconds that a sample may be behind the clock.
+        let lateness: Int64
+        /// Microseconds that the clock stays behind a sample.
+        let guarding: Int64
+        /// A sample that is only usable moves the clock too.
+        let trustsUsable: Bool
+
+        public init(_ kind: DeviceKind, _ settings: AnalysisSettings) {
+            let isHead = kind == .feederHead
+            lateness = Int64((isHead ? settings.scadaLateness : settings.gatewayLateness) * 1e6)
+            guarding = isHead ? 0 : Int64(settings.derClockGuard * 1e6)
+            trustsUsable = isHead
+        }
+    }
+
     /// Takes a sample's time into account; returns true when the sample is late.
-    public mutating func observe(
-        _ time: Timestamp, kind: DeviceKind, grade: Quality.Grade, _ settings: AnalysisSettings
-    )
-        -> Bool
-    {
-        let lateness = Self.lateness(kind, settings)
-        if now != .distantPast, time < now - lateness { return true }
-        if grade == .good || (grade == .usable && kind == .feederHead) {
-            now = max(now, kind == .feederHead ? time : time - settings.derClockGuard)
+    public mutating func observe(_ time: Timestamp, _ rule: Rule, grade: Quality.Grade) -> Bool {
+        if now != .distantPast, time.microseconds < now.microseconds - rule.lateness { return true }
+        if grade == .good || (grade == .usable && rule.trustsUsable) {
+            now = max(now, Timestamp(microseconds: time.microseconds - rule.guarding))
         }
         return false
     }
 
     /// Moves on without data: silence must show as silence.
     public mutating func tick(to time: Timestamp) { now = max(now, time) }
-
-    public static func lateness(_ kind: DeviceKind, _ settings: AnalysisSettings) -> Double {
-        kind == .feederHead ? settings.scadaLateness : settings.gatewayLateness
-    }
 }

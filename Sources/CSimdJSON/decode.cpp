@@ -1,17 +1,10 @@
-#include "csimdjson.h"
+#include "parser.hpp"
 
 #include <cstring>
 #include <limits>
 #include <new>
-#include <simdjson.h>
-#include <string_view>
 
 using namespace simdjson;
-
-struct csj_parser {
-    dom::parser parser;
-    std::string error;
-};
 
 static_assert(CSJ_QUANTITIES <= 32, "present is a 32-bit set");
 
@@ -54,11 +47,26 @@ template <size_t N> uint32_t look_up(const name_code (&table)[N], std::string_vi
     return otherwise;
 }
 
+}  // namespace
+
+namespace csj {
+
 void fail(csj_sample &sample, csj_error error, const char *field) {
     if (sample.error != CSJ_OK) return;
     sample.error = error;
     sample.error_field = field;
 }
+
+uint32_t state_of(std::string_view word) { return look_up(states, word, 1); }
+uint32_t switch_position_of(std::string_view word) { return look_up(positions, word, 0); }
+// A word that we do not know must not count as good: QUESTIONABLE.
+uint32_t quality_of(std::string_view word) { return look_up(qualities, word, 1u << 1); }
+
+}  // namespace csj
+
+namespace {
+
+using csj::fail;
 
 void put(csj_sample &sample, int quantity, dom::element value, const char *field) {
     double number;
@@ -137,12 +145,12 @@ void decode_sample(dom::element element, csj_sample &sample) {
             std::string_view text;
             if (value.is_null()) continue;
             if (value.get_string().get(text) != SUCCESS) { fail(sample, CSJ_WRONG_TYPE, "state"); continue; }
-            sample.state = static_cast<uint8_t>(look_up(states, text, 1));
+            sample.state = static_cast<uint8_t>(csj::state_of(text));
         } else if (key == "switch_position") {
             std::string_view text;
             if (value.is_null()) continue;
             if (value.get_string().get(text) != SUCCESS) { fail(sample, CSJ_WRONG_TYPE, "switch_position"); continue; }
-            const uint32_t position = look_up(positions, text, 0);
+            const uint32_t position = csj::switch_position_of(text);
             if (position == 0) fail(sample, CSJ_WRONG_TYPE, "switch_position");
             sample.switch_position = static_cast<uint8_t>(position);
         } else if (key == "quality") {
@@ -152,8 +160,7 @@ void decode_sample(dom::element element, csj_sample &sample) {
             for (dom::element word : words) {
                 std::string_view text;
                 if (word.get_string().get(text) != SUCCESS) { fail(sample, CSJ_WRONG_TYPE, "quality"); break; }
-                // A word that we do not know must not count as good: QUESTIONABLE.
-                sample.quality |= look_up(qualities, text, 1u << 1);
+                sample.quality |= csj::quality_of(text);
             }
         }
     }

@@ -8,6 +8,7 @@ public enum AdvisoryKind: String, Sendable, Codable, CaseIterable {
     case voltageRise = "voltage_rise"
     case fastRamp = "fast_ramp"
     case dataGap = "data_gap"
+    case signSuspect = "sign_suspect"
 }
 
 /// 1 urgent (act within 5 min), 2 high (15 min), 3 medium (this shift), 4 note.

@@ -1,6 +1,7 @@
 /// What a sample may carry. Raw values are the column order of every decoder and of `sample_extra.quantity`.
 ///
 /// Power and energy are W, var, Wh; voltage is V (line to line above 1 kV, line to neutral below); current A.
+@frozen
 public enum Quantity: Int, CaseIterable, Sendable {
     case activePower, reactivePower, voltage, current, frequency, stateOfCharge, interval, limit
     case activePowerA, activePowerB, activePowerC
@@ -8,6 +9,12 @@ public enum Quantity: Int, CaseIterable, Sendable {
     case voltageA, voltageB, voltageC
     case currentA, currentB, currentC
     case energyImported, energyExported, tapPosition
+
+    /// ``rawValue``, without a call: raw values are the cases' order.
+    @inlinable
+    public var place: Int { Int(unsafeBitCast(self, to: UInt8.self)) }
+    @inlinable
+    public var bit: UInt32 { 1 << UInt32(truncatingIfNeeded: place) }
 
     /// The name with its unit, as in JSON, SQL and `rejected_sample.detail`.
     public var name: String {

@@ -1,6 +1,7 @@
 /// One reading as the analyser needs it: canonical units and signs, `NaN` where a quantity is absent.
 ///
 /// A plain value without references: batches of these are moved between threads as one array.
+@frozen
 public struct Sample: Hashable, Sendable {
     /// Place in ``DeviceRegistry``.
     public var device: Int32
@@ -16,10 +17,13 @@ public struct Sample: Hashable, Sendable {
     public var voltage: Float
     /// s; above 0: the value is the mean over the interval that ends at `time`. 0: instantaneous.
     public var interval: Float
+    /// %, of a battery or vehicle.
+    public var stateOfCharge: Float
 
+    @inlinable
     public init(
         device: Int32, time: Timestamp, activePower: Float = .nan, reactivePower: Float = .nan, voltage: Float = .nan,
-        interval: Float = 0, quality: Quality = [], switchPosition: SwitchPosition? = nil
+        interval: Float = 0, stateOfCharge: Float = .nan, quality: Quality = [], switchPosition: SwitchPosition? = nil
     ) {
         self.device = device
         self.quality = quality
@@ -29,5 +33,6 @@ public struct Sample: Hashable, Sendable {
         self.reactivePower = reactivePower
         self.voltage = voltage
         self.interval = interval
+        self.stateOfCharge = stateOfCharge
     }
 }

@@ -1,14 +1,15 @@
 /// A moment in UTC, microseconds since 1970-01-01T00:00:00Z (leap seconds not counted). RFC 3339 with `Z` in text.
+@frozen
 public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible, Codable {
     public var microseconds: Int64
 
-    public init(microseconds: Int64) { self.microseconds = microseconds }
+    @inlinable public init(microseconds: Int64) { self.microseconds = microseconds }
 
     public static func seconds(_ seconds: Double) -> Self { Self(microseconds: Int64((seconds * 1e6).rounded())) }
 
     /// The earliest time the product knows; used where "never" needs a value.
-    public static let distantPast = Self(microseconds: .min / 4)
-    public static let distantFuture = Self(microseconds: .max / 4)
+    @inlinable public static var distantPast: Self { Self(microseconds: .min / 4) }
+    @inlinable public static var distantFuture: Self { Self(microseconds: .max / 4) }
 
     /// Parses RFC 3339 with a zone: `2026-06-21T11:00:00.250Z`, `…+02:00`. `nil` for anything else.
     public init?(_ text: some StringProtocol) {
@@ -57,13 +58,15 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         microseconds = seconds * 1_000_000 + fraction
     }
 
-    public static func < (lhs: Self, rhs: Self) -> Bool { lhs.microseconds < rhs.microseconds }
-    public static func + (lhs: Self, seconds: Double) -> Self {
+    @inlinable public static func < (lhs: Self, rhs: Self) -> Bool { lhs.microseconds < rhs.microseconds }
+    @inlinable public static func + (lhs: Self, seconds: Double) -> Self {
         Self(microseconds: lhs.microseconds + Int64((seconds * 1e6).rounded()))
     }
-    public static func - (lhs: Self, seconds: Double) -> Self { lhs + -seconds }
+    @inlinable public static func - (lhs: Self, seconds: Double) -> Self { lhs + -seconds }
     /// Seconds from `rhs` to `lhs`.
-    public static func - (lhs: Self, rhs: Self) -> Double { Double(lhs.microseconds - rhs.microseconds) / 1e6 }
+    @inlinable public static func - (lhs: Self, rhs: Self) -> Double {
+        Double(lhs.microseconds - rhs.microseconds) / 1e6
+    }
 
     /// The start of the clock-aligned bin of `seconds` that holds this moment.
     public func floored(toSeconds seconds: Int64) -> Self {

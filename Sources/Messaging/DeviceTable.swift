@@ -1,44 +1,84 @@
+internal import Glibc
 public import GridModel
 
-/// Device names to numbers, straight from the bytes of a message: open addressing over FNV-1a, no `String` a sample.
-public struct DeviceTable: Sendable {
-    private let slots: [Int32]
-    private let mask: Int
-    private let names: [[UInt8]]
-
-    public init(_ registry: DeviceRegistry) {
-        names = registry.devices.map { Array($0.name.utf8) }
-        var size = 16
-        while size < names.count * 2 { size *= 2 }
-        mask = size - 1
-        var slots = [Int32](repeating: -1, count: size)
-        for (number, name) in names.enumerated() {
-            var place = name.withUnsafeBytes { Self.hash($0) } & (size - 1)
-            while slots[place] >= 0 { place = (place + 1) & (size - 1) }
-            slots[place] = Int32(number)
-        }
-        self.slots = slots
+/// Device names to numbers, straight from the bytes of a message: open addressing, no `String` a sample.
+///
+/// Made once and never changed, hence `@unchecked Sendable`.
+public final class DeviceTable: @unchecked Sendable {
+    /// What a slot needs to tell names apart without following a pointer to most of the wrong ones.
+    private struct Slot {
+        var hash: UInt64
+        /// -1: empty.
+        var number: Int32
+        var start: Int32
+        var length: Int32
     }
 
-    private static func hash(_ bytes: UnsafeRawBufferPointer) -> Int {
-        var value: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return Int(truncatingIfNeeded: value ^ (value >> 32))
+    private let slots: UnsafeMutablePointer<Slot>
+    private let names: UnsafeMutablePointer<UInt8>
+    private let mask: Int
+
+    public init(_ registry: DeviceRegistry) {
+        var size = 16
+        while size < registry.devices.count * 2 { size *= 2 }
+        mask = size - 1
+        slots = .allocate(capacity: size)
+        slots.initialize(repeating: Slot(hash: 0, number: -1, start: 0, length: 0), count: size)
+        names = .allocate(capacity: max(1, registry.devices.reduce(0) { $0 + $1.name.utf8.count }))
+        var end = 0
+        for (number, device) in registry.devices.enumerated() {
+            let start = end
+            for byte in device.name.utf8 {
+                names[end] = byte
+                end += 1
+            }
+            let hash = Self.hash(UnsafeRawPointer(names + start), end - start)
+            var place = Int(truncatingIfNeeded: hash) & mask
+            while slots[place].number >= 0 { place = (place + 1) & mask }
+            slots[place] = Slot(
+                hash: hash, number: Int32(number), start: Int32(start), length: Int32(end - start))
+        }
+    }
+
+    deinit {
+        slots.deallocate()
+        names.deallocate()
+    }
+
+    /// Eight bytes at a time; the length is part of it, so that a padded end is not another name's.
+    @inline(__always)
+    private static func hash(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
+        var value = UInt64(truncatingIfNeeded: count) &* 0x9e37_79b9_7f4a_7c15
+        var at = 0
+        func mix(_ word: UInt64) {
+            let product = (value ^ word).multipliedFullWidth(by: 0xa076_1d64_78bd_642f)
+            value = product.high ^ product.low
+        }
+        while count - at >= 8 {
+            mix(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+            at += 8
+        }
+        var rest: UInt64 = 0
+        while at < count {
+            rest = rest << 8 | UInt64(bytes.load(fromByteOffset: at, as: UInt8.self))
+            at += 1
+        }
+        mix(rest)
+        return value
     }
 
     /// The device's number, or `nil` when no device has this name.
     public func number(of name: UnsafeRawBufferPointer) -> Int32? {
-        var place = Self.hash(name) & mask
-        while slots[place] >= 0 {
-            let known = names[Int(slots[place])]
-            if known.count == name.count, known.withUnsafeBytes({ memoryEqual($0, name) }) { return slots[place] }
+        guard let base = name.baseAddress else { return nil }
+        let hash = Self.hash(base, name.count)
+        var place = Int(truncatingIfNeeded: hash) & mask
+        while slots[place].number >= 0 {
+            let slot = slots[place]
+            if slot.hash == hash, slot.length == name.count, memcmp(names + Int(slot.start), base, name.count) == 0 {
+                return slot.number
+            }
             place = (place + 1) & mask
         }
         return nil
-    }
-
-    private func memoryEqual(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-        for place in 0..<a.count where a[place] != b[place] { return false }
-        return true
     }
 }

@@ -27,7 +27,12 @@ public struct SequenceTracker: Sendable {
     /// More open ranges than this are not opened: memory, and the rows that store them, stay bounded.
     public static let maximumRanges = 1024
 
-    public private(set) var streams: [String: StreamPosition]
+    /// Streams and their aggregators, in the order in which they were first heard of.
+    private var positions: [StreamPosition] = []
+    private var aggregators: [String] = []
+    private var places: [String: Int] = [:]
+    /// Place of the newest message's stream: most messages come from where the one before came from.
+    private var recent = -1
     /// Declared lost since ``takeLost()`` was last called.
     private var lost: [LostRange] = []
     /// Aggregators with a loss whose end is not known before their next message.
@@ -35,60 +40,80 @@ public struct SequenceTracker: Sendable {
     private var ends: [String: Timestamp] = [:]
 
     public init(streams: [String: StreamPosition] = [:], openEnded: Set<String> = []) {
-        self.streams = streams
         self.openEnded = openEnded
+        for (name, position) in streams { set(name, position) }
+    }
+
+    /// Every stream, by aggregator. Made anew each time: for one, ask ``subscript(_:)``.
+    public var streams: [String: StreamPosition] {
+        Dictionary(uniqueKeysWithValues: zip(aggregators, positions))
+    }
+
+    public subscript(aggregator: String) -> StreamPosition? { places[aggregator].map { positions[$0] } }
+
+    private mutating func set(_ aggregator: String, _ position: StreamPosition) {
+        if let place = places[aggregator] {
+            positions[place] = position
+        } else {
+            places[aggregator] = positions.count
+            positions.append(position)
+            aggregators.append(aggregator)
+        }
+    }
+
+    private mutating func place(of aggregator: String) -> Int? {
+        if recent >= 0, aggregators[recent] == aggregator { return recent }
+        guard let place = places[aggregator] else { return nil }
+        recent = place
+        return place
     }
 
     // MARK: Messages
 
     public mutating func judge(_ aggregator: String, epoch: UInt64, sequence: UInt64) -> Verdict {
+        let known = place(of: aggregator)
         // Nearly every message: without a copy of the stream's state.
-        if let place = streams.index(forKey: aggregator), streams.values[place].epoch == epoch,
-            streams.values[place].last + 1 == sequence
-        {
-            streams.values[place].last = sequence
+        if let known, positions[known].epoch == epoch, positions[known].last + 1 == sequence {
+            positions[known].last = sequence
             return .next
         }
-        guard var stream = streams[aggregator], epoch <= stream.epoch else {
+        guard let known, epoch <= positions[known].epoch else {
             // First message, or a publisher that starts afresh: what it sent before this one never reached us.
-            open(aggregator, epoch: epoch)
-            let missing = sequence > 1 ? [MissingRange(1...(sequence - 1), after: streams[aggregator]?.newest)] : []
-            streams[aggregator]?.last = sequence
-            streams[aggregator]?.missing = missing
-            return missing.first.map { .gap($0.sequences) } ?? .next
+            var fresh = open(aggregator, epoch: epoch)
+            fresh.last = sequence
+            if sequence > 1 { fresh.missing = [MissingRange(1...(sequence - 1), after: fresh.newest)] }
+            set(aggregator, fresh)
+            return fresh.missing.first.map { .gap($0.sequences) } ?? .next
         }
+        var stream = positions[known]
         guard epoch == stream.epoch else { return .oldEpoch }
         if sequence > stream.last {
             guard stream.missing.count < Self.maximumRanges else { return .tooManyGaps }
             let range = (stream.last + 1)...(sequence - 1)
             stream.missing.append(MissingRange(range, after: stream.newest))
             stream.last = sequence
-            streams[aggregator] = stream
+            positions[known] = stream
             return .gap(range)
         }
-        guard let place = Self.place(of: sequence, in: stream.missing) else { return .duplicate }
-        let rest = Self.cut(sequence...sequence, from: stream.missing[place])
+        guard let gap = Self.place(of: sequence, in: stream.missing) else { return .duplicate }
+        let rest = Self.cut(sequence...sequence, from: stream.missing[gap])
         guard stream.missing.count + rest.count - 1 <= Self.maximumRanges else { return .tooManyGaps }
-        stream.missing.replaceSubrange(place...place, with: rest)
-        streams[aggregator] = stream
+        stream.missing.replaceSubrange(gap...gap, with: rest)
+        positions[known] = stream
         return .filled
     }
 
     /// The times of a message that was taken: they bound the gaps beside it.
     public mutating func note(_ aggregator: String, sequence: UInt64, oldest: Timestamp, newest: Timestamp) {
-        guard let place = streams.index(forKey: aggregator) else { return }
-        if sequence == streams.values[place].last, streams.values[place].newest.map({ $0 < newest }) ?? true {
-            streams.values[place].newest = newest
+        guard let place = place(of: aggregator) else { return }
+        if sequence == positions[place].last, positions[place].newest.map({ $0 < newest }) ?? true {
+            positions[place].newest = newest
         }
-        if !streams.values[place].missing.isEmpty {
-            var missing = streams.values[place].missing
-            for item in missing.indices where missing[item].before == nil {
-                guard missing[item].sequences.upperBound < sequence else { break }
-                missing[item].before = oldest
-            }
-            streams.values[place].missing = missing
+        for item in positions[place].missing.indices where positions[place].missing[item].before == nil {
+            guard positions[place].missing[item].sequences.upperBound < sequence else { break }
+            positions[place].missing[item].before = oldest
         }
-        if openEnded.remove(aggregator) != nil { ends[aggregator] = oldest }
+        if !openEnded.isEmpty, openEnded.remove(aggregator) != nil { ends[aggregator] = oldest }
         for item in lost.indices where lost[item].aggregator == aggregator && lost[item].before == nil {
             lost[item].before = oldest
         }
@@ -101,17 +126,20 @@ public struct SequenceTracker: Sendable {
     /// - Returns: how many messages are newly known to be missing.
     @discardableResult
     public mutating func expect(_ aggregator: String, epoch: UInt64, through: UInt64) -> UInt64 {
-        if streams[aggregator].map({ $0.epoch < epoch }) ?? true { open(aggregator, epoch: epoch) }
-        guard let stream = streams[aggregator], stream.epoch == epoch, through > stream.last else { return 0 }
-        let range = (stream.last + 1)...through
-        // Joins the gap that is last, if that is where the stream ends: no room of its own is needed then.
-        if let end = stream.missing.last, end.sequences.upperBound == stream.last {
-            streams[aggregator]?.missing[stream.missing.count - 1].sequences = end.sequences.lowerBound...through
-        } else {
-            guard stream.missing.count < Self.maximumRanges else { return 0 }
-            streams[aggregator]?.missing.append(MissingRange(range, after: stream.newest))
+        if self[aggregator].map({ $0.epoch < epoch }) ?? true { set(aggregator, open(aggregator, epoch: epoch)) }
+        guard let place = places[aggregator], positions[place].epoch == epoch, through > positions[place].last else {
+            return 0
         }
-        streams[aggregator]?.last = through
+        let range = (positions[place].last + 1)...through
+        // Joins the gap that is last, if that is where the stream ends: no room of its own is needed then.
+        if let end = positions[place].missing.last, end.sequences.upperBound == positions[place].last {
+            positions[place].missing[positions[place].missing.count - 1].sequences =
+                end.sequences.lowerBound...through
+        } else {
+            guard positions[place].missing.count < Self.maximumRanges else { return 0 }
+            positions[place].missing.append(MissingRange(range, after: positions[place].newest))
+        }
+        positions[place].last = through
         return through - range.lowerBound + 1
     }
 
@@ -120,7 +148,7 @@ public struct SequenceTracker: Sendable {
     public mutating func giveUp(
         _ aggregator: String, epoch: UInt64, _ range: ClosedRange<UInt64>, _ reason: LostRange.Reason
     ) -> Bool {
-        guard var stream = streams[aggregator], stream.epoch == epoch else { return false }
+        guard var stream = self[aggregator], stream.epoch == epoch else { return false }
         var kept: [MissingRange] = []
         var found = false
         for item in stream.missing {
@@ -138,7 +166,7 @@ public struct SequenceTracker: Sendable {
         }
         guard found else { return false }
         stream.missing = kept
-        streams[aggregator] = stream
+        set(aggregator, stream)
         return true
     }
 
@@ -159,11 +187,11 @@ public struct SequenceTracker: Sendable {
 
     // MARK: Parts
 
-    /// A new epoch: what was missing of the old one, and whatever it had sent last, cannot be asked for any more.
-    private mutating func open(_ aggregator: String, epoch: UInt64) {
-        let old = streams[aggregator]
-        streams[aggregator] = StreamPosition(epoch: epoch, last: 0, newest: old?.newest)
-        guard let old else { return }
+    /// The start of a new epoch: what was missing of the old one, and whatever it had sent last, cannot be asked for any more.
+    private mutating func open(_ aggregator: String, epoch: UInt64) -> StreamPosition {
+        let old = self[aggregator]
+        let fresh = StreamPosition(epoch: epoch, last: 0, newest: old?.newest)
+        guard let old else { return fresh }
         for item in old.missing {
             lost.append(
                 LostRange(
@@ -174,6 +202,7 @@ public struct SequenceTracker: Sendable {
             LostRange(
                 aggregator: aggregator, epoch: old.epoch, first: old.last + 1, last: nil, after: old.newest,
                 before: nil, reason: .epochReplaced))
+        return fresh
     }
 
     private static func place(of sequence: UInt64, in missing: [MissingRange]) -> Int? {

@@ -1,8 +1,10 @@
 internal import CSimdJSON
 internal import CTelemetry
+internal import Glibc
 public import GridModel
 
-/// One sample as it was sent: shape checked, meaning not yet.
+/// One sample as it was sent: shape checked, meaning not yet. Inlinable: read field by field for each sample.
+@frozen
 public struct TelemetrySample {
     /// Bytes of the device's name; valid until the decoder's next message.
     public var device: UnsafeRawBufferPointer
@@ -12,17 +14,21 @@ public struct TelemetrySample {
     public var state: UInt8
     /// 0 absent, else ``SwitchPosition``'s raw value.
     public var switchPosition: UInt8
-    fileprivate var present: UInt32
-    fileprivate var values: UnsafePointer<Double>
+    @usableFromInline var present: UInt32
+    @usableFromInline var values: UnsafePointer<Double>
 
-    public func has(_ quantity: Quantity) -> Bool { present & (1 << UInt32(quantity.rawValue)) != 0 }
+    @inlinable
+    public func has(_ quantity: Quantity) -> Bool { present & quantity.bit != 0 }
 
     /// The value, NaN where the sample carries none.
-    public subscript(quantity: Quantity) -> Double { has(quantity) ? values[quantity.rawValue] : .nan }
+    @inlinable
+    public subscript(quantity: Quantity) -> Double { has(quantity) ? values[quantity.place] : .nan }
 
+    @inlinable
     public var isEmpty: Bool { present == 0 && state == 0 && switchPosition == 0 }
 
     /// The first quantity whose value is not finite.
+    @inlinable
     public var notFinite: Quantity? {
         var rest = present
         while rest != 0 {
@@ -32,7 +38,10 @@ public struct TelemetrySample {
         }
         return nil
     }
-    public var hasRareQuantities: Bool { present >> UInt32(Quantity.limit.rawValue) != 0 }
+
+    /// It carries something beside the columns of `sample`: phases, counters, a limit, a tap position.
+    @inlinable
+    public var hasRareQuantities: Bool { present >> Quantity.limit.place != 0 }
 }
 
 /// Payloads to samples. One decoder a thread: it reuses its memory from message to message.
@@ -47,6 +56,9 @@ public struct TelemetryDecoder: ~Copyable {
 
     private let parser: OpaquePointer
     private let samples: UnsafeMutablePointer<csj_sample>
+    private let arena = MessageArena()
+    /// Of the names of a Protobuf batch, in bytes.
+    private var lengths: [UInt32] = []
 
     public init() {
         guard let parser = csj_parser_new() else { preconditionFailure("out of memory") }
@@ -59,18 +71,56 @@ public struct TelemetryDecoder: ~Copyable {
         csj_parser_free(parser)
     }
 
-    /// Decodes a payload and calls `body` for each sample, in order: with the sample, or with what is wrong with it.
-    public mutating func decode(
-        _ payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding,
-        _ body: (_ index: Int, _ sample: TelemetrySample?, _ mistake: MessageMistake?) -> Void
-    ) throws(MessageMistake) {
+    /// Decodes a payload; its samples are then read by ``sample(_:)``, until the next call.
+    ///
+    /// - Returns: how many samples it holds, at least one.
+    public mutating func decode(_ payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding)
+        throws(MessageMistake) -> Int
+    {
         switch encoding {
-        case .json: try decodeJSON(payload, body)
-        case .protobuf: try decodeProtobuf(payload, body)
+        case .json: try decodeJSON(payload, csj_decode)
+        case .senml: try decodeJSON(payload, csj_decode_senml)
+        case .protobuf: try decodeProtobuf(payload)
         }
     }
 
-    /// The bytes of one sample, for the reject table: its own in JSON, the whole message in Protobuf's columns.
+    /// A sample of the last message; `nil` when it is wrong in itself: see ``mistake(_:)``.
+    public func sample(_ index: Int) -> TelemetrySample? {
+        let raw = samples + index
+        guard raw.pointee.error == 0 else { return nil }
+        return TelemetrySample(
+            device: UnsafeRawBufferPointer(start: raw.pointee.device, count: Int(raw.pointee.device_length)),
+            time: Timestamp(microseconds: raw.pointee.time_us),
+            quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
+            state: raw.pointee.state, switchPosition: raw.pointee.switch_position, present: raw.pointee.present,
+            values: Self.values(raw))
+    }
+
+    /// What is wrong with a sample of the last message.
+    public func mistake(_ index: Int) -> MessageMistake {
+        let raw = samples[index]
+        let field = String(cString: raw.error_field)
+        switch UInt32(raw.error) {
+        case CSJ_MISSING.rawValue: return .init(code: "missing_\(field)", detail: "field \(field) is missing")
+        case CSJ_BAD_TIME.rawValue:
+            return .init(
+                code: "bad_time",
+                detail: field == "t"
+                    ? "t: expected seconds since 1970; a time relative to now cannot be told afterwards"
+                    : "time: expected RFC 3339 or whole microseconds since 1970")
+        case CSJ_NOT_AN_OBJECT.rawValue: return .init(code: "bad_value", detail: "a \(field) must be an object")
+        default: return .init(code: "bad_value", detail: "\(field): wrong type")
+        }
+    }
+
+    private static let valuesOffset = MemoryLayout<csj_sample>.offset(of: \.values) ?? 0
+
+    @inline(__always)
+    private static func values(_ raw: UnsafeMutablePointer<csj_sample>) -> UnsafeMutablePointer<Double> {
+        (UnsafeMutableRawPointer(raw) + valuesOffset).assumingMemoryBound(to: Double.self)
+    }
+
+    /// The bytes of one sample, for the reject table: its own in JSON, the whole message where it is spread over it.
     public static func bytes(of index: Int, in payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding)
         -> UnsafeRawBufferPointer
     {
@@ -81,52 +131,26 @@ public struct TelemetryDecoder: ~Copyable {
         return UnsafeRawBufferPointer(rebasing: payload[offset..<offset + count])
     }
 
-    private func deliver(_ count: Int, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void) {
-        for index in 0..<count {
-            let raw = samples + index
-            guard raw.pointee.error == 0 else {
-                body(index, nil, Self.mistake(raw.pointee))
-                continue
-            }
-            let values = UnsafeRawPointer(raw).advanced(by: MemoryLayout<csj_sample>.offset(of: \.values) ?? 0)
-                .assumingMemoryBound(to: Double.self)
-            body(
-                index,
-                TelemetrySample(
-                    device: UnsafeRawBufferPointer(start: raw.pointee.device, count: Int(raw.pointee.device_length)),
-                    time: Timestamp(microseconds: raw.pointee.time_us),
-                    quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
-                    state: raw.pointee.state, switchPosition: raw.pointee.switch_position,
-                    present: raw.pointee.present, values: values), nil)
-        }
-    }
-
-    private static func mistake(_ raw: csj_sample) -> MessageMistake {
-        let field = String(cString: raw.error_field)
-        switch UInt32(raw.error) {
-        case CSJ_MISSING.rawValue: return .init(code: "missing_\(field)", detail: "field \(field) is missing")
-        case CSJ_BAD_TIME.rawValue:
-            return .init(code: "bad_time", detail: "time: expected RFC 3339 or whole microseconds since 1970")
-        case CSJ_NOT_AN_OBJECT.rawValue: return .init(code: "bad_value", detail: "a sample must be an object")
-        default: return .init(code: "bad_value", detail: "\(field): wrong type")
-        }
-    }
-
     // MARK: JSON
 
-    private mutating func decodeJSON(
-        _ payload: UnsafeRawBufferPointer, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void
-    ) throws(MessageMistake) {
+    private typealias JSONReader = (
+        OpaquePointer?, UnsafePointer<CChar>?, Int, UnsafeMutablePointer<csj_sample>?, Int,
+        UnsafeMutablePointer<UnsafePointer<CChar>?>?
+    ) -> Int
+
+    private mutating func decodeJSON(_ payload: UnsafeRawBufferPointer, _ read: JSONReader) throws(MessageMistake)
+        -> Int
+    {
         var problem: UnsafePointer<CChar>?
         guard let base = payload.baseAddress else { throw .init(code: "malformed", detail: "empty payload") }
-        let count = csj_decode(
+        let count = read(
             parser, base.assumingMemoryBound(to: CChar.self), payload.count, samples, Self.maximumSamples, &problem)
         if count == -2 { throw Self.tooMany }
         guard count >= 0 else {
             throw .init(code: "malformed", detail: problem.map { String(cString: $0) } ?? "not JSON")
         }
         guard count > 0 else { throw Self.empty }
-        deliver(count, body)
+        return count
     }
 
     private static let tooMany = MessageMistake(
@@ -140,14 +164,12 @@ public struct TelemetryDecoder: ~Copyable {
     private typealias Counter = Backfeed__Telemetry__V1__Counter
     private typealias Codes = Backfeed__Telemetry__V1__Codes
 
-    private mutating func decodeProtobuf(
-        _ payload: UnsafeRawBufferPointer, _ body: (Int, TelemetrySample?, MessageMistake?) -> Void
-    ) throws(MessageMistake) {
+    private mutating func decodeProtobuf(_ payload: UnsafeRawBufferPointer) throws(MessageMistake) -> Int {
+        arena.reset()
         guard
             let message = backfeed__telemetry__v1__batch__unpack(
-                nil, payload.count, payload.baseAddress?.assumingMemoryBound(to: UInt8.self))
+                arena.allocator, payload.count, payload.baseAddress?.assumingMemoryBound(to: UInt8.self))
         else { throw .init(code: "malformed", detail: "not a backfeed.telemetry.v1.Batch") }
-        defer { backfeed__telemetry__v1__batch__free_unpacked(message, nil) }
         let batch = message.pointee
         let count = batch.n_device
         guard count <= Self.maximumSamples else { throw Self.tooMany }
@@ -155,9 +177,9 @@ public struct TelemetryDecoder: ~Copyable {
         guard batch.n_time_us == count else {
             throw .init(code: "malformed", detail: "\(count) devices but \(batch.n_time_us) times")
         }
-        var lengths: [UInt32] = []
+        lengths.removeAll(keepingCapacity: true)
         for place in 0..<batch.n_device_ids {
-            lengths.append(UInt32(truncatingIfNeeded: String(cString: batch.device_ids[place]!).utf8.count))
+            lengths.append(batch.device_ids[place].map { UInt32(truncatingIfNeeded: strlen($0)) } ?? 0)
         }
         for index in 0..<count {
             let raw = samples + index
@@ -216,7 +238,7 @@ public struct TelemetryDecoder: ~Copyable {
                 samples[index].quality = codes.value[place]
             }
         }
-        deliver(count, body)
+        return count
     }
 
     /// Lives as long as the program, and is never written: `csj_sample.error_field` points at it.
@@ -229,14 +251,14 @@ public struct TelemetryDecoder: ~Copyable {
         return copy
     }
 
+    @inline(__always)
     private func put(_ index: Int, _ quantity: Quantity, _ value: Double) {
-        let raw = UnsafeMutableRawPointer(samples + index)
-            .advanced(by: MemoryLayout<csj_sample>.offset(of: \.values) ?? 0).assumingMemoryBound(to: Double.self)
-        raw[quantity.rawValue] = value
+        Self.values(samples + index)[quantity.rawValue] = value
         samples[index].present |= 1 << UInt32(quantity.rawValue)
     }
 
     /// Calls `body` with each sample's index and the place of its value; a column that fits nothing spoils the message.
+    @inline(__always)
     private func spread(
         _ indexCount: Int, _ indexes: UnsafeMutablePointer<UInt32>?, _ valueCount: Int, _ count: Int, _ name: String,
         _ body: (_ index: Int, _ place: Int) -> Void

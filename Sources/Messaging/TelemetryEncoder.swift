@@ -26,6 +26,7 @@ public struct TelemetryEncoder {
         switch encoding {
         case .json: json(rows)
         case .protobuf: protobuf(rows)
+        case .senml: senml(rows)
         }
     }
 
@@ -41,6 +42,25 @@ public struct TelemetryEncoder {
             text += "}"
         }
         return Array((text + "]}").utf8)
+    }
+
+    /// A record a quantity; base name and base time where a sample begins.
+    private static func senml(_ rows: [Row]) -> [UInt8] {
+        var records: [String] = []
+        for row in rows {
+            // Six decimals are a microsecond, which a double of this size still holds apart.
+            let seconds = Double(row.time.microseconds) / 1e6
+            var start = "\"bn\":\"\(row.device)/\",\"bt\":\(seconds),"
+            let values = [
+                ("active_power", "W", row.activePower), ("reactive_power", "var", row.reactivePower),
+                ("voltage", "V", row.voltage), ("interval", "s", row.interval > 0 ? row.interval : .nan),
+            ]
+            for (name, unit, value) in values where !value.isNaN {
+                records.append("{\(start)\"n\":\"\(name)\",\"u\":\"\(unit)\",\"v\":\(value)}")
+                start = ""
+            }
+        }
+        return Array("[\(records.joined(separator: ","))]".utf8)
     }
 
     private static func protobuf(_ rows: [Row]) -> [UInt8] {

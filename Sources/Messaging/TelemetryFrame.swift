@@ -2,7 +2,7 @@ internal import GridModel
 
 /// The envelope of a telemetry message: topic and position (`docs/protocol.md`).
 public struct TelemetryFrame: Sendable, Equatable {
-    public enum Encoding: String, Sendable, CaseIterable { case json, protobuf }
+    public enum Encoding: String, Sendable, CaseIterable { case json, protobuf, senml }
 
     public enum Mistake: String, Error, Sendable {
         case wrongFrameCount = "wrong_frame_count"

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import GridModel
 
 /// Rows in PostgreSQL's binary COPY format, in memory of its own that is reused from batch to batch.
 ///
@@ -91,6 +92,45 @@ public struct CopyBuffer: ~Copyable {
         store(value.bitPattern)
     }
 
+    /// A row of `sample`, in the order of ``SampleStore``'s columns. The one row that is written a million times: length
+    /// and value of a field go out in one store.
+    mutating func sample(
+        _ sample: Sample, deviceID: Int32, areaID: Int32, current: Float, frequency: Float,
+        state: UInt8
+    ) {
+        reserve(2 + 12 * 12)
+        var at = base + count
+        func put<Word: FixedWidthInteger>(_ word: Word) {
+            at.storeBytes(of: word.bigEndian, as: Word.self)
+            at += MemoryLayout<Word>.size
+        }
+        func float(_ value: Float) {
+            if value.isNaN { put(Int32(-1)) } else { put(UInt64(4) << 32 | UInt64(value.bitPattern)) }
+        }
+        put(Int16(12))
+        put(Int32(8))
+        put(sample.time.microseconds &- Self.postgresEpoch)
+        put(UInt64(4) << 32 | UInt64(UInt32(bitPattern: deviceID)))
+        put(UInt64(4) << 32 | UInt64(UInt32(bitPattern: areaID)))
+        float(sample.activePower)
+        float(sample.reactivePower)
+        float(sample.voltage)
+        float(current)
+        float(frequency)
+        float(sample.stateOfCharge)
+        float(sample.interval > 0 ? sample.interval : .nan)
+        put(Int32(2))
+        put(sample.quality.rawValue)
+        if state == 0 {
+            put(Int32(-1))
+        } else {
+            put(Int32(2))
+            put(Int16(state) - 1)
+        }
+        count = at - base
+        rows += 1
+    }
+
     public mutating func bytes(_ value: UnsafeRawBufferPointer) {
         reserve(4 + value.count + 64)
         store(Int32(truncatingIfNeeded: value.count))
@@ -101,6 +141,36 @@ public struct CopyBuffer: ~Copyable {
     public mutating func text(_ value: String) {
         var value = value
         value.withUTF8 { bytes(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Where each row begins, and where the last one ends.
+    func rowOffsets() -> [Int] {
+        var offsets: [Int] = []
+        offsets.reserveCapacity(rows + 1)
+        var at = Self.header.count
+        for _ in 0..<rows {
+            offsets.append(at)
+            let fields = Int(Int16(bigEndian: base.loadUnaligned(fromByteOffset: at, as: Int16.self)))
+            at += 2
+            for _ in 0..<fields {
+                at += 4 + max(0, Int(Int32(bigEndian: base.loadUnaligned(fromByteOffset: at, as: Int32.self))))
+            }
+        }
+        return offsets + [at]
+    }
+
+    /// The bytes between two of ``rowOffsets()``, as they stand: without header and trailer.
+    func bytes(from start: Int, to end: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + start, count: end - start)
+    }
+
+    /// A stream of its own with some rows of this one.
+    func copy(from start: Int, to end: Int, rows count: Int) -> CopyBuffer {
+        var part = CopyBuffer(capacity: Self.header.count + end - start + 2)
+        (part.base + part.count).copyMemory(from: base + start, byteCount: end - start)
+        part.count += end - start
+        part.rows = count
+        return part
     }
 
     /// Ends the rows and hands out everything, as often as it is asked. ``reset()`` before the next row.

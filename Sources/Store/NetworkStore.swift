@@ -153,6 +153,37 @@ public enum NetworkStore {
             aggregators: aggregators, areaIDByName: byName, livePositions: live)
     }
 
+    /// A switch that moved.
+    public struct Move: Sendable {
+        public var switchID: String
+        public var position: SwitchPosition
+        public var time: Timestamp
+    }
+
+    /// Where the switches stood at `time`, as far as it was ever recorded, and how they moved until `until`.
+    public static func positions(
+        at time: Timestamp, until: Timestamp, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> (start: [String: SwitchPosition], moves: [Move]) {
+        var start: [String: SwitchPosition] = [:]
+        var moves: [Move] = []
+        for row in try connection.query(
+            """
+            SELECT switch, position, \(SQL.rfc3339("time")) FROM backfeed_store.switch_position WHERE time < $1 \
+            ORDER BY time, recorded_at
+            """, [until.description], as: "load switch history")
+        {
+            guard let id = row[0], let position = row[1].flatMap({ SwitchPosition(name: $0) }),
+                let moved = row[2].flatMap({ Timestamp($0) })
+            else { continue }
+            if moved <= time {
+                start[id] = position
+            } else {
+                moves.append(Move(switchID: id, position: position, time: moved))
+            }
+        }
+        return (start, moves)
+    }
+
     /// Records where a switch stands from `time` on.
     public static func record(
         switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, source: String, actor: String,

@@ -33,10 +33,11 @@ public final class SampleBatch: @unchecked Sendable {
         public var version: Int64 { (versionBefore ?? 0) + 1 }
     }
 
-    var rows: CopyBuffer
+    // One thread at a time owns a batch, so the run-time check of each access would only cost: three for each sample.
+    @exclusivity(unchecked) var rows: CopyBuffer
     var extra: CopyBuffer
     /// The same samples as values, in arrival order.
-    public private(set) var samples: [Sample] = []
+    @exclusivity(unchecked) public private(set) var samples: [Sample] = []
     public var rejects: [Reject] = []
     /// Streams that moved, by aggregator.
     public var streams: [String: Stream] = [:]
@@ -56,7 +57,10 @@ public final class SampleBatch: @unchecked Sendable {
     /// Ticks of silence, to be seen by the analyser in order behind the samples.
     public var ticks: [(feeder: String, time: Timestamp)] = []
     public private(set) var days: Set<Int64> = []
-    private var lastDay = Int64.min
+    /// By feeder, quarter hours (since 1970) whose profile a late sample changes: it is made again from what is stored.
+    public private(set) var amended: [String: (area: Int32, quarters: Set<Int64>)] = [:]
+    private var lastAmended: (feeder: String, quarters: ClosedRange<Int64>) = ("", 0...0)
+    @exclusivity(unchecked) private var lastDay = Int64.min
 
     public init(capacity: Int) {
         rows = CopyBuffer(capacity: capacity * 96)
@@ -85,11 +89,13 @@ public final class SampleBatch: @unchecked Sendable {
         ticks.removeAll()
         days.removeAll()
         lastDay = .min
+        amended.removeAll()
+        lastAmended = ("", 0...0)
     }
 
     /// Adds one sample. `NaN` is absent.
     public func append(
-        _ sample: Sample, deviceID: Int32, areaID: Int32, current: Float, frequency: Float, stateOfCharge: Float,
+        _ sample: Sample, deviceID: Int32, areaID: Int32, current: Float, frequency: Float,
         state: UInt8
     ) {
         let day = sample.time.microseconds / 86_400_000_000
@@ -98,19 +104,26 @@ public final class SampleBatch: @unchecked Sendable {
             lastDay = day
         }
         samples.append(sample)
-        rows.beginRow(fields: 12)
-        rows.time(sample.time.microseconds)
-        rows.int4(deviceID)
-        rows.int4(areaID)
-        rows.float4(sample.activePower)
-        rows.float4(sample.reactivePower)
-        rows.float4(sample.voltage)
-        rows.float4(current)
-        rows.float4(frequency)
-        rows.float4(stateOfCharge)
-        rows.float4(sample.interval > 0 ? sample.interval : .nan)
-        rows.int2(Int16(bitPattern: sample.quality.rawValue))
-        if state == 0 { rows.null() } else { rows.int2(Int16(state) - 1) }
+        rows.sample(
+            sample, deviceID: deviceID, areaID: areaID, current: current, frequency: frequency, state: state)
+    }
+
+    /// A late sample changes the profile of its feeder from `from` to `until`.
+    public func noteLate(feeder: String, area: Int32, from: Timestamp, until: Timestamp) {
+        let width: Int64 = 900_000_000
+        let first = from.floored(toSeconds: 900).microseconds / width
+        let last = until.floored(toSeconds: 900).microseconds / width
+        // No sample speaks for more than the two hours before it.
+        let quarters = max(first, last - 8)...last
+        guard lastAmended.feeder != feeder || lastAmended.quarters != quarters else { return }
+        lastAmended = (feeder, quarters)
+        amended[feeder, default: (area, [])].quarters.formUnion(quarters)
+    }
+
+    /// The samples, handed over: the batch is then free for its next use while they are still read.
+    public func takeSamples() -> [Sample] {
+        defer { samples = [] }
+        return samples
     }
 
     public func appendExtra(time: Timestamp, deviceID: Int32, areaID: Int32, _ quantity: Quantity, _ value: Double) {

@@ -25,35 +25,54 @@ public struct SampleStore: ~Copyable {
         state_of_charge_pct, interval_s, quality, state
         """
     package static let copyStatement = "COPY backfeed_store.sample (\(columns)) FROM STDIN (FORMAT binary)"
+    private static let copyExtraStatement = """
+        COPY backfeed_store.sample_extra (time, value, device_id, area_id, quantity) FROM STDIN (FORMAT binary)
+        """
 
     /// Stores the batch, or throws and stores nothing of it.
     ///
     /// A lost connection leaves the outcome open: the caller writes the batch again, and the positions decide. They move
     /// by compare-and-set, so a first try that did commit, even long after we gave it up, makes the second one end in
     /// ``StoreError/Code/conflict``; ``holds(_:)`` then tells that it is stored.
+    ///
+    /// What the server refuses for its content is found by halving, and kept with the rejects instead.
     public mutating func write(_ batch: SampleBatch) throws(StoreError) {
         try makePartitions(batch.days)
+        do throws(StoreError) {
+            try write(batch, isBisecting: false)
+        } catch {
+            guard error.isAboutContent else { throw error }
+            try write(batch, isBisecting: true)
+        }
+    }
+
+    private mutating func write(_ batch: SampleBatch, isBisecting: Bool) throws(StoreError) {
         try session.use { connection throws(StoreError) in
             try connection.transaction("store samples") { connection throws(StoreError) in
                 // Positions first: a batch that is stored already must not cost a COPY.
                 try StreamStore.move(batch.streams, &connection)
                 try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
-                if batch.rows.rows > 0 {
-                    try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample")
+                var rejects = batch.rejects
+                if isBisecting {
+                    var bisection = Bisection()
+                    try bisection.store(batch.rows, Self.copyStatement, &connection)
+                    try bisection.store(batch.extra, Self.copyExtraStatement, &connection)
+                    rejects += bisection.refused
+                } else {
+                    if batch.rows.rows > 0 {
+                        try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample")
+                    }
+                    if batch.extra.rows > 0 {
+                        try connection.copy(Self.copyExtraStatement, batch.extra.finished(), as: "COPY sample_extra")
+                    }
                 }
-                if batch.extra.rows > 0 {
-                    try connection.copy(
-                        """
-                        COPY backfeed_store.sample_extra (time, value, device_id, area_id, quantity) \
-                        FROM STDIN (FORMAT binary)
-                        """, batch.extra.finished(), as: "COPY sample_extra")
-                }
-                if !batch.rejects.isEmpty { try Self.store(batch.rejects, &connection) }
+                if !rejects.isEmpty { try Self.store(rejects, &connection) }
                 for claim in batch.claims {
                     try connection.query(
                         "UPDATE backfeed_store.device SET aggregator = $1 WHERE id = $2 AND aggregator IS NULL",
                         [claim.aggregator, String(claim.deviceID)], as: "claim device")
                 }
+                if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
                 if !batch.clocks.isEmpty {
                     // One statement for all feeders: one each would cost more than the rows.
                     let clocks = batch.clocks.map { StoredClock(areaId: $1.area, feeder: $0, clock: $1.time) }
@@ -216,19 +235,25 @@ public struct SampleStore: ~Copyable {
         }
     }
 
-    /// Stored samples of a time range in time order, late ones left out, in portions: what a restarted analyser warms
-    /// up with.
+    /// Stored samples of a time range in time order, in portions.
+    ///
+    /// - Parameters:
+    ///   - until: not included; `nil`: to the end.
+    ///   - takesLate: late ones too, as if they had come in time; a restarted analyser warms up without them.
     public mutating func replay(
-        from: Timestamp, indexOfDevice: [Int32: Int32], _ body: ([Sample]) -> Void
+        from: Timestamp, until: Timestamp? = nil, takesLate: Bool = false, indexOfDevice: [Int32: Int32],
+        _ body: ([Sample]) -> Void
     ) throws(StoreError) {
         var portion: [Sample] = []
         try session.use { connection throws(StoreError) in
             try connection.stream(
                 """
                 SELECT (extract(epoch FROM time) * 1e6)::int8, device_id, active_power_w, reactive_power_var, voltage_v, \
-                interval_s, quality FROM backfeed_store.sample WHERE time >= $1 AND quality & 4096 = 0 \
+                interval_s, quality, state_of_charge_pct FROM backfeed_store.sample WHERE time >= $1 AND time < $2 \
+                AND quality & $3 = 0 \
                 ORDER BY time, device_id
-                """, [from.description], as: "replay samples"
+                """, [from.description, until?.description ?? "infinity", takesLate ? "0" : "4096"],
+                as: "replay samples"
             ) { row in
                 guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init),
                     let index = indexOfDevice[id]
@@ -239,8 +264,9 @@ public struct SampleStore: ~Copyable {
                     Sample(
                         device: index, time: Timestamp(microseconds: time), activePower: number(2),
                         reactivePower: number(3),
-                        voltage: number(4), interval: interval.isNaN ? 0 : interval,
-                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
+                        voltage: number(4), interval: interval.isNaN ? 0 : interval, stateOfCharge: number(7),
+                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))
+                            .subtracting(.late)))
                 if portion.count >= 20_000 {
                     body(portion)
                     portion.removeAll(keepingCapacity: true)

@@ -23,6 +23,12 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible, Cu
         code == .connectionFailed || ["40001", "40P01", "57P01", "57P02", "57P03", "53300"].contains(sqlState ?? "")
     }
 
+    /// The server refused what was sent for what it is (class 22, data exception; 23, integrity constraint): trying the
+    /// same again gives the same.
+    public var isAboutContent: Bool {
+        code != .connectionFailed && (sqlState?.hasPrefix("22") ?? false || sqlState?.hasPrefix("23") ?? false)
+    }
+
     public var description: String {
         let reason = serverMessage.split(separator: "\n").first.map { ": \($0)" } ?? ""
         return "\(operation): \(code)\(sqlState.map { " \($0)" } ?? "")\(reason)"

@@ -125,6 +125,9 @@ enum SettingsCatalogue {
             "spool.fsync_ms", .number(1...60_000), default: "100", unit: "ms", source: "measured",
             "for spool.fsync = interval"),
         .init(
+            "profile.amend_after_s", .number(0...86_400), default: "5", unit: "s", source: judgement,
+            "without another late sample, until a quarter hour's profile is made again"),
+        .init(
             "ingest.oldest", .text, default: "2000-01-01T00:00:00Z", source: "no telemetry of the field is older",
             "samples before this are refused"),
         .init(

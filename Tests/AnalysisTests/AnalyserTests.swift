@@ -197,7 +197,7 @@ import Testing
         var clock = FeederClock()
         let settings = AnalysisSettings()
         func isLate(_ seconds: Double, _ kind: DeviceKind) -> Bool {
-            clock.observe(Self.start + seconds, kind: kind, grade: .good, settings)
+            clock.observe(Self.start + seconds, .init(kind, settings), grade: .good)
         }
         let first = [isLate(0, .feederHead), isLate(90, .photovoltaic)]
         #expect(first == [false, false])

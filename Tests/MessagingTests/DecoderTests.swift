@@ -20,8 +20,11 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     // The bytes must outlive the call: decoded names point into the parser's copy of them.
     let problem = payload.withUnsafeBytes { bytes -> TelemetryDecoder.MessageMistake? in
         do throws(TelemetryDecoder.MessageMistake) {
-            try decoder.decode(bytes, encoding) { _, sample, mistake in
-                guard let sample else { return list.append(.mistake(mistake?.code ?? "")) }
+            for index in 0..<(try decoder.decode(bytes, encoding)) {
+                guard let sample = decoder.sample(index) else {
+                    list.append(.mistake(decoder.mistake(index).code))
+                    continue
+                }
                 list.append(
                     .sample(
                         device: String(decoding: sample.device, as: UTF8.self), time: sample.time.microseconds,
@@ -34,6 +37,71 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     }
     if let problem { throw problem }
     return list
+}
+
+@Suite struct SenMLDecoderTests {
+    private func senml(_ text: String) throws -> [Decoded] { try decode(Array(text.utf8), .senml) }
+    private let base = 1_782_039_600
+
+    @Test func recordsOfOneDeviceAndTimeAreOneSample() throws {
+        let text = """
+            [{"bn":"pv-1/","bt":\(base),"bver":10,"n":"active_power","u":"kW","v":4.2},
+             {"n":"voltage","u":"V","v":231.5},{"n":"quality","vs":"QUESTIONABLE"},
+             {"n":"active_power","u":"W","v":4300,"t":0.25},{"n":"active_power_b","u":"W","v":-7}]
+            """
+        #expect(
+            try senml(text) == [
+                .sample(
+                    device: "pv-1", time: Int64(base) * 1_000_000, power: 4200, voltage: 231.5, phaseB: -7, quality: 2),
+                .sample(
+                    device: "pv-1", time: Int64(base) * 1_000_000 + 250_000, power: 4300, voltage: nil, phaseB: nil,
+                    quality: 0),
+            ])
+    }
+
+    @Test func aDeviceWithoutQuantityIsReadByItsUnit() throws {
+        #expect(
+            try senml(
+                "[{\"bt\":\(base),\"n\":\"site/pv:1\",\"u\":\"kW\",\"v\":-1},{\"n\":\"site/pv:1\",\"u\":\"mV\",\"v\":230000}]"
+            )
+                == [
+                    .sample(
+                        device: "site/pv:1", time: Int64(base) * 1_000_000, power: -1000, voltage: 230, phaseB: nil,
+                        quality: 0)
+                ])
+    }
+
+    @Test func baseUnitAndBaseValueHoldFromTheirRecordOn() throws {
+        let list = try senml(
+            "[{\"bn\":\"a\",\"bt\":\(base),\"bu\":\"W\",\"bv\":1000,\"v\":5},{\"t\":1},{\"t\":2,\"v\":-1000}]")
+        let powers = list.map { item -> Double? in
+            if case .sample(_, _, let power, _, _, _) = item { power } else { nil }
+        }
+        #expect(powers == [1005, 1000, 0])
+    }
+
+    @Test(arguments: [
+        ("{\"n\":\"a\",\"t\":5,\"u\":\"W\",\"v\":1}", "bad_time"),
+        ("{\"n\":\"a\",\"u\":\"W\",\"v\":1}", "bad_time"),
+        ("{\"n\":\"a/voltage\",\"bt\":1782039600,\"u\":\"W\",\"v\":1}", "bad_value"),
+        ("{\"n\":\"a\",\"bt\":1782039600,\"u\":\"furlong\",\"v\":1}", "bad_value"),
+        ("{\"n\":\"a\",\"bt\":1782039600,\"v\":1}", "bad_value"),
+        ("{\"n\":\"a\",\"bt\":1782039600,\"u\":\"W\",\"vb\":true}", "bad_value"),
+        ("{\"n\":\"a\",\"bt\":1782039600,\"u\":\"W\",\"v\":1,\"new_\":1}", "bad_value"),
+        ("{\"bver\":11,\"n\":\"a\",\"bt\":1782039600,\"u\":\"W\",\"v\":1}", "bad_value"),
+        ("{\"bt\":1782039600,\"u\":\"W\",\"v\":1}", "missing_n"),
+        ("7", "bad_value"),
+    ]) func aBadRecordSpoilsItsSampleAlone(record: String, code: String) throws {
+        let good = "{\"bn\":\"\",\"bt\":0,\"n\":\"b\",\"t\":1782039600,\"u\":\"W\",\"v\":2}"
+        let list = try senml("[\(record),\(good)]")
+        #expect(list.count == 2)
+        #expect(list.first == .mistake(code))
+    }
+
+    @Test func aPackIsAnArray() {
+        #expect(throws: TelemetryDecoder.MessageMistake.self) { try senml("{\"samples\":[]}") }
+        #expect(throws: TelemetryDecoder.MessageMistake.self) { try senml("[]") }
+    }
 }
 
 @Suite struct JSONDecoderTests {
@@ -108,9 +176,10 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
         .init(device: "pv-1", time: Timestamp(microseconds: 1_782_039_660_000_000), voltage: 240),
     ]
 
-    @Test func bothEncodingsSayTheSame() throws {
+    @Test func allEncodingsSayTheSame() throws {
         let fromJSON = try decode(TelemetryEncoder.encode(rows, .json), .json)
         #expect(try decode(TelemetryEncoder.encode(rows, .protobuf), .protobuf) == fromJSON)
+        #expect(try decode(TelemetryEncoder.encode(rows, .senml), .senml) == fromJSON)
         #expect(fromJSON.count == 3)
     }
 

@@ -60,7 +60,7 @@ enum TestCluster {
             batch.append(
                 Sample(device: 0, time: start + Double(k), activePower: Float(k), voltage: 230),
                 deviceID: stored.deviceIDs[0],
-                areaID: stored.areaIDs[0], current: .nan, frequency: 50, stateOfCharge: .nan, state: 4)
+                areaID: stored.areaIDs[0], current: .nan, frequency: 50, state: 4)
         }
         batch.streams["agg"] = .init(
             position: StreamPosition(epoch: 1, last: last), versionBefore: before.map { Int64($0) })
@@ -177,6 +177,25 @@ enum TestCluster {
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
     }
 
+    @Test func rowsThatTheDatabaseRefusesDoNotHoldUpTheOthers() throws {
+        var owner = try PostgresConnection(conninfo)
+        try owner.query(
+            "ALTER TABLE backfeed_store.sample ADD CHECK (active_power_w NOT IN (13, 14, 700))", as: "own constraint")
+        var store = SampleStore(conninfo: conninfo)
+        try store.write(batch(1000, last: 1))
+        #expect(try count("SELECT count(*) FROM backfeed_store.sample") == 997)
+        #expect(
+            try count(
+                """
+                SELECT count(*) FROM backfeed_store.rejected_sample WHERE reason = 'refused_by_database' \
+                AND detail LIKE '%23514%' AND length(bytes) > 40
+                """) == 3)
+        #expect(try count("SELECT last_sequence FROM backfeed_store.stream_position") == 1)
+        // The connection is good for the next one.
+        try store.write(batch(10, from: 2000, last: 2, before: 1))
+        #expect(try count("SELECT count(*) FROM backfeed_store.sample") == 1007)
+    }
+
     @Test func rejectsKeepTheirBytesWhateverTheyAre() throws {
         var store = SampleStore(conninfo: conninfo)
         let batch = SampleBatch(capacity: 1)
@@ -194,7 +213,7 @@ enum TestCluster {
         let made = batch(5, last: 1)
         made.append(
             Sample(device: 0, time: start + 2.5, activePower: 9, quality: .late), deviceID: stored.deviceIDs[0],
-            areaID: stored.areaIDs[0], current: .nan, frequency: .nan, stateOfCharge: .nan, state: 0)
+            areaID: stored.areaIDs[0], current: .nan, frequency: .nan, state: 0)
         try store.write(made)
         var back: [Sample] = []
         try store.replay(from: start + 1, indexOfDevice: stored.indexOfDeviceID) { back += $0 }

@@ -39,6 +39,11 @@ extension FeederState {
             let power = devices[number].signal.bin(start, width: Self.minute, hold: settings.derHold, .activePower).mean
             devices[number].minutes.append(Float(power))
             if devices[number].hasVoltage { binVoltage(number, start, &devices, registry) }
+            let charge =
+                device.kind == .battery
+                ? devices[number].signal.held(at: end, hold: settings.derHold, .stateOfCharge) : nil
+            devices[number].sign.step(
+                kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
             var sum = sums[device.kind] ?? (0, 0, 0)
             sum.total += device.rating
             if power.isNaN {
@@ -90,6 +95,7 @@ extension FeederState {
                 net: row.net?.mean ?? .nan, sourceVoltage: row.voltage?.mean ?? .nan))
 
         var reports = stepGaps(start, end, &devices, row.derCoverage, context)
+        reports += stepSigns(start, end, devices, context)
         reports += stepVoltage(start, end, devices, row.voltage?.mean ?? .nan, context)
         reports += stepEstimate(start, end, photovoltaic, fleet, sites, nativeRatio, context)
         reports += settleRampCause(start, end, devices, context)
@@ -198,6 +204,52 @@ extension FeederState {
         }
         fleetGap = tracker
         return reports
+    }
+
+    // MARK: Signs
+
+    /// One advisory a feeder, whoever publishes how many devices the wrong way round: the cause is one.
+    private mutating func stepSigns(
+        _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ context: Context
+    ) -> [AdvisoryReport] {
+        let wrong = ders.filter { devices[$0].sign.isWrong == true }
+        let isNews = wrong != wrongSigns
+        wrongSigns = wrong
+        guard !wrong.isEmpty || signs.isActive else { return [] }
+        let registry = context.model.registry
+        func describe(_ facts: inout AdvisoryFacts) {
+            facts.detector = "DQ_SIGN"
+            facts.limit = .init(
+                value: SignWatch.quiet * 100, unit: "% of rating",
+                source: "B.4.6: half an hour against what its kind can do")
+            facts.contributors = wrong.prefix(10).map { number in
+                .init(
+                    device: registry.devices[number].name, kind: registry.devices[number].kind,
+                    activePowerW: (context.injections[number] ?? .nan).isNaN
+                        ? 0 : (context.injections[number] ?? 0).rounded(),
+                    share: 0)
+            }
+            facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
+            facts.evidence.notes["devices"] = Double(wrong.count)
+            let names = wrong.prefix(3).map { registry.devices[$0].name }.joined(separator: ", ")
+            let more = wrong.count > 3 ? " and \(wrong.count - 3) more" : ""
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): \(wrong.count) DER report\(wrong.count == 1 ? "s" : "") power with the wrong sign: \(names)\(more)."
+                : "Feeder \(id): no DER reports power with the wrong sign any more."
+            facts.response =
+                "Generation and native load of the feeder are wrong by twice their power. Have the aggregator turn the sign: positive is into the grid."
+        }
+        var tracker = signs
+        defer { signs = tracker }
+        let reports = tracker.step(
+            start, width: Self.minute,
+            .bin(
+                on: !wrong.isEmpty, off: wrong.isEmpty, value: Double(wrong.count), badness: Double(wrong.count),
+                severity: .medium),
+            unit: "devices", watermark: end, compose: describe)
+        guard reports.isEmpty, isNews, tracker.isActive else { return reports }
+        return tracker.amend(end, describe).map { [$0] } ?? []
     }
 
     // MARK: Voltage

@@ -8,6 +8,7 @@ struct DeviceState: Sendable {
     /// Per-unit voltage of the newest minutes.
     var voltages = Ring<Float>(capacity: 60)
     var gap: AdvisoryTracker?
+    var sign = SignWatch()
     var samplesAtGapEnd = 0
     var hasVoltage = false
 }
@@ -77,6 +78,9 @@ struct FeederState: Sendable {
     var ramp: AdvisoryTracker
     var headGap: AdvisoryTracker
     var fleetGap: AdvisoryTracker
+    var signs: AdvisoryTracker
+    /// Devices that ``signs`` names.
+    var wrongSigns: [Int] = []
     /// W·s that flowed back since the reverse advisory's onset; and its part in a clearing that may not last.
     var reverseEnergy = 0.0
     var rampStarted: (start: Timestamp, end: Timestamp, change: Double)?
@@ -106,6 +110,7 @@ struct FeederState: Sendable {
         ramp = tracker(.fastRamp, "FH-\(id)", on: 60, off: 300)
         headGap = tracker(.dataGap, "FH-\(id)", on: 0, off: 0)
         fleetGap = tracker(.dataGap, "\(id)/fleet", on: 0, off: 0)
+        signs = tracker(.signSuspect, "\(id)/sign", on: 0, off: 0)
     }
 
     /// Head bins end this much, minutes that much, before the clock when they become final.

@@ -4,7 +4,7 @@ public import GridModel
 /// the interval itself for means, never a straight line across a gap.
 public struct HeldSignal: Sendable {
     /// Which value of a sample is binned.
-    public enum Measure: Sendable { case activePower, reactivePower, voltage }
+    public enum Measure: Sendable { case activePower, reactivePower, voltage, stateOfCharge }
 
     /// Sorted by time; what lies before the last finished bin is dropped but for one carried sample.
     public private(set) var samples: [Sample] = []
@@ -116,6 +116,7 @@ extension Sample {
         case .activePower: activePower
         case .reactivePower: reactivePower
         case .voltage: voltage
+        case .stateOfCharge: stateOfCharge
         }
     }
 }

@@ -44,6 +44,10 @@ void csj_parser_free(csj_parser *parser);
 ptrdiff_t csj_decode(csj_parser *parser, const char *data, size_t length, csj_sample *samples, size_t capacity,
                      const char **error);
 
+/// The same for a SenML pack (RFC 8428): records of one device and time become one sample.
+ptrdiff_t csj_decode_senml(csj_parser *parser, const char *data, size_t length, csj_sample *samples, size_t capacity,
+                           const char **error);
+
 /// Finds the bytes of samples[index] in the original text, for the reject table. Returns 0 when not found.
 int csj_sample_bytes(const char *data, size_t length, size_t index, size_t *offset, size_t *count);
 

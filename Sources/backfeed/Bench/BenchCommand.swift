@@ -3,53 +3,71 @@ internal import GridModel
 internal import ServiceKit
 internal import Store
 
+/// What a benchmark found: figures for programs, tables for people.
+struct BenchResult {
+    var figures: [(String, String)] = []
+    var tables: [String] = []
+}
+
 enum BenchCommand {
     static let command = Command(
-        "bench", operands: "ingest|detect|trace", "reproducible measurements on this machine",
+        "bench", operands: "ingest|detect|trace|publish", "reproducible measurements on this machine",
         detail: """
-            ingest  messages from socket to table, against raw COPY BINARY of the same rows into the same table
-            detect  publish of the deciding sample to the advisory on PUB, under load
-            trace   energisation trace of a 10,000-node network
-            Each makes a database of its own below --data-dir (default var/bench) and removes it.
+            ingest   messages from socket to table through the running service, against raw COPY BINARY of the same rows
+                     into the same table; from publishing to visible; with --python beside what one would write instead
+            detect   publish of the deciding sample to the advisory on PUB, under load
+            trace    energisation trace of a 10,000-node network
+            publish  the made-up load of ingest, alone: to any service, from this process
+            The first three make a database of their own below --data-dir (default var) and remove it.
             """,
         options: [
             Option("rows", "N", "samples a run of ingest (default 400000)"),
-            Option("pairs", "N", "interleaved pairs of ingest (default 5)"),
-            Option("devices", "N", "devices of ingest (default 2000)"),
-            Option("rate", "N", "background samples a second of detect (default 10000)"),
+            Option("pairs", "N", "interleaved pairs of ingest, after one to warm up (default 5)"),
+            Option("devices", "N", "devices of ingest (default 2000, then 100000)"),
+            Option("security", "plain|curve|both", "keys of ingest (default both)"),
+            Option("latency-seconds", "N", "seconds of ingest at each rate for latency; 0: none (default 10)"),
+            Option("python", "FILE", "ingest: a Python with pyzmq and psycopg, to compare with"),
+            Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
             Option("format", "table|json", "how to print it (default table)"),
-        ]
+        ] + LoadPublisher.options
     ) { invocation in
         let json = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table") == "json"
-        let what = try invocation.arguments.operand(0, "ingest, detect or trace")
-        let figures: [(String, String)]
+        let what = try invocation.arguments.operand(0, "ingest, detect, trace or publish")
+        var result = BenchResult()
         switch what {
-        case "trace": figures = TraceBench.run()
-        case "ingest": figures = try withDatabase(invocation) { try IngestBench(invocation, $0).run() }
-        case "detect": figures = try withDatabase(invocation) { try DetectBench(invocation, $0).run() }
-        default: throw UsageError("expected ingest, detect or trace, got \"\(what)\"")
+        case "publish":
+            try LoadPublisher.command(invocation)
+            return .done
+        case "trace": result.figures = TraceBench.run()
+        case "ingest":
+            result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }
+        case "detect":
+            result.figures = try withDatabase(invocation) { conninfo, _ in try DetectBench(invocation, conninfo).run() }
+        default: throw UsageError("expected ingest, detect, trace or publish, got \"\(what)\"")
         }
         if json {
             say(
-                "{" + figures.map { "\"\($0.0)\":\(Double($0.1) == nil ? "\"\($0.1)\"" : $0.1)" }.joined(separator: ",")
-                    + "}")
+                "{"
+                    + result.figures.map { "\"\($0.0)\":\(Double($0.1) == nil ? "\"\($0.1)\"" : $0.1)" }
+                    .joined(separator: ",") + "}")
+        } else if result.tables.isEmpty {
+            say(table(["figure", "value"], result.figures.map { [$0.0, $0.1] }))
         } else {
-            say(table(["figure", "value"], figures.map { [$0.0, $0.1] }))
+            say(result.tables.joined(separator: "\n\n"))
         }
         return .done
     }
 
-    private static func withDatabase(_ invocation: Invocation, _ body: (String) throws -> [(String, String)]) throws
-        -> [(String, String)]
-    {
-        let directory = "\(invocation.arguments.text("data-dir") ?? "var")/bench-\(getpid())"
-        let cluster = try EmbeddedCluster(directory: directory)
+    /// - Parameter body: gets the database and a directory for what it needs beside it.
+    private static func withDatabase<R>(_ invocation: Invocation, _ body: (String, String) throws -> R) throws -> R {
+        let directory = "\(invocation.dataDirectory)/bench-\(getpid())"
+        let cluster = try EmbeddedCluster(directory: "\(directory)/postgres")
         defer {
             cluster.stop()
             try? FileManager.default.removeItem(atPath: directory)
         }
         try Migrator.migrate(cluster.conninfo, directory: "\(Resources.root)/Migrations")
-        return try body(cluster.conninfo)
+        return try body(cluster.conninfo, directory)
     }
 
     /// A network of `feeders` radial feeders with `devices` PV systems in all, for load.

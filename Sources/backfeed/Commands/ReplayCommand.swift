@@ -26,7 +26,7 @@ enum ReplayCommand {
             Option("from", "T", "first instant, RFC 3339 (default: the window's start)"),
             Option("until", "T", "first instant left out (default: the window's end)"),
             Option("shift-to", "now", "move all times so that the replay's end is now"),
-            Option("encoding", "json|protobuf", "payload (default protobuf)"),
+            Option("encoding", "protobuf|json|senml", "payload (default protobuf)"),
             Option("feeders", "F,F", "only these feeders"),
             Option("seed", "N", "of every random draw (default 20260101)"),
             Option("loss", "P", "probability that a sample is never sent"),
@@ -69,7 +69,9 @@ enum ReplayCommand {
             plan.shiftsToNow = true
         }
         plan.encoding =
-            try arguments.choice("encoding", ["json", "protobuf"], otherwise: "protobuf") == "json" ? .json : .protobuf
+            TelemetryFrame.Encoding(
+                rawValue: try arguments.choice(
+                    "encoding", TelemetryFrame.Encoding.allCases.map(\.rawValue), otherwise: "protobuf")) ?? .protobuf
         let isTerminal = isatty(2) == 1
         var lastShown = 0.0
         let signal = Guarded(false)

@@ -11,17 +11,14 @@ final class AnalyserService: Sendable {
     private let live: LiveState
     private let metrics: Metrics
     private let input: BoundedQueue<AnalyserInput>
-    private let recycle: @Sendable (SampleBatch) -> Void
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
     private let log = Log("analyser")
 
-    /// - Parameters:
-    ///   - recycle: takes a batch back when its samples have been read.
-    ///   - announce: there are new events to publish.
+    /// - Parameter announce: there are new events to publish.
     init(
         stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, live: LiveState, metrics: Metrics,
-        input: BoundedQueue<AnalyserInput>, recycle: @escaping @Sendable (SampleBatch) -> Void,
+        input: BoundedQueue<AnalyserInput>,
         announce: @escaping @Sendable () -> Void
     ) {
         self.stored = stored
@@ -30,7 +27,6 @@ final class AnalyserService: Sendable {
         self.live = live
         self.metrics = metrics
         self.input = input
-        self.recycle = recycle
         self.announce = announce
     }
 
@@ -103,15 +99,14 @@ final class AnalyserService: Sendable {
         var isOpen = true
         while isOpen {
             switch input.take(within: 200) {
-            case .element(.batch(let batch)):
+            case .element(.samples(let samples, let ticks)):
                 let started = SystemClock.monotonicNanoseconds
-                noteSwitches(batch.samples, &queries)
-                pending.take(analyser.absorb(batch.samples))
-                for tick in batch.ticks { pending.take(analyser.tick(feeder: tick.feeder, to: tick.time)) }
+                noteSwitches(samples, &queries)
+                pending.take(analyser.absorb(samples))
+                for tick in ticks { pending.take(analyser.tick(feeder: tick.feeder, to: tick.time)) }
                 metrics.add(
                     "backfeed_analysis_seconds_total", Double(SystemClock.monotonicNanoseconds - started) / 1e9,
                     help: "Time spent analysing")
-                recycle(batch)
             case .element(.switchMoved(let id, let position, let time)):
                 analyser.switchMoved(id, to: position, at: time)
             case .timedOut: break
@@ -159,14 +154,7 @@ final class AnalyserService: Sendable {
             commit.areaOfFeeder[report.facts.feeder] = stored.areaID(ofFeeder: report.facts.feeder)
         }
         var profile = ProfileBatch()
-        profile.rows = pending.minutes.map { minute in
-            ProfileBatch.Row(
-                time: minute.time, net: minute.net, reactive: minute.reactive, voltage: minute.voltage,
-                pv: minute.fleet.photovoltaic, battery: minute.fleet.battery, charger: minute.fleet.charger,
-                other: minute.fleet.other, native: minute.native, reverse: minute.reverseEnergy,
-                forward: minute.forwardEnergy, headCoverage: minute.headCoverage, derCoverage: minute.derCoverage,
-                area: stored.areaIDByName[minute.area] ?? 0, feeder: minute.feeder, normalFeeder: minute.normalFeeder)
-        }
+        profile.rows = pending.minutes.map { ProfileBatch.Row($0, stored) }
         let events = try store.commit(
             commit, profile: profile, rollUp: rollsUp ? pending.toRollUp + profile.rows : [],
             now: Timestamp(microseconds: SystemClock.nowMicroseconds))

@@ -10,12 +10,14 @@ final class LiveState: Sendable {
         var time: Timestamp
         /// Wall clock, microseconds.
         var receivedAt: Int64
+
+        static let never = Self(power: .nan, time: .distantPast, receivedAt: 0)
     }
 
     struct Contents: Sendable {
         var heads: [String: Head] = [:]
-        /// Newest value of each device, by registry index.
-        var devices: [Int32: Head] = [:]
+        /// Newest value of each device, by registry index; before its first one, ``Head/never``.
+        var devices: [Head]
         var positions: [String: Analyser.Position] = [:]
         var switches: [String: SwitchPosition] = [:]
         var topology: Topology
@@ -28,12 +30,18 @@ final class LiveState: Sendable {
 
     let stored: StoredNetwork
     let graph: NetworkGraph
+    /// Per device: the feeder it is the head of.
+    private let headOf: [String?]
     private let contents: Guarded<Contents>
 
     init(_ stored: StoredNetwork) {
         self.stored = stored
         graph = NetworkGraph(stored.network)
-        var start = Contents(topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
+        let devices = stored.registry.devices
+        headOf = devices.map { $0.kind == .feederHead ? $0.normalFeeder : nil }
+        var start = Contents(
+            devices: Array(repeating: .never, count: devices.count),
+            topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
         start.switches = stored.livePositions
         contents = Guarded(start)
     }
@@ -44,15 +52,14 @@ final class LiveState: Sendable {
 
     /// Takes stored samples over, after their commit. Late ones are history, not now.
     func observe(_ samples: [Sample], receivedAt: Int64) {
-        let registry = stored.registry
+        let headOf = headOf
         contents.withLock { contents in
             for sample in samples where !sample.activePower.isNaN && !sample.quality.contains(.late) {
-                let known = contents.devices[sample.device]
-                guard known.map({ $0.time <= sample.time }) ?? true else { continue }
+                let index = Int(sample.device)
+                guard contents.devices[index].time <= sample.time else { continue }
                 let head = Head(power: sample.activePower, time: sample.time, receivedAt: receivedAt)
-                contents.devices[sample.device] = head
-                let device = registry.devices[Int(sample.device)]
-                if device.kind == .feederHead { contents.heads[device.normalFeeder] = head }
+                contents.devices[index] = head
+                if let feeder = headOf[index] { contents.heads[feeder] = head }
             }
             contents.lastStored = receivedAt
         }

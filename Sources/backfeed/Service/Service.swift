@@ -50,6 +50,7 @@ final class Service {
     private let server: HTTPServer
     private let ingest: Ingest
     private let analyser: AnalyserService
+    private let amender: ProfileAmender
     private let feed: AdvisoryFeed
     private let input: BoundedQueue<AnalyserInput>
 
@@ -75,7 +76,7 @@ final class Service {
         let live = LiveState(stored)
         let context = try MessagingContext()
         let analysis = settings.analysis(nominalFrequency: stored.network.nominalFrequency)
-        let input = BoundedQueue<AnalyserInput>(capacity: 64)
+        let input = BoundedQueue<AnalyserInput>(capacity: 16)
         self.input = input
         let hub = EventHub()
         let feedBox = Guarded<AdvisoryFeed?>(nil)
@@ -95,7 +96,10 @@ final class Service {
         self.ingest = ingest
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
-            recycle: { ingest.recycle($0) }, announce: announce)
+            announce: announce)
+        amender = ProfileAmender(
+            stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
+            quiet: settings.number("profile.amend_after_s"))
         var configuration = HTTPServer.Configuration()
         configuration.address = address
         configuration.port = port
@@ -123,6 +127,7 @@ final class Service {
             throw error
         }
         endpoints = made
+        amender.start()
         log.info(
             "started",
             [
@@ -137,6 +142,7 @@ final class Service {
 
     func stop() {
         log.info("stopping")
+        amender.stop()
         ingest.stop()
         input.close()
         analyser.stop()

@@ -6,7 +6,13 @@ internal import Store
 
 /// What the analyser's thread is told, in order.
 enum AnalyserInput: Sendable {
-    case batch(SampleBatch)
+    struct Tick: Sendable {
+        var feeder: String
+        var time: Timestamp
+    }
+
+    /// Stored samples in arrival order, then ticks of silence.
+    case samples([Sample], ticks: [Tick])
     case switchMoved(String, SwitchPosition, Timestamp)
 }
 
@@ -123,8 +129,8 @@ final class Ingest: Sendable {
         door?.stop()
     }
 
-    /// A batch comes back from its last reader.
-    func recycle(_ batch: SampleBatch) {
+    /// A batch comes back when it is stored.
+    private func recycle(_ batch: SampleBatch) {
         free.withLock { $0.append(batch) }
         exchange.wake.wake()
     }
@@ -149,7 +155,11 @@ final class Ingest: Sendable {
             }
             exchange.wake.wake()
             live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
-            guard output.put(.batch(batch)) else { return }
+            let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
+            let samples = batch.takeSamples()
+            recycle(batch)
+            // The analyser has its own copy: it may be a queue behind before anything waits for it.
+            guard output.put(.samples(samples, ticks: ticks)) else { return }
         }
     }
 

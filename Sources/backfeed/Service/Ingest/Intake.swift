@@ -4,37 +4,43 @@ internal import Messaging
 internal import ServiceKit
 internal import Store
 
-/// From a message to rows: envelope, identity, rate, sequence, decoding, time and range. No I/O; owned by one thread.
+/// From a message to rows: envelope, identity, rate, sequence, decoding; the samples then pass the ``SampleGate``.
+/// No I/O; owned by one thread.
 struct Intake: ~Copyable {
     private let limits: Ingest.Limits
-    private let analysis: AnalysisSettings
-    private let stored: StoredNetwork
-    private let table: DeviceTable
+    private var gate: SampleGate
     private var decoder = TelemetryDecoder()
     private var tracker: SequenceTracker
-    /// By feeder number: strings would cost more than the rest of a sample's way.
-    private let feeders: [String]
-    private var clocks: [FeederClock]
-    private var heardAt: [Int64]
-    private var isDirty: [Bool]
-    private let traits: [Traits]
-    private var owners: [String?]
-    /// By aggregator; versions as in the table.
-    private var sources: [String: Source] = [:]
-    private var counts = Counts()
+    private var sources: [Source] = []
+    /// Places in ``sources`` by aggregator.
+    private var places: [String: Int] = [:]
+    private var rejects = RejectCounts()
     /// Topics that came before, to their envelope: a topic is parsed once.
     private var topics: [[UInt8]: TelemetryFrame] = [:]
+    /// The newest of them, and its sender's place, -1 not known: most messages come from where the one before came from.
+    private var recentTopic: [UInt8] = []
+    private var recentFrame = TelemetryFrame(aggregator: "", encoding: .json, epoch: 0, sequence: 0)
+    private var recentSource = -1
     /// Message-level answers that the control channel has not sent yet.
     private var answers: [Answer] = []
-    /// Newest and oldest sample of the message being taken.
-    private var span: (oldest: Timestamp, newest: Timestamp) = (.distantFuture, .distantPast)
 
     /// What is kept of an aggregator beside its stream.
     private struct Source {
+        let aggregator: String
+        /// As the gate knows it.
+        let number: Int32
+        /// As in the table.
         var version: Int64?
         var hasMoved = false
         var messages: RateLimit
         var bytes: RateLimit
+        var counts = SourceCounts()
+    }
+
+    /// A message whose sender may speak, with the place of what is kept of it.
+    struct Admitted {
+        let frame: TelemetryFrame
+        fileprivate let source: Int
     }
 
     /// What an aggregator is told of a message that was refused, whole or in part.
@@ -47,56 +53,33 @@ struct Intake: ~Copyable {
     /// Where a message came from: decides what is checked again and counted.
     enum Origin { case live, replayed, spooled, spooledCopy }
 
-    /// What is asked of a device for each sample, without its strings.
-    private struct Traits {
-        var kind: DeviceKind
-        /// -1 without a feeder.
-        var feeder: Int
-        var rating: Double
-        var voltageBase: Double
-    }
-
-    /// Counted here, told to the metrics once a batch.
-    private struct Counts {
-        var samples: [String: Int] = [:]
-        var messages: [String: Int] = [:]
-        var rejects: [String: Int] = [:]
-        var duplicates: [String: Int] = [:]
-        var gaps: [String: Int] = [:]
-        var filled: [String: Int] = [:]
-        var late = 0
-        /// Of the message being taken.
-        var taken = 0
-        var rejectsNotKept = 0
-    }
-
     init(limits: Ingest.Limits, analysis: AnalysisSettings, stored: StoredNetwork, state: SampleStore.IngestState) {
         self.limits = limits
-        self.analysis = analysis
-        self.stored = stored
-        table = DeviceTable(stored.registry)
-        owners = stored.aggregators
+        gate = SampleGate(limits: limits, analysis: analysis, stored: stored, clocks: state.clocks)
         tracker = SequenceTracker(streams: state.streams.mapValues(\.position), openEnded: state.openEnded)
-        for (name, stream) in state.streams { sources[name] = Self.source(limits, version: stream.versionBefore) }
-        let feeders = stored.network.feeders.map(\.id)
-        let number = Dictionary(feeders.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        self.feeders = feeders
-        clocks = feeders.map { state.clocks[$0].map { FeederClock(now: $0) } ?? FeederClock() }
-        heardAt = Array(repeating: 0, count: feeders.count)
-        isDirty = Array(repeating: false, count: feeders.count)
-        traits = stored.registry.devices.map {
-            Traits(
-                kind: $0.kind, feeder: number[$0.normalFeeder] ?? -1, rating: $0.rating, voltageBase: $0.voltageBase)
-        }
+        for (name, stream) in state.streams { _ = open(name, version: stream.versionBefore) }
     }
 
-    private static func source(_ limits: Ingest.Limits, version: Int64?) -> Source {
-        Source(
-            version: version, messages: RateLimit(perSecond: limits.messagesPerSecond),
-            bytes: RateLimit(perSecond: limits.bytesPerSecond))
+    private mutating func open(_ aggregator: String, version: Int64? = nil) -> Int {
+        sources.append(
+            Source(
+                aggregator: aggregator, number: gate.number(ofAggregator: aggregator), version: version,
+                messages: RateLimit(perSecond: limits.messagesPerSecond),
+                bytes: RateLimit(perSecond: limits.bytesPerSecond)))
+        places[aggregator] = sources.count - 1
+        return sources.count - 1
     }
 
+    /// The place of an aggregator that may be new; `nil` when there is no room for one more.
+    private mutating func place(of aggregator: String) -> Int? {
+        if let known = places[aggregator] { return known }
+        return sources.count < limits.maximumAggregators ? open(aggregator) : nil
+    }
+
+    /// Every stream, by aggregator; made anew each time.
     var streams: [String: StreamPosition] { tracker.streams }
+
+    func stream(of aggregator: String) -> StreamPosition? { tracker[aggregator] }
 
     // MARK: Admission
 
@@ -110,8 +93,8 @@ struct Intake: ~Copyable {
     mutating func admit(
         _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64,
         isReplay: Bool = false
-    ) -> TelemetryFrame? {
-        guard let frame = envelope(frames, batch) else { return nil }
+    ) -> Admitted? {
+        guard let (frame, known) = envelope(frames, batch) else { return nil }
         let name = frame.aggregator
         if let ring {
             guard let owner = key.flatMap({ ring.aggregator(ofKey: $0) }) else {
@@ -125,36 +108,44 @@ struct Intake: ~Copyable {
                 return nil
             }
         }
-        if sources[name] == nil {
-            guard sources.count < limits.maximumAggregators else {
-                reject(batch, "?", "too_many_aggregators", "\(name): \(sources.count) are known", [])
-                return nil
-            }
-            sources[name] = Self.source(limits, version: nil)
-        }
-        counts.messages[name, default: 0] += 1
-        let isKnown =
-            isReplay && tracker.streams[name].map { $0.epoch == frame.epoch && frame.sequence <= $0.last } ?? false
-        let isSlowEnough =
-            isKnown
-            || sources[name]?.messages.take(1, at: now) ?? true
-                && sources[name]?.bytes.take(Double(frames.2.count), at: now) ?? true
-        guard isSlowEnough else {
-            counts.rejects["\(name)\nrate_limited", default: 0] += 1
+        guard let place = known ?? place(of: name) else {
+            reject(batch, "?", "too_many_aggregators", "\(name): \(sources.count) are known", [])
             return nil
         }
-        return frame
+        recentSource = place
+        sources[place].counts.messages += 1
+        let isKnown =
+            isReplay && tracker[name].map { $0.epoch == frame.epoch && frame.sequence <= $0.last } ?? false
+        let isSlowEnough =
+            isKnown
+            || sources[place].messages.take(1, at: now) && sources[place].bytes.take(Double(frames.2.count), at: now)
+        guard isSlowEnough else {
+            rejects.add(name, "rate_limited")
+            return nil
+        }
+        return Admitted(frame: frame, source: place)
     }
 
-    /// Topic and position, parsed; a topic that came before costs a look-up.
-    private mutating func envelope(_ frames: MessageLog.Frames, _ batch: SampleBatch) -> TelemetryFrame? {
+    /// Topic and position, parsed, with the sender's place if it is known; afterwards ``recentTopic`` is this one.
+    private mutating func envelope(_ frames: MessageLog.Frames, _ batch: SampleBatch) -> (TelemetryFrame, Int?)? {
         do throws(TelemetryFrame.Mistake) {
+            if recentTopic.count == frames.0.count, !recentTopic.isEmpty,
+                recentTopic.withUnsafeBytes({ $0.elementsEqual(frames.0) })
+            {
+                return (try recentFrame.at(frames.1), recentSource >= 0 ? recentSource : nil)
+            }
             let key = Array(frames.0)
-            if let known = topics[key] { return try known.at(frames.1) }
-            let frame = try TelemetryFrame(topic: frames.0, position: frames.1)
-            if topics.count > 4 * limits.maximumAggregators { topics.removeAll() }
-            topics[key] = frame
-            return frame
+            let frame: TelemetryFrame
+            if let known = topics[key] {
+                frame = try known.at(frames.1)
+            } else {
+                frame = try TelemetryFrame(topic: frames.0, position: frames.1)
+                if topics.count > 4 * limits.maximumAggregators { topics.removeAll() }
+                topics[key] = frame
+            }
+            let place = places[frame.aggregator]
+            (recentTopic, recentFrame, recentSource) = (key, frame, place ?? -1)
+            return (frame, place)
         } catch {
             let topic = String(decoding: frames.0.prefix(128), as: UTF8.self)
             reject(batch, "?", error.rawValue, "topic \(topic)", Array(frames.0.prefix(limits.rejectBytes)))
@@ -172,44 +163,81 @@ struct Intake: ~Copyable {
 
     /// Takes a spooled message: it was admitted when it came.
     mutating func takeSpooled(_ frames: MessageLog.Frames, isCopy: Bool, into batch: SampleBatch, now: Int64) {
-        guard let frame = envelope(frames, batch) else { return }
-        if sources[frame.aggregator] == nil { sources[frame.aggregator] = Self.source(limits, version: nil) }
-        take(frame, frames, isCopy ? .spooledCopy : .spooled, into: batch, now: now)
+        guard let (frame, known) = envelope(frames, batch) else { return }
+        let place = known ?? open(frame.aggregator)
+        recentSource = place
+        take(
+            Admitted(frame: frame, source: place), frames, isCopy ? .spooledCopy : .spooled, into: batch, now: now)
     }
 
     /// Takes one admitted message. Whatever is wrong with it ends in a reject, never in an exception.
     mutating func take(
-        _ frame: TelemetryFrame, _ frames: MessageLog.Frames, _ origin: Origin, into batch: SampleBatch, now: Int64
+        _ admitted: Admitted, _ frames: MessageLog.Frames, _ origin: Origin, into batch: SampleBatch, now: Int64
     ) {
+        let (frame, place) = (admitted.frame, admitted.source)
         let aggregator = frame.aggregator
         let verdict = tracker.judge(aggregator, epoch: frame.epoch, sequence: frame.sequence)
         switch verdict {
+        case .next: break
         case .duplicate:
-            if origin != .spooledCopy { counts.duplicates[aggregator, default: 0] += 1 }
+            if origin != .spooledCopy { sources[place].counts.duplicates += 1 }
         case .oldEpoch:
             refuse(
                 frame, batch, "old_epoch",
-                "epoch \(frame.epoch) is older than \(tracker.streams[aggregator]?.epoch ?? 0): the publisher has started afresh since",
+                "epoch \(frame.epoch) is older than \(tracker[aggregator]?.epoch ?? 0): the publisher has started afresh since",
                 frames.2)
-        case .tooManyGaps:
-            counts.rejects["\(aggregator)\ntoo_many_gaps", default: 0] += 1
-        case .gap(let range): counts.gaps[aggregator, default: 0] += Int(clamping: range.count)
-        case .filled: counts.filled[aggregator, default: 0] += 1
-        case .next: break
+        case .tooManyGaps: rejects.add(aggregator, "too_many_gaps")
+        case .gap(let range): sources[place].counts.missing += Int(clamping: range.count)
+        case .filled: sources[place].counts.filled += 1
         }
         guard verdict.isTaken else { return }
-        sources[aggregator]?.hasMoved = true
+        sources[place].hasMoved = true
         // What comes from the spool stays there until the batch is committed.
         if limits.keepsMessages, origin == .live || origin == .replayed { batch.messages.append(frames) }
         guard frames.2.count <= limits.maximumMessage else {
             return refuse(
                 frame, batch, "too_large", "\(frames.2.count) bytes, at most \(limits.maximumMessage)", frames.2)
         }
-        span = (.distantFuture, .distantPast)
-        decode(frames.2, frame, batch, now)
-        if span.newest >= span.oldest {
-            tracker.note(aggregator, sequence: frame.sequence, oldest: span.oldest, newest: span.newest)
+        decode(frames.2, admitted, batch, now)
+    }
+
+    private mutating func decode(
+        _ payload: UnsafeRawBufferPointer, _ admitted: Admitted, _ batch: SampleBatch, _ now: Int64
+    ) {
+        let frame = admitted.frame
+        let count: Int
+        do throws(TelemetryDecoder.MessageMistake) {
+            count = try decoder.decode(payload, frame.encoding)
+        } catch {
+            return refuse(frame, batch, error.code, error.detail, payload)
         }
+        var wrong: [(index: Int, code: String, detail: String)] = []
+        let number = sources[admitted.source].number
+        var (oldest, newest) = (Timestamp.distantFuture, Timestamp.distantPast)
+        for index in 0..<count {
+            guard let sample = decoder.sample(index) else {
+                let mistake = decoder.mistake(index)
+                wrong.append((index, mistake.code, mistake.detail))
+                continue
+            }
+            if let refusal = gate.pass(sample, from: number, into: batch, now: now) {
+                let (code, detail) = refusal.reason(sample)
+                wrong.append((index, code, detail))
+                continue
+            }
+            if sample.time < oldest { oldest = sample.time }
+            if sample.time > newest { newest = sample.time }
+        }
+        sources[admitted.source].counts.samples += count - wrong.count
+        if newest >= oldest {
+            tracker.note(frame.aggregator, sequence: frame.sequence, oldest: oldest, newest: newest)
+        }
+        guard !wrong.isEmpty else { return }
+        for (index, code, detail) in wrong {
+            let own = TelemetryDecoder.bytes(of: index, in: payload, frame.encoding)
+            reject(batch, frame.aggregator, code, detail, bytes(own))
+        }
+        answer(frame, wrong.prefix(20).map { .init(device: nil, code: $0.code, detail: $0.detail) })
     }
 
     /// Refuses a whole message of a known aggregator.
@@ -236,137 +264,19 @@ struct Intake: ~Copyable {
     // MARK: Control
 
     mutating func expect(_ aggregator: String, epoch: UInt64, through: UInt64) {
-        if sources[aggregator] == nil {
-            guard sources.count < limits.maximumAggregators else { return }
-            sources[aggregator] = Self.source(limits, version: nil)
-        }
+        guard let place = place(of: aggregator) else { return }
         let found = tracker.expect(aggregator, epoch: epoch, through: through)
         guard found > 0 else { return }
-        counts.gaps[aggregator, default: 0] += Int(clamping: found)
-        sources[aggregator]?.hasMoved = true
+        sources[place].counts.missing += Int(clamping: found)
+        sources[place].hasMoved = true
     }
 
     mutating func giveUp(
         _ aggregator: String, epoch: UInt64, _ range: ClosedRange<UInt64>, _ reason: LostRange.Reason
     ) {
-        if tracker.giveUp(aggregator, epoch: epoch, range, reason) { sources[aggregator]?.hasMoved = true }
-    }
-
-    private mutating func decode(
-        _ payload: UnsafeRawBufferPointer, _ frame: TelemetryFrame, _ batch: SampleBatch, _ now: Int64
-    ) {
-        var decoder = TelemetryDecoder()
-        swap(&decoder, &self.decoder)
-        defer { swap(&decoder, &self.decoder) }
-        do throws(TelemetryDecoder.MessageMistake) {
-            var found: [(index: Int, code: String, detail: String)] = []
-            try decoder.decode(payload, frame.encoding) { index, sample, mistake in
-                guard let sample else {
-                    found.append((index, mistake?.code ?? "malformed", mistake?.detail ?? ""))
-                    return
-                }
-                if let problem = store(sample, frame.aggregator, batch, now) {
-                    found.append((index, problem.0, problem.1))
-                }
-            }
-            counts.samples[frame.aggregator, default: 0] += counts.taken
-            counts.taken = 0
-            guard !found.isEmpty else { return }
-            for (index, code, detail) in found {
-                let own = TelemetryDecoder.bytes(of: index, in: payload, frame.encoding)
-                reject(batch, frame.aggregator, code, detail, bytes(own))
-            }
-            answer(frame, found.prefix(20).map { .init(device: nil, code: $0.code, detail: $0.detail) })
-        } catch {
-            refuse(frame, batch, error.code, error.detail, payload)
+        if tracker.giveUp(aggregator, epoch: epoch, range, reason), let place = places[aggregator] {
+            sources[place].hasMoved = true
         }
-    }
-
-    /// Stores a sample, or says why not.
-    private mutating func store(
-        _ sample: TelemetrySample, _ aggregator: String, _ batch: SampleBatch, _ now: Int64
-    ) -> (String, String)? {
-        func name() -> String { String(decoding: sample.device.prefix(96), as: UTF8.self) }
-        guard let number = table.number(of: sample.device) else {
-            return ("unknown_device", "no device is called \"\(name())\"")
-        }
-        let index = Int(number)
-        if limits.ownershipIsChecked {
-            if let owner = owners[index] {
-                guard owner == aggregator else { return ("wrong_aggregator", "\(name()) belongs to \(owner)") }
-            } else {
-                owners[index] = aggregator
-                batch.claims.append((stored.deviceIDs[index], aggregator))
-            }
-        }
-        guard sample.time >= limits.oldest else { return ("time_too_old", "\(sample.time) is before \(limits.oldest)") }
-        let ahead = Double(sample.time.microseconds - now) / 1e6
-        guard ahead <= limits.future else {
-            return ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock")
-        }
-        if let quantity = sample.notFinite { return ("not_finite", "\(name()): \(quantity.name) is no finite number") }
-        guard !sample.isEmpty else { return ("no_quantity", "\(name()): the sample carries no quantity") }
-
-        let device = traits[index]
-        var quality = sample.quality
-        if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
-        let power = total(sample, .activePower, .activePowerA, .activePowerB, .activePowerC)
-        let reactive = total(sample, .reactivePower, .reactivePowerA, .reactivePowerB, .reactivePowerC)
-        let voltage = sample.has(.voltage) ? sample[.voltage] : mean(sample, .voltageA, .voltageB, .voltageC)
-        quality.formUnion(Self.outOfRange(sample, device, power: power, voltage: voltage))
-
-        if device.feeder >= 0, device.kind != .switchStatus {
-            let before = clocks[device.feeder].now
-            if clocks[device.feeder].observe(sample.time, kind: device.kind, grade: quality.grade, analysis) {
-                quality.insert(.late)
-                counts.late += 1
-            }
-            heardAt[device.feeder] = now
-            if clocks[device.feeder].now != before { isDirty[device.feeder] = true }
-        }
-        let interval = sample.has(.interval) ? sample[.interval] : 0
-        batch.append(
-            Sample(
-                device: number, time: sample.time, activePower: Float(power), reactivePower: Float(reactive),
-                voltage: Float(voltage), interval: Float(max(0, interval)), quality: quality,
-                switchPosition: SwitchPosition(rawValue: sample.switchPosition)),
-            deviceID: stored.deviceIDs[index], areaID: stored.areaIDs[index], current: Float(sample[.current]),
-            frequency: Float(sample[.frequency]), stateOfCharge: Float(sample[.stateOfCharge]), state: sample.state)
-        if sample.hasRareQuantities {
-            for quantity in Quantity.allCases.dropFirst(Quantity.limit.rawValue) where sample.has(quantity) {
-                batch.appendExtra(
-                    time: sample.time, deviceID: stored.deviceIDs[index], areaID: stored.areaIDs[index], quantity,
-                    sample[quantity])
-            }
-        }
-        counts.taken += 1
-        if sample.time < span.oldest { span.oldest = sample.time }
-        if sample.time > span.newest { span.newest = sample.time }
-        return nil
-    }
-
-    /// The total as sent, or the sum when all three phases are there: a missing phase is never taken as zero.
-    private func total(_ sample: TelemetrySample, _ whole: Quantity, _ a: Quantity, _ b: Quantity, _ c: Quantity)
-        -> Double
-    {
-        sample.has(whole) ? sample[whole] : sample[a] + sample[b] + sample[c]
-    }
-
-    private func mean(_ sample: TelemetrySample, _ phases: Quantity...) -> Double {
-        let present = phases.filter { sample.has($0) }.map { sample[$0] }
-        return present.isEmpty ? .nan : present.reduce(0, +) / Double(present.count)
-    }
-
-    /// `domain-rules.md` A.6: outside what is physically possible.
-    private static func outOfRange(_ sample: TelemetrySample, _ device: Traits, power: Double, voltage: Double)
-        -> Quality
-    {
-        if device.kind.isDER, device.rating > 0, abs(power) > 1.2 * device.rating + 1000 { return .outOfRange }
-        if device.voltageBase > 0, voltage < 0 || voltage > 2 * device.voltageBase { return .outOfRange }
-        let charge = sample[.stateOfCharge]
-        if charge < 0 || charge > 100 { return .outOfRange }
-        let frequency = sample[.frequency]
-        return frequency < 40 || frequency > 72 ? .outOfRange : []
     }
 
     // MARK: Bookkeeping
@@ -376,97 +286,51 @@ struct Intake: ~Copyable {
     private mutating func reject(
         _ batch: SampleBatch, _ aggregator: String, _ reason: String, _ detail: String, _ bytes: [UInt8]
     ) {
-        counts.rejects["\(aggregator)\n\(reason)", default: 0] += 1
+        rejects.add(aggregator, reason)
         guard batch.rejects.count < limits.rejectRows else {
-            counts.rejectsNotKept += 1
+            rejects.notKept += 1
             return
         }
         batch.rejects.append(
             .init(aggregator: aggregator, reason: reason, detail: String(detail.prefix(500)), bytes: bytes))
     }
 
-    /// A feeder that was up to date and has gone silent: its clock follows ours, so that silence becomes missing bins.
-    /// A feeder that replays history is left alone.
-    mutating func tick(into batch: SampleBatch, now: Int64) {
-        let allowance = 3 * analysis.scadaLateness
-        for feeder in feeders.indices where clocks[feeder].now != .distantPast {
-            let behind = Double(now - clocks[feeder].now.microseconds) / 1e6
-            let silent = Double(now - heardAt[feeder]) / 1e6
-            guard behind > allowance, behind < 3600, silent > allowance / 2 else { continue }
-            let target = Timestamp(microseconds: now) - allowance
-            clocks[feeder].tick(to: target)
-            isDirty[feeder] = true
-            batch.ticks.append((feeders[feeder], target))
-        }
-    }
+    /// Lets the clocks of silent feeders follow ours.
+    mutating func tick(into batch: SampleBatch, now: Int64) { gate.tick(into: batch, now: now) }
 
     /// Something is to be stored, beside rows and rejects.
-    var hasMoved: Bool { tracker.hasNews || sources.values.contains(where: \.hasMoved) }
+    var hasMoved: Bool { tracker.hasNews || sources.contains(where: \.hasMoved) }
 
     /// Before the batch leaves: positions and clocks it moved are stored with it.
     mutating func finish(_ batch: SampleBatch) {
-        for (name, source) in sources where source.hasMoved {
-            guard let position = tracker.streams[name] else { continue }
-            let stream = SampleBatch.Stream(position: position, versionBefore: source.version)
+        for place in sources.indices where sources[place].hasMoved {
+            let name = sources[place].aggregator
+            guard let position = tracker[name] else { continue }
+            let stream = SampleBatch.Stream(position: position, versionBefore: sources[place].version)
             batch.streams[name] = stream
-            sources[name]?.version = stream.version
-            sources[name]?.hasMoved = false
+            sources[place].version = stream.version
+            sources[place].hasMoved = false
         }
         batch.lost = tracker.takeLost()
         batch.lostEnds = tracker.takeEnds()
-        for feeder in feeders.indices where isDirty[feeder] {
-            let name = feeders[feeder]
-            batch.clocks[name] = (stored.areaID(ofFeeder: name), clocks[feeder].now)
-            isDirty[feeder] = false
-        }
+        gate.finish(batch)
     }
 
     mutating func report(to metrics: Metrics) {
-        for (aggregator, count) in counts.samples {
-            metrics.add(
-                "backfeed_samples_accepted_total", Double(count), ["aggregator": aggregator],
-                help: "Samples that passed every check")
-        }
-        for (aggregator, count) in counts.messages {
-            metrics.add(
-                "backfeed_messages_received_total", Double(count), ["aggregator": aggregator],
-                help: "Telemetry messages received")
-        }
-        for (key, count) in counts.rejects {
-            let parts = key.split(separator: "\n", maxSplits: 1).map(String.init)
-            metrics.add(
-                "backfeed_rejects_total", Double(count), ["aggregator": parts[0], "reason": parts[1]],
-                help: "Messages and samples refused, by reason")
-        }
-        for (aggregator, count) in counts.duplicates {
-            metrics.add(
-                "backfeed_messages_duplicate_total", Double(count), ["aggregator": aggregator],
-                help: "Messages that had come before")
-        }
-        for (aggregator, count) in counts.gaps {
-            metrics.add(
-                "backfeed_sequence_gap_messages_total", Double(count), ["aggregator": aggregator],
-                help: "Messages found missing when a later one came")
-        }
-        for (aggregator, count) in counts.filled {
-            metrics.add(
-                "backfeed_messages_filled_total", Double(count), ["aggregator": aggregator],
-                help: "Missing messages that came after all")
+        for place in sources.indices {
+            sources[place].counts.report(sources[place].aggregator, to: metrics)
+            sources[place].counts = SourceCounts()
         }
         for (aggregator, stream) in tracker.streams {
             metrics.set(
                 "backfeed_sequence_missing", Double(stream.missingCount), ["aggregator": aggregator],
                 help: "Messages missing now")
         }
-        if counts.late > 0 {
+        rejects.report(to: metrics)
+        let late = gate.takeLate()
+        if late > 0 {
             metrics.add(
-                "backfeed_samples_late_total", Double(counts.late), help: "Samples that came after their bin was final")
+                "backfeed_samples_late_total", Double(late), help: "Samples that came after their bin was final")
         }
-        if counts.rejectsNotKept > 0 {
-            metrics.add(
-                "backfeed_rejects_not_kept_total", Double(counts.rejectsNotKept), help: "Rejects counted but not stored"
-            )
-        }
-        counts = Counts()
     }
 }

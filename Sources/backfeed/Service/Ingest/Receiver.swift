@@ -107,7 +107,11 @@ struct Receiver: ~Copyable {
             }
             // Bounded, so that a flood on one socket keeps us neither from the other nor from flushing.
             if ready.other { try receiveControl() }
-            if ready.socket { try receiveTelemetry() }
+            if ready.socket, try receiveTelemetry() < Self.worthAWake {
+                // Small messages that come one by one would each cost a wake-up on both sides of the socket: a
+                // millisecond is nothing beside the flush interval, and lets some gather.
+                SystemClock.pause(milliseconds: 1)
+            }
             drain(state)
             let now = SystemClock.monotonicNanoseconds
             if now - lastTick > 100_000_000 {
@@ -137,27 +141,34 @@ struct Receiver: ~Copyable {
 
     // MARK: In
 
-    private mutating func receiveTelemetry() throws {
+    /// Messages in one go below which it pays to let some gather.
+    private static let worthAWake = 200
+
+    /// - Returns: how many messages there were.
+    private mutating func receiveTelemetry() throws -> Int {
         let now = SystemClock.nowMicroseconds
         // Rejects of admission need a batch even when the message itself goes to the spool.
         let scratch = batch ?? SampleBatch(capacity: 1)
+        var count = 0
         for _ in 0..<2000 {
             guard held == nil, isSpooling || scratch.count < limits.batchRows else { break }
             guard try telemetry.receive(into: &message) else { break }
+            count += 1
             guard message.count == 3, message.surplus == 0 else {
                 intake.refuse(message, into: scratch)
                 continue
             }
             let frames = (message.bytes(0), message.bytes(1), message.bytes(2))
             let key = ring == nil ? nil : message.userID
-            guard let frame = intake.admit(frames, key: key, ring, into: scratch, now: now) else { continue }
+            guard let admitted = intake.admit(frames, key: key, ring, into: scratch, now: now) else { continue }
             if isSpooling {
                 try putOnSpool(frames, firstFrame: 0)
             } else {
-                intake.take(frame, frames, .live, into: scratch, now: now)
+                intake.take(admitted, frames, .live, into: scratch, now: now)
             }
         }
         if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
+        return count
     }
 
     private mutating func receiveControl() throws {
@@ -193,18 +204,18 @@ struct Receiver: ~Copyable {
                 let actions = desk.hello(
                     from: identity, aggregator: name, epoch: epoch,
                     // What is on the spool is not judged yet, and may be what is missing.
-                    firstKept: spool?.hasBacklog ?? false ? 1 : firstKept, last: last, stream: intake.streams[name],
+                    firstKept: spool?.hasBacklog ?? false ? 1 : firstKept, last: last, stream: intake.stream(of: name),
                     now: seconds)
                 try perform(actions)
             case .data:
                 guard message.count == 5 else { continue }
                 let frames = (message.bytes(2), message.bytes(3), message.bytes(4))
-                let admitted = intake.admit(frames, key: key, ring, into: scratch, now: now, isReplay: true)
-                guard let frame = admitted else { continue }
+                let message = intake.admit(frames, key: key, ring, into: scratch, now: now, isReplay: true)
+                guard let admitted = message else { continue }
                 if isSpooling {
                     try putOnSpool(frames, firstFrame: 2)
                 } else {
-                    intake.take(frame, frames, .replayed, into: scratch, now: now)
+                    intake.take(admitted, frames, .replayed, into: scratch, now: now)
                 }
             case .gone(let epoch, let range):
                 // What is on the spool is not judged yet: the aggregator will say it again when asked again.

@@ -1,0 +1,26 @@
+// What both decoders share; not part of the module's face.
+#pragma once
+#include "csimdjson.h"
+
+#include <deque>
+#include <simdjson.h>
+#include <string>
+#include <string_view>
+
+struct csj_parser {
+    simdjson::dom::parser parser;
+    std::string error;
+    // Names put together from a base name and a record's own; valid until the next message.
+    std::deque<std::string> names;
+};
+
+namespace csj {
+
+void fail(csj_sample &sample, csj_error error, const char *field);
+
+// Words of the JSON payload, as numbers: 0 when not one of them.
+uint32_t state_of(std::string_view word);
+uint32_t switch_position_of(std::string_view word);
+uint32_t quality_of(std::string_view word);
+
+}  // namespace csj

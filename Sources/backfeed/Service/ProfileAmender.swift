@@ -1,0 +1,111 @@
+internal import Analysis
+internal import GridModel
+internal import ServiceKit
+internal import Store
+
+/// Makes profiles again that late samples change: the stored samples of the time, late ones in their places, go through
+/// a fresh analyser, and its minutes replace those that were made without them. Advisories are not touched.
+///
+/// A thread of its own: it reads hours of samples while the live analysis goes on.
+final class ProfileAmender: Sendable {
+    private let stored: StoredNetwork
+    private let settings: AnalysisSettings
+    private let conninfo: String
+    private let metrics: Metrics
+    private let quiet: Double
+    private let isStopping = Guarded(false)
+    private let thread = Guarded<WorkerThread?>(nil)
+    private let log = Log("profile")
+    /// Six hours at a time: memory stays bounded, and a long stretch is not read again for each quarter hour.
+    private static let quarters = 24
+    /// An interval mean may end this much after the time it speaks for, s.
+    private static let reach = 3600.0
+
+    /// - Parameter quiet: seconds without another late sample before a profile is made again.
+    init(stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, metrics: Metrics, quiet: Double) {
+        self.stored = stored
+        self.settings = settings
+        self.conninfo = conninfo
+        self.metrics = metrics
+        self.quiet = quiet
+    }
+
+    func start() { thread.withLock { $0 = WorkerThread(name: "profile.amend") { [self] in run() } } }
+
+    /// What is not done is marked in the database, and done after the next start.
+    func stop() {
+        isStopping.withLock { $0 = true }
+        thread.withLock { $0 }?.join()
+    }
+
+    private func run() {
+        var store = ProfileStore(conninfo: conninfo)
+        var lookedAt: UInt64 = 0
+        while !isStopping.withLock({ $0 }) {
+            SystemClock.pause(milliseconds: 200)
+            guard SystemClock.monotonicNanoseconds - lookedAt > 1_000_000_000 else { continue }
+            do throws(StoreError) {
+                while try amendOnce(&store), !isStopping.withLock({ $0 }) {}
+                metrics.set(
+                    "backfeed_profile_amendments_waiting", Double(try store.standing().waiting),
+                    help: "Quarter hours of feeders whose late samples are not in the profiles yet")
+            } catch {
+                log.error("profiles could not be made again", ["error": "\(error)"])
+            }
+            lookedAt = SystemClock.monotonicNanoseconds
+        }
+    }
+
+    /// - Returns: whether there was something to do.
+    private func amendOnce(_ store: inout ProfileStore) throws(StoreError) -> Bool {
+        let due = try store.due(quiet: quiet, quarters: Self.quarters)
+        guard let first = due.first?.quarter, let last = due.last?.quarter else { return false }
+        let wanted = Set(due.map(\.quarter))
+        let (from, until) = (first - Analyser.warmUp, last + 900 + Self.reach)
+        let switches = try store.positions(at: from, until: until)
+        var model = AnalysisModel(
+            network: stored.network, registry: stored.registry, revision: stored.revision, live: [:])
+        model.positions = model.graph.positions(live: switches.start)
+        var analyser = Analyser(model: model, settings: settings)
+        for move in switches.moves { analyser.switchMoved(move.switchID, to: move.position, at: move.time) }
+        let standing = try store.standing()
+        var profile = ProfileBatch()
+        var count = 0
+        func take(_ minutes: [FeederMinute]) {
+            for minute in minutes where wanted.contains(minute.time.floored(toSeconds: 900)) {
+                // What the live analysis has not reached yet, it makes itself.
+                guard let reached = standing.positions[minute.feeder], minute.time + 60 <= reached else { continue }
+                profile.rows.append(ProfileBatch.Row(minute, stored))
+            }
+        }
+        var samples = SampleStore(conninfo: conninfo)
+        try samples.replay(from: from, until: until, takesLate: true, indexOfDevice: stored.indexOfDeviceID) {
+            portion in
+            count += portion.count
+            take(analyser.absorb(portion).minutes)
+        }
+        // Where the data ends: in small steps, because a leap of hours is not binned.
+        for feeder in stored.network.feeders.map(\.id) {
+            for seconds in stride(from: 0.0, through: 2 * Self.reach, by: 600) {
+                take(analyser.tick(feeder: feeder, to: last + 900 + seconds).minutes)
+            }
+        }
+        try store.amend(profile, done: due)
+        log.info(
+            "profiles made again for late samples",
+            ["from": "\(first)", "quarters": "\(wanted.count)", "samples": "\(count)", "rows": "\(profile.rows.count)"])
+        return true
+    }
+}
+
+extension ProfileBatch.Row {
+    /// A minute as the analyser closed it.
+    init(_ minute: FeederMinute, _ stored: StoredNetwork) {
+        self.init(
+            time: minute.time, net: minute.net, reactive: minute.reactive, voltage: minute.voltage,
+            pv: minute.fleet.photovoltaic, battery: minute.fleet.battery, charger: minute.fleet.charger,
+            other: minute.fleet.other, native: minute.native, reverse: minute.reverseEnergy,
+            forward: minute.forwardEnergy, headCoverage: minute.headCoverage, derCoverage: minute.derCoverage,
+            area: stored.areaIDByName[minute.area] ?? 0, feeder: minute.feeder, normalFeeder: minute.normalFeeder)
+    }
+}
