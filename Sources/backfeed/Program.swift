@@ -10,7 +10,7 @@ enum Program {
         RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
         NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list, AdvisoryCommands.acknowledge,
         ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
-        AdaptCommand.command,
+        PublisherCheckCommand.command, AdaptCommand.command,
         VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
         SettingsCommand.command,
     ]

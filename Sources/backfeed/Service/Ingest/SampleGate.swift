@@ -29,10 +29,7 @@ struct SampleGate: ~Copyable {
     private struct Traits {
         /// -1 without a feeder.
         var feeder: Int
-        /// Largest plausible absolute W; infinite where none is known.
-        var maximumPower: Double
-        /// V; 0 unknown.
-        var voltageBase: Double
+        var plausibility: Plausibility
         /// `nil`: its samples are no part of the feeder's time.
         var clock: FeederClock.Rule?
     }
@@ -78,9 +75,7 @@ struct SampleGate: ~Copyable {
         traits = stored.registry.devices.map { device in
             let feeder = number[device.normalFeeder] ?? -1
             return Traits(
-                feeder: feeder,
-                maximumPower: device.kind.isDER && device.rating > 0 ? 1.2 * device.rating + 1000 : .infinity,
-                voltageBase: device.voltageBase,
+                feeder: feeder, plausibility: Plausibility(device),
                 clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil)
         }
         owners.reserveCapacity(stored.aggregators.count)
@@ -121,10 +116,9 @@ struct SampleGate: ~Copyable {
         let device = traits[index]
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
-        let power = Self.total(sample, .activePower, .activePowerA, .activePowerB, .activePowerC)
-        let reactive = Self.total(sample, .reactivePower, .reactivePowerA, .reactivePowerB, .reactivePowerC)
-        let voltage = sample.has(.voltage) ? sample[.voltage] : Self.mean(sample)
-        if Self.isOutOfRange(sample, device, power: power, voltage: voltage) { quality.insert(.outOfRange) }
+        let power = sample.totalPower
+        let voltage = sample.meanVoltage
+        if device.plausibility.excludes(sample, power: power, voltage: voltage) { quality.insert(.outOfRange) }
         let interval = sample.has(.interval) ? max(0, sample[.interval]) : 0
 
         if let rule = device.clock {
@@ -142,7 +136,8 @@ struct SampleGate: ~Copyable {
         let (deviceID, areaID) = (stored.deviceIDs[index], stored.areaIDs[index])
         batch.append(
             Sample(
-                device: number, time: sample.time, activePower: Float(power), reactivePower: Float(reactive),
+                device: number, time: sample.time, activePower: Float(power),
+                reactivePower: Float(sample.totalReactive),
                 voltage: Float(voltage), interval: Float(interval),
                 stateOfCharge: Float(sample[.stateOfCharge]), quality: quality,
                 switchPosition: SwitchPosition(rawValue: sample.switchPosition)),
@@ -155,35 +150,6 @@ struct SampleGate: ~Copyable {
             }
         }
         return nil
-    }
-
-    /// The total as sent, or the sum when all three phases are there: a missing phase is never taken as zero.
-    private static func total(_ sample: TelemetrySample, _ whole: Quantity, _ a: Quantity, _ b: Quantity, _ c: Quantity)
-        -> Double
-    {
-        sample.has(whole) || !sample.hasRareQuantities ? sample[whole] : sample[a] + sample[b] + sample[c]
-    }
-
-    private static func mean(_ sample: TelemetrySample) -> Double {
-        guard sample.hasRareQuantities else { return .nan }
-        var (sum, count) = (0.0, 0.0)
-        for phase in [Quantity.voltageA, .voltageB, .voltageC] where sample.has(phase) {
-            sum += sample[phase]
-            count += 1
-        }
-        return sum / count
-    }
-
-    /// `domain-rules.md` A.6: outside what is physically possible. NaN, absent, is not.
-    private static func isOutOfRange(_ sample: TelemetrySample, _ device: Traits, power: Double, voltage: Double)
-        -> Bool
-    {
-        if abs(power) > device.maximumPower { return true }
-        if device.voltageBase > 0, voltage < 0 || voltage > 2 * device.voltageBase { return true }
-        let charge = sample[.stateOfCharge]
-        if charge < 0 || charge > 100 { return true }
-        let frequency = sample[.frequency]
-        return frequency < 40 || frequency > 72
     }
 
     // MARK: Clocks
