@@ -2,7 +2,7 @@
 SWIFT_BUILD = swift build -c release
 BACKFEED = .build/release/backfeed
 
-.PHONY: run test build lint format bench chaos install-dependencies install-service-dependencies clean
+.PHONY: run test build lint format bench chaos fuzz sanitize install-dependencies install-service-dependencies clean
 
 run: build
 	$(BACKFEED) demo
@@ -20,13 +20,14 @@ build: install-service-dependencies
 test: install-dependencies lint
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release --skip-build
+	scripts/fuzz 4
 	.venv/bin/python -m pytest -q Tests/System
 
 lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 	scripts/check-layers
 	scripts/check-generated
-	shellcheck scripts/install-dependencies scripts/check-layers scripts/check-generated .ci/run
+	shellcheck scripts/install-dependencies scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize .ci/run
 
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
@@ -36,6 +37,15 @@ MINUTES = 10
 SEED = 1
 chaos: install-dependencies build
 	.venv/bin/python Tests/System/chaos.py --minutes $(MINUTES) --seed $(SEED)
+
+# Every decoder and the spool's reader, so long each: make fuzz SECONDS=600
+SECONDS = 60
+fuzz: install-dependencies
+	scripts/fuzz $(SECONDS)
+
+# The Swift tests under the address and the thread sanitizer.
+sanitize: install-dependencies
+	scripts/sanitize
 
 bench: build
 	$(BACKFEED) bench trace

@@ -67,3 +67,15 @@ let package = Package(
     cLanguageStandard: .gnu11,
     cxxLanguageStandard: .cxx17
 )
+
+// The fuzz targets need the sanitizers' runtime in every module, so `scripts/fuzz` builds them apart from the rest.
+if Context.environment["BACKFEED_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "fuzz",
+            dependencies: ["CFuzzer", "Adapters", "DataDirectory", "GridModel", "Messaging", "ServiceKit"],
+            path: "Tests/Fuzz", exclude: ["CFuzzer", "corpus", "dictionaries"],
+            swiftSettings: strict),
+    ]
+}

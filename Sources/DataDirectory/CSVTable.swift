@@ -121,7 +121,8 @@ public struct CSVTable: Sendable {
             default: return nil
             }
         }
-        return Double(String(decoding: bytes[from..<to], as: UTF8.self))
+        // "1e999" is infinite.
+        return Double(String(decoding: bytes[from..<to], as: UTF8.self)).flatMap { $0.isFinite ? $0 : nil }
     }
 
     /// A required column, or the mistake that it is missing.

@@ -4,7 +4,9 @@ internal import ServiceKit
 internal import Store
 
 enum DoctorCommand {
-    static let command = Command("doctor", "say what is wrong with the installation, and what to do") { invocation in
+    static let command = Command("doctor", "say what is wrong with the installation, and what to do", run: examine)
+
+    private static func examine(_ invocation: Invocation) throws -> ExitCode {
         var bad = 0
         func report(_ ok: Bool, _ what: String, _ advice: String = "") {
             if !ok { bad += 1 }

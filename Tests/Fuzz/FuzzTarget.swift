@@ -1,0 +1,181 @@
+import Adapters
+import DataDirectory
+import Foundation
+import GridModel
+import Messaging
+import ServiceKit
+
+/// What is fuzzed: everything that reads bytes which others wrote. `scripts/fuzz` runs each by its name.
+///
+/// A target takes any bytes, and stops the program when a promise about what it read is broken: crashes, memory errors
+/// and endless loops are libFuzzer's and the address sanitizer's to find.
+enum FuzzTarget: String, CaseIterable {
+    case frame, json, senml, protobuf, control, spool, segment, sunspec, ieee2030_5, ocpp, csv
+
+    func take(_ bytes: UnsafeRawBufferPointer) {
+        switch self {
+        case .frame: Self.frame(bytes)
+        case .json: Self.telemetry(bytes, .json)
+        case .senml: Self.telemetry(bytes, .senml)
+        case .protobuf: Self.telemetry(bytes, .protobuf)
+        case .control: Self.control(bytes)
+        case .spool: Self.spool(bytes)
+        case .segment: Self.segment(bytes)
+        case .sunspec: Self.adapter(bytes, .sunspec)
+        case .ieee2030_5: Self.adapter(bytes, .ieee2030_5)
+        case .ocpp: Self.adapter(bytes, .ocpp)
+        case .csv: Self.csv(bytes)
+        }
+    }
+
+    // MARK: Telemetry
+
+    /// The first byte tells where the position begins. What is read is written the same way again.
+    private static func frame(_ bytes: UnsafeRawBufferPointer) {
+        guard let first = bytes.first else { return }
+        let cut = min(Int(first), bytes.count - 1) + 1
+        let position = UnsafeRawBufferPointer(rebasing: bytes[cut...])
+        guard
+            let frame = try? TelemetryFrame(
+                topic: UnsafeRawBufferPointer(rebasing: bytes[1..<cut]), position: position)
+        else { return }
+        precondition(frame.topic.utf8.elementsEqual(bytes[1..<cut]), "another topic: \(frame.topic)")
+        precondition(frame.position.elementsEqual(position), "another position")
+    }
+
+    /// Every field of every sample can be read, and what a plain batch says survives being written and read again.
+    private static func telemetry(_ bytes: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding) {
+        decoding.take(bytes, encoding)
+    }
+
+    /// One decoder for all runs, as in the service: what one message leaves behind must not show in the next.
+    private nonisolated(unsafe) static let decoding = Decoding()
+
+    private final class Decoding {
+        private var decoder = TelemetryDecoder()
+
+        // libFuzzer hands over exactly as many bytes as the message has, so that a read beyond it is seen.
+        func take(_ bytes: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding) {
+            guard let count = try? decoder.decode(bytes, encoding) else { return }
+            precondition((1...TelemetryDecoder.maximumSamples).contains(count))
+            var rows: [TelemetryEncoder.Row] = []
+            for index in 0..<count {
+                let own = TelemetryDecoder.bytes(of: index, in: bytes, encoding)
+                precondition(own.count <= bytes.count)
+                guard let sample = decoder.sample(index) else {
+                    precondition(!decoder.mistake(index).detail.isEmpty)
+                    continue
+                }
+                let name = String(decoding: sample.device, as: UTF8.self)
+                var sum = 0.0
+                for quantity in Quantity.allCases where sample.has(quantity) { sum += sample[quantity] }
+                _ = (sample.notFinite, sample.isEmpty, sample.hasRareQuantities, sum)
+                guard Identifier.isValid(name), sample.notFinite == nil, abs(sample[.activePower]) < 1e30 else {
+                    continue
+                }
+                rows.append(.init(device: name, time: sample.time, activePower: sample[.activePower]))
+            }
+            guard !rows.isEmpty else { return }
+            // JSON writes every digit of a double; Protobuf holds a float.
+            for again in [TelemetryFrame.Encoding.json, .protobuf] {
+                let written = TelemetryEncoder.encode(rows, again)
+                written.withUnsafeBytes { payload in
+                    guard let count = try? decoder.decode(payload, again) else {
+                        preconditionFailure(
+                            "what was read cannot be written: \(String(decoding: written, as: UTF8.self))")
+                    }
+                    precondition(count == rows.count)
+                    for (index, row) in rows.enumerated() {
+                        guard let sample = decoder.sample(index) else {
+                            preconditionFailure("\(decoder.mistake(index))")
+                        }
+                        precondition(sample.time == row.time && sample.device.elementsEqual(row.device.utf8))
+                        let value = sample[.activePower]
+                        precondition(
+                            value == (again == .json ? row.activePower : Double(Float(row.activePower))),
+                            "\(value) is not \(row.activePower)")
+                    }
+                }
+            }
+        }
+
+        func expectSample(_ json: String) {
+            Array(json.utf8).withUnsafeBytes { payload in
+                guard (try? decoder.decode(payload, .json)) == 1, let sample = decoder.sample(0) else {
+                    preconditionFailure("the service refuses \(json)")
+                }
+                precondition(sample.notFinite == nil, "not finite: \(json)")
+            }
+        }
+    }
+
+    private static func control(_ bytes: UnsafeRawBufferPointer) {
+        guard let message = try? ControlMessage(bytes) else { return }
+        message.bytes.withUnsafeBytes { written in
+            // Reasons are free text and may not fit when every character is escaped.
+            guard written.count <= ControlMessage.maximumBytes else { return }
+            precondition((try? ControlMessage(written)) == message, "another message: \(message)")
+        }
+    }
+
+    // MARK: Spool
+
+    private static func spool(_ bytes: UnsafeRawBufferPointer) {
+        var count = 0
+        let isRecord = SpoolRecord.read(bytes) { frames, _ in
+            count = frames.0.count + frames.1.count + frames.2.count
+        }
+        precondition(!isRecord || count < bytes.count)
+    }
+
+    /// The log opens whatever a crash or a bad disk left, gives back whole records only, and goes on behind them.
+    private static func segment(_ bytes: UnsafeRawBufferPointer) {
+        let folder = "/dev/shm/backfeed-fuzz-\(getpid())"
+        let path = "\(folder)/0000000001.segment"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        mkdir(folder, 0o700)
+        guard let file = fopen(path, "w") else { preconditionFailure("\(path) cannot be written") }
+        fwrite(bytes.baseAddress, 1, bytes.count, file)
+        fclose(file)
+        func records(_ log: SegmentLog) throws -> [[UInt8]] {
+            var (list, record, place): ([[UInt8]], [UInt8], SegmentLog.Position) = ([], [], log.start)
+            while let next = try log.read(at: place, into: &record) {
+                precondition(next > place, "no way forward")
+                list.append(record)
+                place = next
+            }
+            return list
+        }
+        do {
+            let log = try SegmentLog(directory: folder, sync: .never)
+            let found = try records(log)
+            precondition(log.bytes <= max(bytes.count, SegmentLog.magic.count))
+            let added: [UInt8] = [1, 2, 3]
+            let place = try added.withUnsafeBytes { try log.append([$0]) }
+            precondition(place != nil, "a log without limit is full")
+            let back = try records(try SegmentLog(directory: folder, sync: .never))
+            precondition(back == found + [added], "a record was lost behind damage")
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    // MARK: Adapters and files
+
+    /// A sample that comes out of an adapter is one that the service takes.
+    private static func adapter(_ bytes: UnsafeRawBufferPointer, _ standard: SourceStandard) {
+        guard let adapted = try? standard.adapt(Array(bytes)) else { return }
+        for sample in adapted.samples { decoding.expectSample("{\"samples\":[\(sample.json)]}") }
+    }
+
+    private static func csv(_ bytes: UnsafeRawBufferPointer) {
+        guard let table = try? CSVTable(path: "fuzz.csv", bytes: Array(bytes)) else { return }
+        for row in 0..<table.rowCount {
+            for column in table.columns.indices {
+                _ = (table.text(row, column), table.isEmpty(row, column))
+                if let number = table.number(row, column) { precondition(number.isFinite) }
+            }
+            precondition(table.line(row) > 0)
+        }
+    }
+}
