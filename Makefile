@@ -47,9 +47,9 @@ fuzz: install-dependencies
 sanitize: install-dependencies
 	scripts/sanitize
 
-bench: build
+bench: install-dependencies build
 	$(BACKFEED) bench trace
-	$(BACKFEED) bench ingest
+	$(BACKFEED) bench ingest --python .venv/bin/python
 	$(BACKFEED) bench detect
 
 clean:

@@ -194,7 +194,7 @@ ptrdiff_t csj_decode(csj_parser *parser, const char *data, size_t length, csj_sa
     return static_cast<ptrdiff_t>(count);
 }
 
-int csj_sample_bytes(const char *data, size_t length, size_t index, size_t *offset, size_t *count) {
+size_t csj_sample_ranges(const char *data, size_t length, csj_range *ranges, size_t capacity) {
     // The text has been parsed, so it is well-formed: depth and strings are all that must be followed.
     int depth = 0;
     bool in_text = false, in_samples = false;
@@ -216,22 +216,21 @@ int csj_sample_bytes(const char *data, size_t length, size_t index, size_t *offs
         case ']': case '}':
             depth--;
             if (in_samples && depth == 1) {
-                if (element != index) return 0;
-                *offset = start; *count = i - start;
-                return 1;
+                if (element < capacity) ranges[element++] = {start, i - start};
+                return element;
             }
             break;
         case ',':
             if (in_samples && depth == 2) {
-                if (element == index) { *offset = start; *count = i - start; return 1; }
-                element++;
+                if (element == capacity) return element;
+                ranges[element++] = {start, i - start};
                 start = i + 1;
             }
             break;
         default: break;
         }
     }
-    return 0;
+    return element;
 }
 
 int csj_parse_time(const char *text, size_t length, int64_t *time_us) {

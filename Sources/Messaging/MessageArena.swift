@@ -6,7 +6,9 @@ final class MessageArena {
     /// As protobuf-c wants it; valid as long as the arena.
     let allocator: UnsafeMutablePointer<ProtobufCAllocator>
     private var chunks: [(base: UnsafeMutableRawPointer, size: Int)] = []
-    private var used = 0
+    // One thread owns it, and this is asked for every name of every message: checks at run time would be most of it.
+    @exclusivity(unchecked) private var next: UnsafeMutableRawPointer?
+    @exclusivity(unchecked) private var room = 0
     private static let chunk = 1 << 18
 
     init() {
@@ -34,18 +36,22 @@ final class MessageArena {
             first.base.deallocate()
             chunks.removeAll()
         }
-        used = 0
+        next = chunks.first?.base
+        room = chunks.first?.size ?? 0
     }
 
     private func take(_ size: Int) -> UnsafeMutableRawPointer {
-        let room = (size + 15) & ~15
-        if let last = chunks.last, used + room <= last.size {
-            used += room
-            return last.base + (used - room)
+        let needed = (size + 15) & ~15
+        if let place = next, needed <= room {
+            next = place + needed
+            room -= needed
+            return place
         }
-        let larger = max(Self.chunk, room)
-        chunks.append((.allocate(byteCount: larger, alignment: 16), larger))
-        used = room
-        return chunks[chunks.count - 1].base
+        let size = max(Self.chunk, needed)
+        let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        chunks.append((base, size))
+        next = base + needed
+        room = size - needed
+        return base
     }
 }

@@ -13,7 +13,9 @@ public enum SpoolRecord {
 
     /// - Parameter isCopy: the message is also in a batch that is not committed yet; finding it stored is no surprise.
     /// - Returns: false when the spool is full.
-    public static func append(_ frames: Frames, isCopy: Bool, to log: SegmentLog) throws(FileError) -> Bool {
+    public static func append(_ frames: Frames, isCopy: Bool, beyondLimit: Bool = false, to log: SegmentLog)
+        throws(FileError) -> Bool
+    {
         guard frames.0.count <= Int(UInt16.max), frames.1.count <= Int(UInt16.max) else { return true }
         var header: [UInt8] = [version, isCopy ? copyFlag : 0]
         for length in [frames.0.count, frames.1.count] {
@@ -23,7 +25,7 @@ public enum SpoolRecord {
         var problem: FileError?
         header.withUnsafeBytes { head in
             do throws(FileError) {
-                place = try log.append([head, frames.0, frames.1, frames.2])
+                place = try log.append([head, frames.0, frames.1, frames.2], beyondLimit: beyondLimit)
             } catch {
                 problem = error
             }

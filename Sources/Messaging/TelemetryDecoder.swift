@@ -120,15 +120,29 @@ public struct TelemetryDecoder: ~Copyable {
         (UnsafeMutableRawPointer(raw) + valuesOffset).assumingMemoryBound(to: Double.self)
     }
 
-    /// The bytes of one sample, for the reject table: its own in JSON, the whole message where it is spread over it.
-    public static func bytes(of index: Int, in payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding)
-        -> UnsafeRawBufferPointer
-    {
-        guard encoding == .json, let base = payload.baseAddress else { return payload }
-        var (offset, count) = (0, 0)
-        let text = base.assumingMemoryBound(to: CChar.self)
-        guard csj_sample_bytes(text, payload.count, index, &offset, &count) != 0 else { return payload }
-        return UnsafeRawBufferPointer(rebasing: payload[offset..<offset + count])
+    /// The bytes of each sample of a message, for the reject table: found in one pass, when there is something to reject.
+    public struct SampleBytes {
+        private let payload: UnsafeRawBufferPointer
+        private let ranges: [csj_range]
+
+        /// - Parameter count: samples of the message. The payload must have been decoded, and outlive this value.
+        public init(_ payload: UnsafeRawBufferPointer, _ encoding: TelemetryFrame.Encoding, count: Int) {
+            self.payload = payload
+            guard encoding == .json, let text = payload.baseAddress?.assumingMemoryBound(to: CChar.self) else {
+                ranges = []
+                return
+            }
+            ranges = Array(unsafeUninitializedCapacity: count) { buffer, found in
+                found = csj_sample_ranges(text, payload.count, buffer.baseAddress, count)
+            }
+        }
+
+        /// A sample's own bytes; `nil` where it is spread over the message.
+        public subscript(index: Int) -> UnsafeRawBufferPointer? {
+            guard index < ranges.count else { return nil }
+            let range = ranges[index]
+            return UnsafeRawBufferPointer(rebasing: payload[range.offset..<range.offset + range.count])
+        }
     }
 
     // MARK: JSON

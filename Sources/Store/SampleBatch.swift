@@ -69,6 +69,8 @@ public final class SampleBatch: @unchecked Sendable {
     }
 
     public var count: Int { rows.rows }
+    /// Bytes of the messages that are kept with it.
+    public var messageBytes: Int { messages.byteCount }
     public var isEmpty: Bool {
         rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && claims.isEmpty && lost.isEmpty
             && lostEnds.isEmpty
@@ -150,9 +152,12 @@ public struct MessageLog: Sendable {
     public init() {}
 
     public var count: Int { ends.count }
+    public var byteCount: Int { bytes.count }
+    /// What one large message needed is not kept for the next batch.
+    private static let usual = 8 << 20
 
     mutating func reset() {
-        bytes.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: bytes.capacity <= 2 * Self.usual)
         ends.removeAll(keepingCapacity: true)
     }
 

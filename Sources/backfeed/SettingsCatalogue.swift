@@ -18,15 +18,20 @@ enum SettingsCatalogue {
             "telemetry.connect", .text, default: "", source: "interface",
             "endpoints of aggregators that bind, separated by commas"),
         .init(
-            "telemetry.max_message_bytes", .number(1024...268_435_456), default: "8388608", unit: "B",
-            source: "10,000 samples of JSON take under 4 MB", "larger messages are refused and counted"),
+            "telemetry.max_message_bytes", .number(1024...268_435_456), default: "4194304", unit: "B",
+            source: "10,000 samples of JSON take under 4 MB; decoding takes 14 times as much memory",
+            "larger messages are refused and counted"),
         .init(
-            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "16777216", unit: "B",
+            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "8388608", unit: "B",
             source: "twice the largest message that is taken",
             "larger messages end their connection before they are read into memory"),
         .init(
             "telemetry.receive_queue", .number(1...1_000_000), default: "2000", unit: "messages",
-            source: "libzmq's default is 1000", "messages that wait in libzmq for each aggregator"),
+            source: "libzmq's default is 1000", "messages that wait in libzmq for each aggregator at most"),
+        .init(
+            "telemetry.receive_queue_bytes", .number(1_048_576...1e12), default: "33554432", unit: "B",
+            source: "memory: libzmq counts messages, not their bytes",
+            "bytes that wait in libzmq, of all aggregators: large messages make the queue of each shorter"),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",
             source: "interface: without keys only loopback",
@@ -92,6 +97,10 @@ enum SettingsCatalogue {
         .init(
             "ingest.batch_rows", .number(100...1_000_000), default: "20000", unit: "rows",
             source: "measured: COPY reaches its plateau there", "rows in one transaction at most"),
+        .init(
+            "ingest.batch_bytes", .number(65_536...1e9), default: "8388608", unit: "B",
+            source: "20,000 rows come in 1 to 3 MB of messages",
+            "bytes of messages in one transaction, and one message more, at most; half as many of rejects"),
         .init(
             "ingest.flush_ms", .number(1...10_000), default: "100", unit: "ms",
             source: "measured: latency to commit is the flush interval",

@@ -59,9 +59,9 @@ enum FuzzTarget: String, CaseIterable {
             guard let count = try? decoder.decode(bytes, encoding) else { return }
             precondition((1...TelemetryDecoder.maximumSamples).contains(count))
             var rows: [TelemetryEncoder.Row] = []
+            let own = TelemetryDecoder.SampleBytes(bytes, encoding, count: count)
             for index in 0..<count {
-                let own = TelemetryDecoder.bytes(of: index, in: bytes, encoding)
-                precondition(own.count <= bytes.count)
+                precondition((own[index]?.count ?? 0) <= bytes.count)
                 guard let sample = decoder.sample(index) else {
                     precondition(!decoder.mistake(index).detail.isEmpty)
                     continue

@@ -157,9 +157,9 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     @Test func theBytesOfABadSampleAreItsOwn() {
         let text = #"{"x":[{"a":"]"}],"samples":[ {"device":"a,b"}, {"device":"\"}"} ,3]}"#
         let found = Array(text.utf8).withUnsafeBytes { bytes in
-            (0..<3).map {
-                String(decoding: TelemetryDecoder.bytes(of: $0, in: bytes, .json), as: UTF8.self).trimmingCharacters(
-                    in: .whitespaces)
+            let own = TelemetryDecoder.SampleBytes(bytes, .json, count: 3)
+            return (0..<3).map {
+                own[$0].map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespaces) }
             }
         }
         #expect(found == [#"{"device":"a,b"}"#, #"{"device":"\"}"}"#, "3"])

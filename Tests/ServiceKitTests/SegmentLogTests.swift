@@ -80,6 +80,10 @@ import Testing
         var places: [SegmentLog.Position] = []
         while let place = try append(record(199), to: log) { places.append(place) }
         #expect(log.bytes <= 5000)
+        // A last record that has nowhere else to go.
+        let extra = try record(250).withUnsafeBytes { try log.append([$0], beyondLimit: true) }
+        #expect(extra != nil && log.bytes > 5000)
+        #expect(try all(log).last == record(250))
         #expect(places.count > 20)
         try log.release(before: places[10])
         #expect(log.bytes < 4500)

@@ -1,7 +1,7 @@
 """Kills everything that can be killed, in seeded random order, and counts what is in the table afterwards.
 
 Two journalling publishers (docs/publisher.py, as programs of their own), the service and its PostgreSQL are killed with -9,
-backends are stopped and continued, and connections are cut, while a list of what was published is kept outside of them. At the
+backends are stopped and continued, connections are cut, and the disk of the spool is filled, while a list of what was published is kept outside of them. At the
 end everything that was published must be in the table, once.
 
     .venv/bin/python Tests/System/chaos.py --minutes 10 --seed 1
@@ -99,10 +99,15 @@ def chaos(seconds, seed, report=print):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bf-", dir="/tmp"))
     os.chmod(folder, 0o755)
     run("network", "import", DATA, "--data-dir", folder / "state")
+    # A small disk of its own for the spool, which can be filled: only root may make one.
+    disk = folder / "spool"
+    disk.mkdir()
+    is_mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode == 0
     ports = free_port(), free_port()
     service = Service(folder, settings=(
         f"telemetry.bind=tcp://127.0.0.1:{ports[0]}", f"control.bind=tcp://127.0.0.1:{ports[1]}", "ingest.database_deadline_ms=1500",
-        "spool.segment_bytes=65536", "spool.max_bytes=1000000"))
+        "spool.segment_bytes=65536", "spool.max_bytes=1000000", f"spool.directory={disk}"))
     wires = [Wire(port) for port in ports]
     names = {"AGG-A": "FH-F01", "AGG-B": "FH-F02"}
 
@@ -111,7 +116,7 @@ def chaos(seconds, seed, report=print):
         return subprocess.Popen([sys.executable, "-c", PUBLISHER, str(ROOT / "docs"), name, *ends, str(folder), names[name]])
 
     publishers = {name: publisher(name) for name in names}
-    counts = {"publisher": 0, "service": 0, "postgres": 0, "backend": 0, "connections": 0}
+    counts = {"publisher": 0, "service": 0, "postgres": 0, "backend": 0, "connections": 0, "disk": 0}
 
     def postmaster():
         try:
@@ -155,8 +160,20 @@ def chaos(seconds, seed, report=print):
         for wire in wires:
             wire.cut()
 
+    def fill_disk():
+        filler = disk / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        kill_postgres()
+        time.sleep(draw.uniform(0.5, 2.5))
+        filler.unlink()
+
     deeds = [("publisher", kill_publisher), ("service", kill_service), ("postgres", kill_postgres), ("backend", freeze_backends),
-             ("connections", cut_connections)]
+             ("connections", cut_connections)] + ([("disk", fill_disk)] if is_mounted else [])
     try:
         ends = time.monotonic() + seconds
         turn = 0
@@ -182,7 +199,8 @@ def chaos(seconds, seed, report=print):
         rows = int(service.sql("SELECT count(*) FROM backfeed_store.sample"))
         different = int(service.sql("SELECT count(*) FROM (SELECT DISTINCT device_id, time, active_power_w FROM backfeed_store.sample) AS d"))
         gaps = int(service.sql("SELECT count(*) FROM backfeed.data_gap"))
-        result = {"seed": seed, "kills": sum(counts.values()), **counts, "published": published, "rows": rows,
+        full = (folder / "service.log").read_text().count("the spool is full")
+        result = {"seed": seed, "kills": sum(counts.values()), **counts, "spool_full": full, "published": published, "rows": rows,
                   "lost": published - different, "doubled": rows - different, "gaps": gaps}
         report(json.dumps(result))
         assert result["lost"] == 0 and result["doubled"] == 0 and gaps == 0, result
@@ -196,6 +214,8 @@ def chaos(seconds, seed, report=print):
         for process in publishers.values():
             process.kill()
         service.stop()
+        if is_mounted:
+            subprocess.run(["umount", str(disk)], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -48,8 +48,10 @@ ptrdiff_t csj_decode(csj_parser *parser, const char *data, size_t length, csj_sa
 ptrdiff_t csj_decode_senml(csj_parser *parser, const char *data, size_t length, csj_sample *samples, size_t capacity,
                            const char **error);
 
-/// Finds the bytes of samples[index] in the original text, for the reject table. Returns 0 when not found.
-int csj_sample_bytes(const char *data, size_t length, size_t index, size_t *offset, size_t *count);
+typedef struct csj_range { size_t offset, count; } csj_range;
+
+/// Finds the bytes of each sample in the original text, for the reject table, in one pass. Returns how many were found.
+size_t csj_sample_ranges(const char *data, size_t length, csj_range *ranges, size_t capacity);
 
 /// RFC 3339 with zone to microseconds since 1970. Returns 0 when the text is not that.
 int csj_parse_time(const char *text, size_t length, int64_t *time_us);

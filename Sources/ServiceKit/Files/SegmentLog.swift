@@ -151,11 +151,13 @@ public final class SegmentLog {
 
     /// Appends one record made of `parts`, one after the other. Its position, or `nil` when the log, or the disk, is full:
     /// then nothing was appended.
-    public func append(_ parts: [UnsafeRawBufferPointer]) throws(FileError) -> Position? {
+    ///
+    /// - Parameter beyondLimit: for a last record that has nowhere else to go.
+    public func append(_ parts: [UnsafeRawBufferPointer], beyondLimit: Bool = false) throws(FileError) -> Position? {
         let length = parts.reduce(0) { $0 + $1.count }
         precondition(length <= Self.maximumRecord, "a record of \(length) bytes")
         let total = Self.headerBytes + length
-        guard bytes + total <= maximumBytes else { return nil }
+        guard beyondLimit || bytes + total <= maximumBytes else { return nil }
         if let size = sizes[last], size > Self.magic.count, size + total > segmentBytes {
             try syncNow()
             last += 1

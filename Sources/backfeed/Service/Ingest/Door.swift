@@ -70,7 +70,11 @@ final class Door: Sendable {
             return !isBlind
         }
         while !isStopping.withLock({ $0 }) {
-            try keeper.serve(milliseconds: 500, until: wake.rawValue) { look(atMostEvery: 0) }
+            try keeper.serve(milliseconds: 500, until: wake.rawValue) {
+                // Strangers that knock without end cost a query every tenth of a second, not one each: who comes in
+                // between is told to come again.
+                look(atMostEvery: 100_000_000)
+            }
             _ = look(atMostEvery: 1_000_000_000)
             metrics.set(
                 "backfeed_handshakes_refused", Double(ring.refused), help: "Connections refused for their key")

@@ -13,10 +13,12 @@ extension Ingest {
         var maximumMessage: Int
         var hardMessage: Int
         var receiveQueue: Int
+        var receiveQueueBytes: Int
         var messagesPerSecond: Double
         var bytesPerSecond: Double
         var maximumAggregators: Int
         var batchRows: Int
+        var batchBytes: Int
         var flushMilliseconds: Int
         var batches: Int
         var oldest: Timestamp
@@ -46,10 +48,12 @@ extension Ingest {
             maximumMessage = settings.integer("telemetry.max_message_bytes")
             hardMessage = settings.integer("telemetry.hard_message_bytes")
             receiveQueue = settings.integer("telemetry.receive_queue")
+            receiveQueueBytes = settings.integer("telemetry.receive_queue_bytes")
             messagesPerSecond = settings.number("telemetry.max_messages_per_s")
             bytesPerSecond = settings.number("telemetry.max_bytes_per_s")
             maximumAggregators = settings.integer("telemetry.max_aggregators")
             batchRows = settings.integer("ingest.batch_rows")
+            batchBytes = settings.integer("ingest.batch_bytes")
             flushMilliseconds = settings.integer("ingest.flush_ms")
             batches = settings.integer("ingest.batches")
             guard let oldest = Timestamp(settings.text("ingest.oldest")) else {

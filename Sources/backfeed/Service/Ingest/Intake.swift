@@ -14,7 +14,7 @@ struct Intake: ~Copyable {
     private var sources: [Source] = []
     /// Places in ``sources`` by aggregator.
     private var places: [String: Int] = [:]
-    private var rejects = RejectCounts()
+    private var rejects: Rejects
     /// Topics that came before, to their envelope: a topic is parsed once.
     private var topics: [[UInt8]: TelemetryFrame] = [:]
     /// The newest of them, and its sender's place, -1 not known: most messages come from where the one before came from.
@@ -55,6 +55,7 @@ struct Intake: ~Copyable {
 
     init(limits: Ingest.Limits, analysis: AnalysisSettings, stored: StoredNetwork, state: SampleStore.IngestState) {
         self.limits = limits
+        rejects = Rejects(rows: limits.rejectRows, bytes: limits.batchBytes / 2, each: limits.rejectBytes)
         gate = SampleGate(limits: limits, analysis: analysis, stored: stored, clocks: state.clocks)
         tracker = SequenceTracker(streams: state.streams.mapValues(\.position), openEnded: state.openEnded)
         for (name, stream) in state.streams { _ = open(name, version: stream.versionBefore) }
@@ -76,6 +77,9 @@ struct Intake: ~Copyable {
         return sources.count < limits.maximumAggregators ? open(aggregator) : nil
     }
 
+    /// Aggregators that have spoken, in this run or before.
+    var senderCount: Int { sources.count }
+
     /// Every stream, by aggregator; made anew each time.
     var streams: [String: StreamPosition] { tracker.streams }
 
@@ -91,25 +95,23 @@ struct Intake: ~Copyable {
     ///   - isReplay: it came on the control channel. What we know to be missing, and so ask for, then does not count
     ///     against the rate; nor does what we have, which is dropped before it costs anything.
     mutating func admit(
-        _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, into batch: SampleBatch, now: Int64,
-        isReplay: Bool = false
+        _ frames: MessageLog.Frames, key: String?, _ ring: KeyRing?, now: Int64, isReplay: Bool = false
     ) -> Admitted? {
-        guard let (frame, known) = envelope(frames, batch) else { return nil }
+        guard let (frame, known) = envelope(frames) else { return nil }
         let name = frame.aggregator
         if let ring {
             guard let owner = key.flatMap({ ring.aggregator(ofKey: $0) }) else {
-                reject(batch, name, "revoked_key", "the key that sent this is not, or no longer, accepted", [])
+                rejects.add(name, "revoked_key", "the key that sent this is not, or no longer, accepted", nil)
                 return nil
             }
             guard owner == name else {
-                reject(
-                    batch, owner, "wrong_aggregator", "the key of \(owner) sent a message of \(name)",
-                    bytes(frames.2))
+                rejects.add(
+                    owner, "wrong_aggregator", "the key of \(owner) sent a message of \(name)", frames.2)
                 return nil
             }
         }
         guard let place = known ?? place(of: name) else {
-            reject(batch, "?", "too_many_aggregators", "\(name): \(sources.count) are known", [])
+            rejects.add("?", "too_many_aggregators", "\(name): \(sources.count) are known", nil)
             return nil
         }
         recentSource = place
@@ -120,14 +122,14 @@ struct Intake: ~Copyable {
             isKnown
             || sources[place].messages.take(1, at: now) && sources[place].bytes.take(Double(frames.2.count), at: now)
         guard isSlowEnough else {
-            rejects.add(name, "rate_limited")
+            rejects.count(name, "rate_limited")
             return nil
         }
         return Admitted(frame: frame, source: place)
     }
 
     /// Topic and position, parsed, with the sender's place if it is known; afterwards ``recentTopic`` is this one.
-    private mutating func envelope(_ frames: MessageLog.Frames, _ batch: SampleBatch) -> (TelemetryFrame, Int?)? {
+    private mutating func envelope(_ frames: MessageLog.Frames) -> (TelemetryFrame, Int?)? {
         do throws(TelemetryFrame.Mistake) {
             if recentTopic.count == frames.0.count, !recentTopic.isEmpty,
                 recentTopic.withUnsafeBytes({ $0.elementsEqual(frames.0) })
@@ -148,22 +150,23 @@ struct Intake: ~Copyable {
             return (frame, place)
         } catch {
             let topic = String(decoding: frames.0.prefix(128), as: UTF8.self)
-            reject(batch, "?", error.rawValue, "topic \(topic)", Array(frames.0.prefix(limits.rejectBytes)))
+            rejects.add("?", error.rawValue, "topic \(topic)", frames.0)
             return nil
         }
     }
 
     /// A message that is none.
-    mutating func refuse(_ message: borrowing MessageBuffer, into batch: SampleBatch) {
-        let text = message.count > 0 ? Array(message.bytes(0).prefix(limits.rejectBytes)) : []
-        reject(batch, "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3", text)
+    mutating func refuse(_ message: borrowing MessageBuffer) {
+        rejects.add(
+            "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3",
+            message.count > 0 ? message.bytes(0) : nil)
     }
 
     // MARK: Messages
 
     /// Takes a spooled message: it was admitted when it came.
     mutating func takeSpooled(_ frames: MessageLog.Frames, isCopy: Bool, into batch: SampleBatch, now: Int64) {
-        guard let (frame, known) = envelope(frames, batch) else { return }
+        guard let (frame, known) = envelope(frames) else { return }
         let place = known ?? open(frame.aggregator)
         recentSource = place
         take(
@@ -183,10 +186,10 @@ struct Intake: ~Copyable {
             if origin != .spooledCopy { sources[place].counts.duplicates += 1 }
         case .oldEpoch:
             refuse(
-                frame, batch, "old_epoch",
+                frame, "old_epoch",
                 "epoch \(frame.epoch) is older than \(tracker[aggregator]?.epoch ?? 0): the publisher has started afresh since",
                 frames.2)
-        case .tooManyGaps: rejects.add(aggregator, "too_many_gaps")
+        case .tooManyGaps: rejects.count(aggregator, "too_many_gaps")
         case .gap(let range): sources[place].counts.missing += Int(clamping: range.count)
         case .filled: sources[place].counts.filled += 1
         }
@@ -196,7 +199,7 @@ struct Intake: ~Copyable {
         if limits.keepsMessages, origin == .live || origin == .replayed { batch.messages.append(frames) }
         guard frames.2.count <= limits.maximumMessage else {
             return refuse(
-                frame, batch, "too_large", "\(frames.2.count) bytes, at most \(limits.maximumMessage)", frames.2)
+                frame, "too_large", "\(frames.2.count) bytes, at most \(limits.maximumMessage)", frames.2)
         }
         decode(frames.2, admitted, batch, now)
     }
@@ -209,7 +212,7 @@ struct Intake: ~Copyable {
         do throws(TelemetryDecoder.MessageMistake) {
             count = try decoder.decode(payload, frame.encoding)
         } catch {
-            return refuse(frame, batch, error.code, error.detail, payload)
+            return refuse(frame, error.code, error.detail, payload)
         }
         var wrong: [(index: Int, code: String, detail: String)] = []
         let number = sources[admitted.source].number
@@ -233,19 +236,19 @@ struct Intake: ~Copyable {
             tracker.note(frame.aggregator, sequence: frame.sequence, oldest: oldest, newest: newest)
         }
         guard !wrong.isEmpty else { return }
-        for (index, code, detail) in wrong {
-            let own = TelemetryDecoder.bytes(of: index, in: payload, frame.encoding)
-            reject(batch, frame.aggregator, code, detail, bytes(own))
+        let own = TelemetryDecoder.SampleBytes(payload, frame.encoding, count: count)
+        for (place, (index, code, detail)) in wrong.enumerated() {
+            // Where a sample has no bytes of its own, the message's are kept once.
+            rejects.add(frame.aggregator, code, detail, own[index] ?? (place == 0 ? payload : nil))
         }
         answer(frame, wrong.prefix(20).map { .init(device: nil, code: $0.code, detail: $0.detail) })
     }
 
     /// Refuses a whole message of a known aggregator.
     private mutating func refuse(
-        _ frame: TelemetryFrame, _ batch: SampleBatch, _ code: String, _ detail: String,
-        _ payload: UnsafeRawBufferPointer
+        _ frame: TelemetryFrame, _ code: String, _ detail: String, _ payload: UnsafeRawBufferPointer
     ) {
-        reject(batch, frame.aggregator, code, detail, bytes(payload))
+        rejects.add(frame.aggregator, code, detail, payload)
         answer(frame, [.init(device: nil, code: code, detail: detail)])
     }
 
@@ -281,25 +284,11 @@ struct Intake: ~Copyable {
 
     // MARK: Bookkeeping
 
-    private func bytes(_ payload: UnsafeRawBufferPointer) -> [UInt8] { Array(payload.prefix(limits.rejectBytes)) }
-
-    private mutating func reject(
-        _ batch: SampleBatch, _ aggregator: String, _ reason: String, _ detail: String, _ bytes: [UInt8]
-    ) {
-        rejects.add(aggregator, reason)
-        guard batch.rejects.count < limits.rejectRows else {
-            rejects.notKept += 1
-            return
-        }
-        batch.rejects.append(
-            .init(aggregator: aggregator, reason: reason, detail: String(detail.prefix(500)), bytes: bytes))
-    }
-
     /// Lets the clocks of silent feeders follow ours.
     mutating func tick(into batch: SampleBatch, now: Int64) { gate.tick(into: batch, now: now) }
 
-    /// Something is to be stored, beside rows and rejects.
-    var hasMoved: Bool { tracker.hasNews || sources.contains(where: \.hasMoved) }
+    /// Something is to be stored, beside rows.
+    var hasMoved: Bool { tracker.hasNews || !rejects.isEmpty || sources.contains(where: \.hasMoved) }
 
     /// Before the batch leaves: positions and clocks it moved are stored with it.
     mutating func finish(_ batch: SampleBatch) {
@@ -311,6 +300,7 @@ struct Intake: ~Copyable {
             sources[place].version = stream.version
             sources[place].hasMoved = false
         }
+        rejects.move(to: batch)
         batch.lost = tracker.takeLost()
         batch.lostEnds = tracker.takeEnds()
         gate.finish(batch)

@@ -24,29 +24,3 @@ struct SourceCounts {
         }
     }
 }
-
-/// What was refused, by aggregator and reason.
-struct RejectCounts {
-    private struct Key: Hashable {
-        var aggregator, reason: String
-    }
-
-    private var counts: [Key: Int] = [:]
-    var notKept = 0
-
-    mutating func add(_ aggregator: String, _ reason: String) {
-        counts[Key(aggregator: aggregator, reason: reason), default: 0] += 1
-    }
-
-    mutating func report(to metrics: Metrics) {
-        for (key, count) in counts {
-            metrics.add(
-                "backfeed_rejects_total", Double(count), ["aggregator": key.aggregator, "reason": key.reason],
-                help: "Messages and samples refused, by reason")
-        }
-        if notKept > 0 {
-            metrics.add("backfeed_rejects_not_kept_total", Double(notKept), help: "Rejects counted but not stored")
-        }
-        self = Self()
-    }
-}

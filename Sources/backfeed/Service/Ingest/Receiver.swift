@@ -21,6 +21,7 @@ struct Receiver: ~Copyable {
     let endpoints: Ingest.Endpoints
     private var intake: Intake
     private var desk: ControlDesk
+    private var queue: QueueLimit
     private var message: MessageBuffer
 
     private var batch: SampleBatch?
@@ -75,6 +76,7 @@ struct Receiver: ~Copyable {
         self.exchange = exchange
         self.metrics = metrics
         desk = ControlDesk(limits.desk)
+        queue = QueueLimit(messages: limits.receiveQueue, bytes: limits.receiveQueueBytes)
         message = MessageBuffer()
     }
 
@@ -122,6 +124,7 @@ struct Receiver: ~Copyable {
             if now - lastSecond > 1_000_000_000 {
                 lastSecond = now
                 if let batch { intake.tick(into: batch, now: SystemClock.nowMicroseconds) }
+                if let length = queue.tick(senders: intake.senderCount) { try limitQueues(length) }
                 tell()
             }
             try flush(deliver)
@@ -147,35 +150,58 @@ struct Receiver: ~Copyable {
     /// - Returns: how many messages there were.
     private mutating func receiveTelemetry() throws -> Int {
         let now = SystemClock.nowMicroseconds
-        // Rejects of admission need a batch even when the message itself goes to the spool.
-        let scratch = batch ?? SampleBatch(capacity: 1)
         var count = 0
         for _ in 0..<2000 {
-            guard held == nil, isSpooling || scratch.count < limits.batchRows else { break }
+            guard hasRoom else { break }
             guard try telemetry.receive(into: &message) else { break }
             count += 1
             guard message.count == 3, message.surplus == 0 else {
-                intake.refuse(message, into: scratch)
+                intake.refuse(message)
                 continue
             }
             let frames = (message.bytes(0), message.bytes(1), message.bytes(2))
+            try observeSize(frames.2.count)
             let key = ring == nil ? nil : message.userID
-            guard let admitted = intake.admit(frames, key: key, ring, into: scratch, now: now) else { continue }
-            if isSpooling {
-                try putOnSpool(frames, firstFrame: 0)
-            } else {
-                intake.take(admitted, frames, .live, into: scratch, now: now)
-            }
+            guard let admitted = intake.admit(frames, key: key, ring, now: now) else { continue }
+            try put(admitted, frames, .live, now: now)
         }
         if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
         return count
     }
 
+    /// Another message can be taken.
+    private var hasRoom: Bool { held == nil && (isSpooling || batch.map { !isFull($0) } ?? false) }
+
+    private func isFull(_ batch: SampleBatch) -> Bool {
+        batch.count >= limits.batchRows || batch.messageBytes >= limits.batchBytes
+    }
+
+    /// Into the batch, or behind what waits on the spool.
+    private mutating func put(
+        _ admitted: Intake.Admitted, _ frames: MessageLog.Frames, _ origin: Intake.Origin, now: Int64
+    ) throws {
+        if isSpooling {
+            try putOnSpool(frames, firstFrame: origin == .live ? 0 : 2)
+        } else if let batch {
+            intake.take(admitted, frames, origin, into: batch, now: now)
+        }
+    }
+
+    /// libzmq bounds its queues by messages: large ones must make them shorter.
+    private mutating func observeSize(_ bytes: Int) throws {
+        if let length = queue.observe(bytes: bytes) { try limitQueues(length) }
+    }
+
+    private mutating func limitQueues(_ length: Int) throws {
+        try telemetry.limitQueues(receiving: length)
+        try control.limitQueues(receiving: length)
+        log.debug("receive queues", ["messages": "\(length)"])
+    }
+
     private mutating func receiveControl() throws {
         let now = SystemClock.nowMicroseconds
-        let scratch = batch ?? SampleBatch(capacity: 1)
         for _ in 0..<1000 {
-            guard held == nil, isSpooling || scratch.count < limits.batchRows else { break }
+            guard hasRoom else { break }
             guard try control.receive(into: &message) else { break }
             guard message.count >= 2, message.surplus == 0 else { continue }
             let identity = Array(message.bytes(0))
@@ -210,13 +236,9 @@ struct Receiver: ~Copyable {
             case .data:
                 guard message.count == 5 else { continue }
                 let frames = (message.bytes(2), message.bytes(3), message.bytes(4))
-                let message = intake.admit(frames, key: key, ring, into: scratch, now: now, isReplay: true)
-                guard let admitted = message else { continue }
-                if isSpooling {
-                    try putOnSpool(frames, firstFrame: 2)
-                } else {
-                    intake.take(admitted, frames, .replayed, into: scratch, now: now)
-                }
+                try observeSize(frames.2.count)
+                guard let admitted = intake.admit(frames, key: key, ring, now: now, isReplay: true) else { continue }
+                try put(admitted, frames, .replayed, now: now)
             case .gone(let epoch, let range):
                 // What is on the spool is not judged yet: the aggregator will say it again when asked again.
                 guard let name = desk.aggregator(of: identity), !(spool?.hasBacklog ?? false) else { continue }
@@ -281,11 +303,13 @@ struct Receiver: ~Copyable {
     }
 
     /// The message that did not fit goes where it can go now.
-    private mutating func placeHeld() throws {
+    ///
+    /// - Parameter isLast: we are about to end: one message more than the spool's limit is better than one less.
+    private mutating func placeHeld(isLast: Bool = false) throws {
         guard let first = held else { return }
         let frames = (message.bytes(first), message.bytes(first + 1), message.bytes(first + 2))
         if isSpooling {
-            guard let spool, try spool.put(frames, isCopy: false) else { return }
+            guard let spool, try spool.put(frames, isCopy: false, beyondLimit: isLast) else { return }
         } else {
             guard let batch else { return }
             intake.takeSpooled(frames, isCopy: false, into: batch, now: SystemClock.nowMicroseconds)
@@ -295,7 +319,9 @@ struct Receiver: ~Copyable {
     }
 
     /// When the database goes, what is on its way there is put on the spool too.
-    private mutating func copyInFlight() throws {
+    ///
+    /// - Parameter isLast: we are about to end: all of it, also beyond the spool's limit.
+    private mutating func copyInFlight(isLast: Bool = false) throws {
         guard let spool else { return }
         guard exchange.now.storeIsAway else {
             isCopied = false
@@ -309,7 +335,7 @@ struct Receiver: ~Copyable {
         for item in inFlight + (batch.map { [$0] } ?? []) {
             // What came from the spool is still there, and not in `messages`.
             try item.messages.forEach { frames throws(FileError) in
-                if isWhole { isWhole = try spool.put(frames, isCopy: true) }
+                if isWhole { isWhole = try spool.put(frames, isCopy: true, beyondLimit: isLast) }
             }
         }
         if !isWhole {
@@ -321,7 +347,7 @@ struct Receiver: ~Copyable {
     private mutating func drain(_ state: IngestExchange.Contents) {
         guard let batch, let spool, spool.hasBacklog, !state.storeIsAway else { return }
         let now = SystemClock.nowMicroseconds
-        for _ in 0..<5000 where batch.count < limits.batchRows {
+        for _ in 0..<5000 where !isFull(batch) {
             let isMore = spool.take(for: batchNumber + 1) { frames, isCopy in
                 intake.takeSpooled(frames, isCopy: isCopy, into: batch, now: now)
             }
@@ -341,7 +367,7 @@ struct Receiver: ~Copyable {
     private mutating func flush(_ deliver: (SampleBatch) -> Void) throws {
         guard let current = batch, openedAt != 0 else { return }
         let isDue = SystemClock.monotonicNanoseconds - openedAt >= UInt64(limits.flushMilliseconds) * 1_000_000
-        guard current.count >= limits.batchRows || isDue else { return }
+        guard isFull(current) || isDue else { return }
         guard !current.isEmpty || intake.hasMoved || spool?.hasMark(batchNumber + 1) ?? false else {
             openedAt = 0
             return
@@ -361,6 +387,7 @@ struct Receiver: ~Copyable {
 
     /// What is in the batch is written, or is on the spool when the database is away.
     private mutating func leave(_ deliver: (SampleBatch) -> Void) throws {
+        try placeHeld(isLast: true)
         if let batch, !batch.isEmpty || intake.hasMoved { hand(batch, deliver) }
         batch = nil
         // The writing thread tries once more. What it then cannot write must be on the spool before we are gone.
@@ -373,7 +400,7 @@ struct Receiver: ~Copyable {
         if !inFlight.isEmpty {
             exchange.update { $0.storeIsAway = true }
             isCopied = false
-            try copyInFlight()
+            try copyInFlight(isLast: true)
         }
         try spool?.syncNow()
     }

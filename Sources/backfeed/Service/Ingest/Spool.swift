@@ -30,10 +30,10 @@ final class Spool {
     var hasBacklog: Bool { front != nil }
     var bytes: Int { log.bytes }
 
-    /// Puts a message at the end; false when the spool, or the disk, is full.
-    func put(_ frames: MessageLog.Frames, isCopy: Bool) throws(FileError) -> Bool {
+    /// Puts a message at the end; false when the spool (`beyondLimit`: only the disk) is full.
+    func put(_ frames: MessageLog.Frames, isCopy: Bool, beyondLimit: Bool = false) throws(FileError) -> Bool {
         let end = log.end
-        guard try SpoolRecord.append(frames, isCopy: isCopy, to: log) else { return false }
+        guard try SpoolRecord.append(frames, isCopy: isCopy, beyondLimit: beyondLimit, to: log) else { return false }
         if front == nil { front = end }
         waiting += 1
         return true
