@@ -19,6 +19,17 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// power-grid-model comes as a shared library in vendor/ (scripts/install-dependencies). Found beside the program where
+/// it is deployed (SwiftPM's own $ORIGIN), and from the build folders, one level deeper under the sanitizers.
+let powerGridModel: [LinkerSetting] = [
+    .unsafeFlags(
+        ["-L\(Context.packageDirectory)/vendor/power-grid-model/lib"]
+            + ["$ORIGIN/../../..", "$ORIGIN/../../../.."].flatMap {
+                ["-Xlinker", "-rpath", "-Xlinker", "\($0)/vendor/power-grid-model/lib"]
+            }),
+    .linkedLibrary("power_grid_model_c"),
+]
+
 let package = Package(
     name: "backfeed",
     products: [.executable(name: "backfeed", targets: ["backfeed"])],
@@ -34,19 +45,23 @@ let package = Package(
         .target(name: "CToml", linkerSettings: [.linkedLibrary("tomlplusplus")]),
         .target(name: "CTelemetry", exclude: ["telemetry.proto"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 
+        .target(name: "CPowerGridModel", linkerSettings: powerGridModel),
+
         swift("GridModel", []),
         swift("ServiceKit", ["CLinux", "CToml", "CZlib"]),
         swift("DataDirectory", ["GridModel", "ServiceKit"]),
         swift("Messaging", ["CZeroMQ", "CSimdJSON", "CTelemetry", "GridModel", "ServiceKit"]),
         swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),
+        swift("PowerFlow", ["CPowerGridModel", "GridModel"]),
+        swift("Switching", ["GridModel", "PowerFlow"]),
         swift("Analysis", ["GridModel"]),
         swift("Adapters", ["GridModel"]),
         swift("HTTPAPI", ["CMicroHTTPD", "GridModel", "ServiceKit"]),
         .executableTarget(
             name: "backfeed",
             dependencies: [
-                "CPopt", "Adapters", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "ServiceKit",
-                "Store",
+                "CPopt", "Adapters", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "PowerFlow",
+                "ServiceKit", "Store", "Switching",
             ],
             swiftSettings: strict
         ),
@@ -61,6 +76,8 @@ let package = Package(
         tests("StoreTests", ["Store", "GridModel", "ServiceKit", "TestSupport"]),
         tests("AdaptersTests", ["Adapters", "GridModel", "Messaging"]),
         tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
+        tests("PowerFlowTests", ["PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
+        tests("SwitchingTests", ["Switching", "PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

@@ -200,14 +200,18 @@ public struct NetworkReader {
                     node: table.text(row, "node_id"), lowVoltageArea: table.text(row, "lv_area_id"),
                     site: table.text(row, "site_id"), ratedKW: table.number(row, "rated_kw", in: 0...1e7),
                     ratedKVA: table.number(row, "rated_kva", in: 0...1e7, otherwise: 0),
-                    profile: table.text(row, "profile"), scaleKW: table.number(row, "scale_kw", otherwise: 0)))
+                    profile: table.text(row, "profile"), scaleKW: table.number(row, "scale_kw", otherwise: 0),
+                    reactiveShare: table.text(row, "q_over_p").isEmpty
+                        ? nil : table.number(row, "q_over_p", in: -10...10)))
         }
         table("sources", key: "source_id", required: ["source_id", "node_id"], &places) { row, table in
             network.sources.append(
                 Network.Source(
                     id: table.identifier(row, "source_id"), node: table.text(row, "node_id"),
                     voltagePerUnit: table.number(row, "vm_pu", in: 0.5...1.5, otherwise: 1),
-                    angleDegrees: table.number(row, "va_degree", otherwise: 0)))
+                    angleDegrees: table.number(row, "va_degree", otherwise: 0),
+                    shortCircuitMVA: table.text(row, "sk_mva").isEmpty
+                        ? nil : table.number(row, "sk_mva", in: 1e-3...1e9)))
         }
         checkReferences(network, places)
         checkDoubts(network)

@@ -58,6 +58,8 @@ public struct ProfileWindow: Sendable {
     public let step: Double
     public let rows: Int
     public let rampThresholds: [Double]?
+    /// Its factors are knots every quarter hour with straight lines between, not steps.
+    public let isHighResolution: Bool
     /// Power of each DER, in the order of `Network.ders`.
     public let ders: [Series]
 
@@ -90,6 +92,7 @@ public struct ProfileWindow: Sendable {
         rows = information.rows
         rampThresholds = information.ramp_thresholds_kw_per_min
         let isHires = information.type == "hires"
+        isHighResolution = isHires
 
         let factors = try CSVTable(path: "\(folder)/factors.csv")
         func column(_ profile: String) -> [Float]? {

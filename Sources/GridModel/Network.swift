@@ -167,11 +167,15 @@ public struct Network: Sendable, Codable, Equatable {
         public var ratedKW, ratedKVA: Double
         public var profile: String
         public var scaleKW: Double
+        /// Reactive for active power, both into the grid; `nil`: none.
+        public var reactiveShare: Double?
 
         public init(
             id: String, kind: DeviceKind, node: String, lowVoltageArea: String = "", site: String = "",
-            ratedKW: Double, ratedKVA: Double = 0, profile: String = "", scaleKW: Double = 0
+            ratedKW: Double, ratedKVA: Double = 0, profile: String = "", scaleKW: Double = 0,
+            reactiveShare: Double? = nil
         ) {
+            self.reactiveShare = reactiveShare
             self.id = id
             self.kind = kind
             self.node = node
@@ -187,12 +191,18 @@ public struct Network: Sendable, Codable, Equatable {
     public struct Source: Sendable, Codable, Equatable {
         public var id, node: String
         public var voltagePerUnit, angleDegrees: Double
+        /// Of the network behind it; `nil`: the source holds its voltage whatever it gives.
+        public var shortCircuitMVA: Double?
 
-        public init(id: String, node: String, voltagePerUnit: Double = 1, angleDegrees: Double = 0) {
+        public init(
+            id: String, node: String, voltagePerUnit: Double = 1, angleDegrees: Double = 0,
+            shortCircuitMVA: Double? = nil
+        ) {
             self.id = id
             self.node = node
             self.voltagePerUnit = voltagePerUnit
             self.angleDegrees = angleDegrees
+            self.shortCircuitMVA = shortCircuitMVA
         }
     }
 

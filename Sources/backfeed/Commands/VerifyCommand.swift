@@ -1,12 +1,16 @@
 internal import Analysis
 internal import DataDirectory
 internal import GridModel
+internal import PowerFlow
 internal import Store
 
 enum VerifyCommand {
     static let command = Command(
-        "verify", operands: "DIR", "prove the detectors on a data directory that carries truth",
-        detail: "Exit code 1 when a comparison is missed. Load flow and switching plans join with the validator.",
+        "verify", operands: "DIR", "prove the product on a data directory that carries truth",
+        detail: """
+            Detections against the event tables, and the load flow against voltages, currents and powers, of each window.
+            Exit code 1 when a comparison is missed.
+            """,
         options: [
             Option("window", "W", "only this window (default: all with truth)"),
             Option("format", "table|json", "how to print it (default table)"),
@@ -36,7 +40,12 @@ enum VerifyCommand {
         for name in names {
             let window = try ProfileWindow(directory: directory, name: name, network: network)
             let truth = try TruthWindow(directory: directory, window: name, start: window.start, step: window.step)
-            let result = DetectionVerifier(network: network, window: window, truth: truth).run(settings: settings)
+            var result = DetectionVerifier(network: network, window: window, truth: truth).run(settings: settings)
+            result.comparisons += try FlowVerifier(
+                network: network, window: window,
+                injections: WindowInjections(directory: directory, window: window, network: network),
+                truth: FlowTruth(directory: directory, window: name)
+            ).run()
             passed = passed && result.comparisons.allSatisfy(\.passed)
             if format == "json" {
                 documents.append(JSONCoding.encode(Document(window: name, result)))
@@ -82,12 +91,12 @@ enum VerifyCommand {
         say("window \(name): \(window.start) to \(window.end), every \(Int(window.step)) s\n")
         say(
             table(
-                ["", "comparison", "truth", "found", "precision", "recall", "worst error s"],
+                ["", "comparison", "truth", "found", "precision", "recall", "worst error"],
                 result.comparisons.map {
                     [
                         $0.passed ? "ok" : "MISSED", $0.what, "\($0.truth)", "\($0.found)", share($0.precision),
                         share($0.recall),
-                        $0.worstErrorS.map { "\(Int($0))" } ?? "",
+                        $0.worstErrorS.map { "\(Int($0)) s" } ?? $0.worstError ?? "",
                     ]
                 }))
         say("\nrules:")

@@ -12,6 +12,8 @@ struct Comparison: Encodable {
     var recall: Double
     /// Worst difference of an onset or an end, seconds; `nil` where only overlap is compared.
     var worstErrorS: Double?
+    /// Worst difference of a value, with its unit; `nil` where intervals are compared.
+    var worstError: String?
     var passed: Bool
 }
 
@@ -25,6 +27,28 @@ struct Interval: Equatable {
 }
 
 enum Comparing {
+    /// Values side by side, each with what its difference may be.
+    static func values(
+        _ what: String, rule: String, unit: String, _ pairs: [(truth: Double, found: Double, tolerance: Double)]
+    ) -> Comparison {
+        let differences = pairs.map { abs($0.truth - $0.found) }
+        // What is no number differs.
+        let within = zip(pairs, differences).filter { $1 <= $0.tolerance }.count
+        let share = pairs.isEmpty ? 1 : Double(within) / Double(pairs.count)
+        let worst = differences.contains { !$0.isFinite } ? Double.infinity : differences.max() ?? 0
+        return Comparison(
+            what: what, rule: rule, truth: pairs.count, found: within, precision: share, recall: share,
+            worstErrorS: nil, worstError: "\(brief(worst)) \(unit)", passed: !pairs.isEmpty && within == pairs.count)
+    }
+
+    /// Two digits, without C's formats.
+    static func brief(_ value: Double) -> String {
+        guard value.isFinite, value > 0 else { return value == 0 ? "0" : "no number" }
+        var scale = 1.0
+        while value * scale < 10 { scale *= 10 }
+        return "\((value * scale).rounded() / scale)"
+    }
+
     /// Pairs intervals of the same element whose start and end both lie within `tolerance`.
     static func pairwise(_ what: String, rule: String, truth: [Interval], found: [Interval], tolerance: Double)
         -> Comparison

@@ -102,8 +102,11 @@ struct IngestBench {
                 }
                 guard count == devices[0], seconds > 0 else { continue }
                 for rate in [10_000, 50_000] {
-                    let load = LoadPublisher.Load(
+                    // In the stretch of the runs before: samples of now would make all of the next runs' late.
+                    var load = LoadPublisher.Load(
                         shape: shapes[0], rows: rate * seconds, devices: count, rate: Double(rate), key: key)
+                    load.start = clock.microseconds
+                    clock = clock + Double((load.rows - 1) / count + 1)
                     published += load.rows
                     let found = try service.pass(load, report: "\(directory)/publisher").latencies.sorted()
                     latencies.append(

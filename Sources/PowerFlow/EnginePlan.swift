@@ -1,0 +1,243 @@
+internal import GridModel
+
+/// How a network maps to the engine's components, and what changes between two states. Identifiers are one range over
+/// all components: nodes, lines, transformers, links (bus switches and lines without impedance), sources, loads.
+struct EnginePlan {
+    let tables: [EngineTable]
+    /// Lines that the engine has as lines, and those whose impedance is so small that they are links.
+    let lines: [Int]
+    let shortLines: [Int]
+    /// Bus switches, by their place in the network's switches.
+    let busSwitches: [Int]
+    private let ends: BranchEnds
+    private let firstLine, firstTransformer, firstLink, firstLoad: Int
+    private let nodeCount: Int
+    private let transformerCount: Int
+
+    /// Below this a line is a link to the engine (power-grid-model, "Link"): its own numbers would suffer.
+    private static let leastOhms = 1e-4
+    /// VA; a source without a short-circuit power holds its voltage.
+    private static let stiff = 1e15
+
+    init(_ network: Network) throws(PowerFlowError) {
+        let nodeIndex = Dictionary(
+            network.nodes.enumerated().map { ($1.id, Int32($0)) }, uniquingKeysWith: { first, _ in first })
+        var missing: [String] = []
+        func node(_ id: String, _ owner: String) -> Int32 {
+            if let found = nodeIndex[id] { return found }
+            missing.append("\(owner): node \(id)")
+            return 0
+        }
+        ends = BranchEnds(network)
+        nodeCount = network.nodes.count
+        transformerCount = network.transformers.count
+        var (lines, shortLines): ([Int], [Int]) = ([], [])
+        for (place, line) in network.lines.enumerated() {
+            let ohms = (line.resistance * line.resistance + line.reactance * line.reactance).squareRoot()
+            if ohms < Self.leastOhms { shortLines.append(place) } else { lines.append(place) }
+        }
+        self.lines = lines
+        self.shortLines = shortLines
+        busSwitches = network.switches.indices.filter { network.switches[$0].connects == .bus }
+        firstLine = nodeCount
+        firstTransformer = firstLine + lines.count
+        firstLink = firstTransformer + transformerCount
+        let firstSource = firstLink + shortLines.count + busSwitches.count
+        firstLoad = firstSource + network.sources.count
+        let ids = { (first: Int, count: Int) in EngineColumn((first..<first + count).map { Int32($0) }) }
+        let closed = { (count: Int) in EngineColumn([Int8](repeating: 1, count: count)) }
+
+        var tables: [EngineTable] = []
+        func add(_ component: String, _ count: Int, _ columns: [AnyEngineColumn]) {
+            tables.append(EngineTable(component: component, count: count, columns: columns))
+        }
+        add(
+            "node", nodeCount,
+            [
+                .init("id", ids(0, nodeCount)),
+                .init("u_rated", EngineColumn(network.nodes.map { $0.nominalKilovolts * 1000 })),
+            ])
+        let real = lines.map { network.lines[$0] }
+        add(
+            "line", real.count,
+            [
+                .init("id", ids(firstLine, real.count)),
+                .init("from_node", EngineColumn(real.map { node($0.from, $0.id) })),
+                .init("to_node", EngineColumn(real.map { node($0.to, $0.id) })),
+                .init("from_status", closed(real.count)), .init("to_status", closed(real.count)),
+                .init("r1", EngineColumn(real.map(\.resistance))), .init("x1", EngineColumn(real.map(\.reactance))),
+                .init("c1", EngineColumn(real.map { $0.capacitance * 1e-9 })),
+                .init("tan1", EngineColumn(real.map { _ in 0.0 })),
+            ])
+        tables.append(Self.transformers(network, first: firstTransformer, node: node, missing: &missing))
+        let links =
+            shortLines.map { (network.lines[$0].from, network.lines[$0].to, network.lines[$0].id) }
+            + busSwitches.map { (network.switches[$0].node, network.switches[$0].element, network.switches[$0].id) }
+        add(
+            "link", links.count,
+            [
+                .init("id", ids(firstLink, links.count)),
+                .init("from_node", EngineColumn(links.map { node($0.0, $0.2) })),
+                .init("to_node", EngineColumn(links.map { node($0.1, $0.2) })),
+                .init("from_status", closed(links.count)), .init("to_status", closed(links.count)),
+            ])
+        add(
+            "source", network.sources.count,
+            [
+                .init("id", ids(firstSource, network.sources.count)),
+                .init("node", EngineColumn(network.sources.map { node($0.node, $0.id) })),
+                .init("status", closed(network.sources.count)),
+                .init("u_ref", EngineColumn(network.sources.map(\.voltagePerUnit))),
+                .init("u_ref_angle", EngineColumn(network.sources.map { $0.angleDegrees * .pi / 180 })),
+                .init("sk", EngineColumn(network.sources.map { $0.shortCircuitMVA.map { $0 * 1e6 } ?? Self.stiff })),
+            ])
+        add(
+            "sym_load", nodeCount,
+            [
+                .init("id", ids(firstLoad, nodeCount)),
+                .init("node", EngineColumn((0..<nodeCount).map { Int32($0) })), .init("status", closed(nodeCount)),
+                .init("type", EngineColumn([Int8](repeating: 0, count: nodeCount))),
+                .init("p_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
+                .init("q_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
+            ])
+        if network.sources.isEmpty { missing.append("the network has no source") }
+        guard missing.isEmpty else {
+            throw PowerFlowError(.missingData, "build the model", missing.joined(separator: "; "))
+        }
+        self.tables = tables
+    }
+
+    private static func transformers(
+        _ network: Network, first: Int, node: (String, String) -> Int32, missing: inout [String]
+    ) -> EngineTable {
+        let units = network.transformers
+        func column(_ body: (Network.Transformer) -> Double) -> EngineColumn<Double> { EngineColumn(units.map(body)) }
+        for unit in units {
+            let absent = ["vk_percent", "vkr_percent"].filter { unit.parameters[$0] == nil }
+            if !absent.isEmpty { missing.append("transformer \(unit.id): \(absent.joined(separator: ", "))") }
+            if unit.ratedKVA <= 0 { missing.append("transformer \(unit.id): sn_kva") }
+        }
+        let nominal = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { a, _ in a })
+        func volts(_ unit: Network.Transformer, high: Bool) -> Double {
+            let name = high ? "vn_hv_kv" : "vn_lv_kv"
+            return (unit.parameters[name] ?? nominal[high ? unit.highNode : unit.lowNode] ?? 0) * 1000
+        }
+        func parallel(_ unit: Network.Transformer) -> Double { max(1, unit.parameters["parallel"] ?? 1) }
+        func isOnLowSide(_ unit: Network.Transformer) -> Bool { unit.parameters["tap_on_lv_side"] == 1 }
+        let clocks = units.map { Int8(truncatingIfNeeded: Int((($0.parameters["shift_degree"] ?? 0) / 30).rounded())) }
+        let taps = units.map(Taps.init)
+        return EngineTable(
+            component: "transformer", count: units.count,
+            columns: [
+                .init("id", EngineColumn(units.indices.map { Int32(first + $0) })),
+                .init("from_node", EngineColumn(units.map { node($0.highNode, $0.id) })),
+                .init("to_node", EngineColumn(units.map { node($0.lowNode, $0.id) })),
+                .init("from_status", EngineColumn([Int8](repeating: 1, count: units.count))),
+                .init("to_status", EngineColumn([Int8](repeating: 1, count: units.count))),
+                .init("u1", column { volts($0, high: true) }), .init("u2", column { volts($0, high: false) }),
+                .init("sn", column { $0.ratedKVA * 1000 * parallel($0) }),
+                .init("uk", column { ($0.parameters["vk_percent"] ?? 0) / 100 }),
+                .init(
+                    "pk", column { ($0.parameters["vkr_percent"] ?? 0) / 100 * $0.ratedKVA * 1000 * parallel($0) }),
+                .init(
+                    "i0",
+                    column {
+                        // No-load losses alone need this much current.
+                        max(($0.parameters["i0_percent"] ?? 0) / 100, ($0.parameters["pfe_kw"] ?? 0) / $0.ratedKVA)
+                    }),
+                .init("p0", column { ($0.parameters["pfe_kw"] ?? 0) * 1000 * parallel($0) }),
+                // An odd clock needs a delta on one side (0 wye, 1 grounded wye, 2 delta).
+                .init("winding_from", EngineColumn(clocks.map { $0 % 2 == 0 ? Int8(1) : 2 })),
+                .init("winding_to", EngineColumn([Int8](repeating: 1, count: units.count))),
+                .init("clock", EngineColumn(clocks.map { ($0 % 12 + 12) % 12 })),
+                .init("tap_side", EngineColumn(units.map { isOnLowSide($0) ? Int8(1) : 0 })),
+                .init("tap_pos", EngineColumn(taps.map(\.position))), .init("tap_min", EngineColumn(taps.map(\.least))),
+                .init("tap_max", EngineColumn(taps.map(\.most))), .init("tap_nom", EngineColumn(taps.map(\.neutral))),
+                .init(
+                    "tap_size",
+                    column { ($0.parameters["tap_step_percent"] ?? 0) / 100 * volts($0, high: !isOnLowSide($0)) }),
+            ])
+    }
+
+    private struct Taps {
+        let position, least, most, neutral: Int8
+
+        init(_ unit: Network.Transformer) {
+            func number(_ name: String) -> Int8? { unit.parameters[name].map { Int8(clamping: Int($0.rounded())) } }
+            neutral = number("tap_neutral") ?? 0
+            position = number("tap_pos") ?? neutral
+            least = min(number("tap_min") ?? neutral, position)
+            most = max(number("tap_max") ?? neutral, position)
+        }
+    }
+
+    /// Everything that may differ between two states.
+    func update(_ state: FlowState) -> [EngineTable] {
+        let flags = ends.closed(state.isClosed)
+        func statuses(_ component: String, _ first: Int, _ pairs: [(from: Bool, to: Bool)]) -> EngineTable {
+            EngineTable(
+                component: component, count: pairs.count,
+                columns: [
+                    .init("id", EngineColumn(pairs.indices.map { Int32(first + $0) })),
+                    .init("from_status", EngineColumn(pairs.map { $0.from ? Int8(1) : 0 })),
+                    .init("to_status", EngineColumn(pairs.map { $0.to ? Int8(1) : 0 })),
+                ])
+        }
+        let units = statuses("transformer", firstTransformer, flags.transformers)
+        let taps = EngineColumn(state.taps.map { $0.map { Int8(clamping: $0) } ?? Int8.absent })
+        return [
+            statuses("line", firstLine, lines.map { flags.lines[$0] }),
+            EngineTable(
+                component: units.component, count: units.count, columns: units.columns + [.init("tap_pos", taps)]),
+            statuses(
+                "link", firstLink,
+                shortLines.map { flags.lines[$0] } + busSwitches.map { (state.isClosed[$0], state.isClosed[$0]) }),
+            EngineTable(
+                component: "sym_load", count: nodeCount,
+                columns: [
+                    .init("id", EngineColumn((0..<nodeCount).map { Int32(firstLoad + $0) })),
+                    .init("p_specified", EngineColumn(state.watts)), .init("q_specified", EngineColumn(state.vars)),
+                ]),
+        ]
+    }
+}
+
+/// Which switches open which end of which branch.
+struct BranchEnds {
+    private let lineCount, transformerCount: Int
+    /// Per switch on a branch: which, and whether it is its `from` (high-voltage) end.
+    private let places: [(number: Int, isLine: Bool, place: Int, isFrom: Bool)]
+
+    init(_ network: Network) {
+        lineCount = network.lines.count
+        transformerCount = network.transformers.count
+        let lines = Dictionary(
+            network.lines.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let units = Dictionary(
+            network.transformers.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+        places = network.switches.enumerated().compactMap { number, item in
+            switch item.connects {
+            case .line:
+                lines[item.element].map { (number, true, $0, network.lines[$0].from == item.node) }
+            case .transformer:
+                units[item.element].map { (number, false, $0, network.transformers[$0].highNode == item.node) }
+            case .bus: nil
+            }
+        }
+    }
+
+    /// By branch: whether every switch at each of its ends is closed.
+    func closed(_ isClosed: [Bool]) -> (lines: [(from: Bool, to: Bool)], transformers: [(from: Bool, to: Bool)]) {
+        var lines = Array(repeating: (from: true, to: true), count: lineCount)
+        var units = Array(repeating: (from: true, to: true), count: transformerCount)
+        for item in places where !isClosed[item.number] {
+            switch (item.isLine, item.isFrom) {
+            case (true, true): lines[item.place].from = false
+            case (true, false): lines[item.place].to = false
+            case (false, true): units[item.place].from = false
+            case (false, false): units[item.place].to = false
+            }
+        }
+        return (lines, units)
+    }
+}

@@ -1,0 +1,84 @@
+internal import GridModel
+
+/// The columns that the engine writes a load flow into, and their meaning.
+struct EngineResults {
+    let tables: [EngineTable]
+    private let energised: EngineColumn<Int8>
+    private let perUnit, angle: EngineColumn<Double>
+    private let line, transformer, link: Branches
+    private let plan: EnginePlan
+    private let lineCount, switchCount: Int
+
+    private struct Branches {
+        static let names = ["p_from", "q_from", "i_from", "p_to", "q_to", "i_to"]
+        let component: String
+        let count: Int
+        let columns: [EngineColumn<Double>]
+
+        init(_ component: String, _ count: Int) {
+            self.component = component
+            self.count = count
+            columns = Self.names.map { _ in EngineColumn(count: count) }
+        }
+
+        var table: EngineTable {
+            EngineTable(
+                component: component, count: count, columns: zip(Self.names, columns).map { AnyEngineColumn($0, $1) })
+        }
+
+        func flow(_ place: Int) throws(PowerFlowError) -> BranchFlow {
+            var flow = BranchFlow()
+            flow.fromWatts = columns[0].values[place]
+            flow.fromVars = columns[1].values[place]
+            flow.fromAmperes = columns[2].values[place]
+            flow.toWatts = columns[3].values[place]
+            flow.toVars = columns[4].values[place]
+            flow.toAmperes = columns[5].values[place]
+            guard columns.allSatisfy({ $0.values[place].isFinite }) else {
+                throw PowerFlowError(.notFinite, "load flow", "\(component) \(place) has no finite flow")
+            }
+            return flow
+        }
+    }
+
+    init(_ network: Network, _ plan: EnginePlan) {
+        self.plan = plan
+        lineCount = network.lines.count
+        switchCount = network.switches.count
+        energised = EngineColumn(count: network.nodes.count)
+        perUnit = EngineColumn(count: network.nodes.count)
+        angle = EngineColumn(count: network.nodes.count)
+        line = Branches("line", plan.lines.count)
+        transformer = Branches("transformer", network.transformers.count)
+        link = Branches("link", plan.shortLines.count + plan.busSwitches.count)
+        let nodes = EngineTable(
+            component: "node", count: network.nodes.count,
+            columns: [.init("energized", energised), .init("u_pu", perUnit), .init("u_angle", angle)])
+        tables = [nodes, line.table, transformer.table, link.table]
+    }
+
+    func clear() {
+        energised.clear()
+        perUnit.clear()
+        angle.clear()
+        for branches in [line, transformer, link] { for column in branches.columns { column.clear() } }
+    }
+
+    func solution() throws(PowerFlowError) -> FlowSolution {
+        guard perUnit.values.allSatisfy(\.isFinite), energised.values.allSatisfy({ $0 == 0 || $0 == 1 }) else {
+            throw PowerFlowError(.notFinite, "load flow", "a voltage is no number")
+        }
+        var lines = Array(repeating: BranchFlow(), count: lineCount)
+        for (place, number) in plan.lines.enumerated() { lines[number] = try line.flow(place) }
+        for (place, number) in plan.shortLines.enumerated() { lines[number] = try link.flow(place) }
+        var switches = Array(repeating: BranchFlow(), count: switchCount)
+        for (place, number) in plan.busSwitches.enumerated() {
+            switches[number] = try link.flow(plan.shortLines.count + place)
+        }
+        var transformers: [BranchFlow] = []
+        for place in 0..<transformer.count { transformers.append(try transformer.flow(place)) }
+        return FlowSolution(
+            isEnergised: energised.values.map { $0 == 1 }, perUnit: Array(perUnit.values),
+            degrees: angle.values.map { $0 * 180 / .pi }, lines: lines, transformers: transformers, switches: switches)
+    }
+}

@@ -1,0 +1,135 @@
+import DataDirectory
+import Foundation
+import GridModel
+import PowerFlow
+import TestSupport
+import Testing
+
+/// A busbar held at 1 pu, a line of 1 + j0.5 Ω to a load, a tie to a second line: worked out by hand.
+private enum TwoBus {
+    static func make() -> Network {
+        var network = Network(id: "two")
+        network.nodes = [
+            .init(id: "S", nominalKilovolts: 10, kind: "mv_busbar"),
+            .init(id: "L", nominalKilovolts: 10, kind: "mv_node"),
+            .init(id: "X", nominalKilovolts: 10, kind: "mv_node"),
+        ]
+        network.sources = [.init(id: "SRC", node: "S")]
+        network.lines = [
+            .init(id: "SL", from: "S", to: "L", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+            .init(id: "SX", from: "X", to: "S", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+        ]
+        network.switches = [
+            .init(id: "CB", connects: .line, node: "S", element: "SL"),
+            .init(id: "TIE", connects: .bus, node: "L", element: "X", normalPosition: .open),
+        ]
+        network.feeders = [
+            .init(id: "F1", busbar: "S", headLine: "SL"), .init(id: "F2", busbar: "S", headLine: "SX"),
+        ]
+        return network
+    }
+
+    /// Voltage of the load end: V = 1 - Z·conj(S/V), iterated with complex numbers written out.
+    static func voltage(watts: Double, vars: Double) -> Double {
+        let base = 1e4 * 1e4
+        let (p, q, r, x) = (watts / base, vars / base, 1.0, 0.5)
+        var (re, im) = (1.0, 0.0)
+        for _ in 0..<200 {
+            // conj(S/V) with Z in Ω over a base of 1 Ω: (r + jx)(p - jq)/conj(V)
+            let (a, b) = (r * p + x * q, x * p - r * q)
+            let square = re * re + im * im
+            (re, im) = (1 - (a * re - b * im) / square, -(b * re + a * im) / square)
+        }
+        return (re * re + im * im).squareRoot()
+    }
+}
+
+@Suite struct FlowModelTests {
+    @Test(arguments: [(2e6, 1e6), (-3e6, 0.0), (0.0, 0.0)])
+    func aLineDropsWhatTheFormulaSays(watts: Double, vars: Double) throws {
+        var model = try FlowModel(TwoBus.make())
+        var state = model.normalState
+        state.watts[1] = watts
+        state.vars[1] = vars
+        let solution = try model.solve(state)
+        #expect(abs(solution.perUnit[1] - TwoBus.voltage(watts: watts, vars: vars)) < 1e-6)
+        #expect(solution.isEnergised == [true, true, true])
+        let head = FeederHeads(TwoBus.make()).flow(0, solution)
+        // What leaves the busbar is the load and the losses; export is negative.
+        #expect(abs(head.watts - watts - solution.lossesWatts) < 1)
+        #expect(watts >= 0 || head.watts < 0)
+    }
+
+    @Test func aHeadLineThatEndsAtTheBusbarHasItsSignTurned() throws {
+        var model = try FlowModel(TwoBus.make())
+        var state = model.normalState
+        state.watts[2] = -1e6
+        let solution = try model.solve(state)
+        #expect(FeederHeads(TwoBus.make()).flow(1, solution).watts < -0.99e6)
+    }
+
+    @Test func anOpenSwitchLeavesItsSideDeadAndDERThereAreOff() throws {
+        var model = try FlowModel(TwoBus.make())
+        var state = model.normalState
+        state.watts[1] = -2e6
+        state.isClosed[0] = false
+        let solution = try model.solve(state)
+        #expect(solution.isEnergised == [true, false, true])
+        #expect(solution.perUnit[1] == 0 && solution.lines[0].amperes == 0)
+    }
+
+    @Test func aClosedTieSharesTheLoadOverBothLines() throws {
+        var model = try FlowModel(TwoBus.make())
+        var state = model.normalState
+        state.watts[1] = 2e6
+        let radial = try model.solve(state)
+        state.isClosed[1] = true
+        let meshed = try model.solve(state)
+        #expect(abs(meshed.lines[0].amperes - meshed.lines[1].amperes) < 0.01)
+        #expect(abs(meshed.lines[0].amperes * 2 - radial.lines[0].amperes) < 2)
+        #expect(abs(meshed.switches[1].amperes - meshed.lines[1].amperes) < 0.01)
+        // And back: no state is left behind.
+        state.isClosed[1] = false
+        #expect(try model.solve(state) == radial)
+    }
+
+    @Test func aStateThatCannotBeIsAnErrorAndTheModelGoesOn() throws {
+        var model = try FlowModel(TwoBus.make())
+        var state = model.normalState
+        state.watts[1] = 1e9
+        var error = #expect(throws: PowerFlowError.self) { try model.solve(state) }
+        #expect(error?.code == .notConverged)
+        state.watts[1] = .nan
+        error = #expect(throws: PowerFlowError.self) { try model.solve(state) }
+        #expect(error?.code == .invalidInput)
+        state.watts[1] = 1e6
+        #expect(try model.solve(state).perUnit[1] > 0.9)
+    }
+
+    @Test func whatIsMissingIsNamed() throws {
+        var error = #expect(throws: PowerFlowError.self) { _ = try FlowModel(SmallNetwork.make()) }
+        #expect(error?.code == .missingData)
+        #expect(error?.detail.contains("transformer T: vk_percent, vkr_percent") ?? false)
+        #expect(error?.detail.contains("transformer TL") ?? false)
+        var network = TwoBus.make()
+        network.sources = []
+        error = #expect(throws: PowerFlowError.self) { _ = try FlowModel(network) }
+        #expect(error?.detail == "the network has no source")
+    }
+
+    @Test func aTapStepMovesTheVoltage() throws {
+        let directory = "\(Repository.root)/data/semiurb"
+        let network = try NetworkReader.read(directory).network
+        var model = try FlowModel(network)
+        var state = model.normalState
+        let unit = try #require(network.transformers.firstIndex { $0.ratedKVA == 40_000 })
+        let busbar = try #require(network.nodes.firstIndex { $0.id == network.transformers[unit].lowNode })
+        let before = try model.solve(state).perUnit[busbar]
+        // Both units of the bank: one step of 1.5 % on the high-voltage side lowers the low-voltage side.
+        for place in network.transformers.indices where network.transformers[place].ratedKVA == 40_000 {
+            state.taps[place] = 1
+        }
+        let after = try model.solve(state).perUnit[busbar]
+        #expect(abs(after * 1.015 - before) < 1e-3)
+    }
+}
