@@ -59,14 +59,31 @@ public final class KeyRing: Sendable {
 /// The ZAP handler of a context (https://rfc.zeromq.org/spec/27/): asked by libzmq at each CURVE handshake. The user id
 /// of an accepted peer is its public key, so that a revoked key can be told from a valid one at each message.
 ///
-/// Make it before the first socket that requires keys is bound, on the thread that then calls ``serve(milliseconds:)``.
+/// Make it before the first socket that requires keys is bound, on the thread that then calls
+/// ``serve(milliseconds:until:lookAgain:)``.
 public struct Doorkeeper: ~Copyable {
+    /// What bringing the ring up to date came to.
+    public enum Look: Sendable { case done, tooSoon, failed }
+
+    /// A handshake whose key the ring does not know, which may have been added just now.
+    private struct Waiting {
+        let envelope: [[UInt8]]
+        let key: String
+    }
+
     private var socket: Socket
     private var message: MessageBuffer
     private let ring: KeyRing
+    private var waiting: [Waiting] = []
+
+    /// More handshakes than this do not wait for the next look; their peers come again.
+    private static let mostWaiting = 1000
+    /// From a ROUTER: who asks, an empty delimiter, then version, request id, domain, address, identity, mechanism, and
+    /// the credential: the client's public key.
+    private static let frames = 9
 
     public init(_ ring: KeyRing, in context: MessagingContext) throws(MessagingError) {
-        var socket = try Socket(.reply, in: context)
+        var socket = try Socket(.router, in: context)
         try socket.linger(milliseconds: 0)
         try socket.bind("inproc://zeromq.zap.01")
         self.socket = socket
@@ -76,33 +93,52 @@ public struct Doorkeeper: ~Copyable {
 
     /// Answers what comes within `milliseconds`, or until `wake` is called.
     ///
-    /// - Parameter lookAgain: brings the ring up to date for a key that it does not know, which may have been added just
-    ///   now; false when it could not. The peer is then told to come again: after a final refusal libzmq's clients never
+    /// - Parameter lookAgain: brings the ring up to date for keys that it does not know. While it is too soon their
+    ///   handshakes wait; when it failed, the peers are told to come again: after a final refusal libzmq's clients never
     ///   do.
-    public mutating func serve(milliseconds: Int, until wake: CInt, lookAgain: () -> Bool) throws(MessagingError) {
-        _ = try socket.wait(alsoFor: wake, milliseconds: milliseconds)
+    public mutating func serve(milliseconds: Int, until wake: CInt, lookAgain: () -> Look) throws(MessagingError) {
+        _ = try socket.wait(alsoFor: wake, milliseconds: waiting.isEmpty ? milliseconds : min(milliseconds, 20))
         while try socket.receive(into: &message) {
-            // version, request id, domain, address, identity, mechanism, then the credential: the client's public key
-            func text(_ place: Int) -> String { String(decoding: message.bytes(place), as: UTF8.self) }
-            var key = ""
-            if message.count == 7, message.surplus == 0, text(0) == "1.0", text(5) == "CURVE",
-                message.bytes(6).count == 32, let base = message.bytes(6).baseAddress
-            {
-                var z85 = [CChar](repeating: 0, count: 41)
-                zmq_z85_encode(&z85, base.assumingMemoryBound(to: UInt8.self), 32)
-                key = CurveKeyPair.string(z85)
+            guard message.count >= 4 else { continue }
+            let envelope = [0, 1, 2, 3].map { Array(message.bytes($0)) }
+            let key = presentedKey()
+            if ring.aggregator(ofKey: key) != nil {
+                try answer(envelope, "200", "OK", user: key)
+            } else if waiting.count < Self.mostWaiting {
+                waiting.append(Waiting(envelope: envelope, key: key))
+            } else {
+                try answer(envelope, "300", "come again")
             }
-            var isKnown = ring.aggregator(ofKey: key) != nil
-            var isSure = true
-            if !isKnown {
-                isSure = lookAgain()
-                isKnown = ring.aggregator(ofKey: key) != nil
-            }
-            if !isKnown, isSure { ring.countRefusal() }
-            let request = message.count > 1 ? Array(message.bytes(1)) : []
-            let answer =
-                isKnown ? ["200", "OK", key] : isSure ? ["400", "key not known", ""] : ["300", "come again", ""]
-            try socket.send([Array("1.0".utf8), request] + answer.map { Array($0.utf8) } + [[]])
         }
+        guard !waiting.isEmpty else { return }
+        let look = lookAgain()
+        guard look != .tooSoon else { return }
+        for peer in waiting {
+            if ring.aggregator(ofKey: peer.key) != nil {
+                try answer(peer.envelope, "200", "OK", user: peer.key)
+            } else if look == .done {
+                ring.countRefusal()
+                try answer(peer.envelope, "400", "key not known")
+            } else {
+                try answer(peer.envelope, "300", "come again")
+            }
+        }
+        waiting.removeAll()
+    }
+
+    private func presentedKey() -> String {
+        func text(_ place: Int) -> String { String(decoding: message.bytes(place), as: UTF8.self) }
+        guard message.count == Self.frames, message.surplus == 0, text(2) == "1.0", text(7) == "CURVE",
+            message.bytes(8).count == 32, let base = message.bytes(8).baseAddress
+        else { return "" }
+        var z85 = [CChar](repeating: 0, count: 41)
+        zmq_z85_encode(&z85, base.assumingMemoryBound(to: UInt8.self), 32)
+        return CurveKeyPair.string(z85)
+    }
+
+    private mutating func answer(
+        _ envelope: [[UInt8]], _ status: String, _ text: String, user: String = ""
+    ) throws(MessagingError) {
+        _ = try socket.offer(envelope + [Array(status.utf8), Array(text.utf8), Array(user.utf8), []])
     }
 }

@@ -20,7 +20,7 @@ public final class MessagingContext: @unchecked Sendable {
 /// uses it and let it die there.
 public struct Socket: ~Copyable {
     /// `announcedPublish` is an XPUB: a PUB that can tell when a subscriber has joined.
-    public enum Kind: Sendable { case publish, announcedPublish, subscribe, router, dealer, reply }
+    public enum Kind: Sendable { case publish, announcedPublish, subscribe, router, dealer }
 
     fileprivate let handle: UnsafeMutableRawPointer
     /// Keeps the context alive for as long as the socket is open.
@@ -34,7 +34,6 @@ public struct Socket: ~Copyable {
             case .subscribe: ZMQ_SUB
             case .router: ZMQ_ROUTER
             case .dealer: ZMQ_DEALER
-            case .reply: ZMQ_REP
             }
         guard let handle = zmq_socket(context.handle, type) else { throw .last("zmq_socket") }
         // A throw once `self` is whole would need its deinit: by hand until then.
@@ -102,6 +101,9 @@ public struct Socket: ~Copyable {
         try set(ZMQ_CURVE_SERVER, 1)
         try set(ZMQ_CURVE_SECRETKEY, server.secretKey)
         try set(ZMQ_ZAP_DOMAIN, "backfeed")
+        // A peer that was told to come again is not told so on the wire: only the end of its connection makes it, which
+        // would otherwise take 30 s.
+        try set(ZMQ_HANDSHAKE_IVL, 5000)
     }
 
     /// Shows a key to the server, and accepts no server but the one named. Before ``connect(_:)``.
@@ -228,8 +230,8 @@ public struct Socket: ~Copyable {
 /// The frames of one received message, reused from message to message. A `zmq_msg_t` must not be moved, so each lives
 /// at a fixed address.
 public struct MessageBuffer: ~Copyable {
-    /// More frames than this are received and thrown away: no message of ours has more than three.
-    public static let maximumFrames = 8
+    /// More frames than this are received and thrown away: ours have three, a ZAP request nine.
+    public static let maximumFrames = 9
 
     private let frames: UnsafeMutablePointer<zmq_msg_t>
     public private(set) var count = 0

@@ -22,16 +22,13 @@ enum SettingsCatalogue {
             source: "10,000 samples of JSON take under 4 MB; decoding takes 14 times as much memory",
             "larger messages are refused and counted"),
         .init(
-            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "8388608", unit: "B",
-            source: "twice the largest message that is taken",
+            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "6291456", unit: "B",
+            source: "one and a half times the largest message that is taken",
             "larger messages end their connection before they are read into memory"),
         .init(
-            "telemetry.receive_queue", .number(1...1_000_000), default: "2000", unit: "messages",
-            source: "libzmq's default is 1000", "messages that wait in libzmq for each aggregator at most"),
-        .init(
-            "telemetry.receive_queue_bytes", .number(1_048_576...1e12), default: "33554432", unit: "B",
-            source: "memory: libzmq counts messages, not their bytes",
-            "bytes that wait in libzmq, of all aggregators: large messages make the queue of each shorter"),
+            "telemetry.receive_queue", .number(1...1_000_000), default: "16", unit: "messages",
+            source: "memory: libzmq counts messages, not their bytes; more made nothing faster",
+            "messages that wait in libzmq for each aggregator at most, of up to hard_message_bytes each"),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",
             source: "interface: without keys only loopback",

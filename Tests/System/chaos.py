@@ -31,6 +31,8 @@ name, telemetry, control, folder, device = sys.argv[2:7]
 publisher = Publisher(name, telemetry, control, f"{folder}/{name}.journal")
 # What is published, known outside: a line is written once the message is in the journal.
 witness = open(f"{folder}/{name}.witness", "a")
+# A predecessor that died between the two left its last message out.
+witness.write(f"{publisher.last}\\n")
 start = 1_700_000_000_000_000
 while not __import__("os").path.exists(f"{folder}/stop"):
     n = publisher.last
@@ -194,7 +196,6 @@ def chaos(seconds, seed, report=print):
         published = 0
         for name in names:
             lines = (folder / f"{name}.witness").read_text().split()
-            # A publisher that dies between journal and witness leaves one out, which its successor's number shows.
             published += int(lines[-1]) * 20
         rows = int(service.sql("SELECT count(*) FROM backfeed_store.sample"))
         different = int(service.sql("SELECT count(*) FROM (SELECT DISTINCT device_id, time, active_power_w FROM backfeed_store.sample) AS d"))

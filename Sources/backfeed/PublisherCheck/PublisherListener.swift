@@ -31,7 +31,7 @@ struct PublisherListener: ~Copyable {
                     isReady.open()
                     let never = WakeDescriptor()
                     while !isClosing.withLock({ $0 }) {
-                        try keeper.serve(milliseconds: 200, until: never.rawValue) { true }
+                        try keeper.serve(milliseconds: 200, until: never.rawValue) { .done }
                     }
                 } catch { complain("handshakes are not answered: \(error)") }
             }

@@ -54,8 +54,8 @@ final class Door: Sendable {
         var keys = PublisherKeys(conninfo: conninfo)
         var lookedAt = SystemClock.monotonicNanoseconds
         var isBlind = false
-        func look(atMostEvery nanoseconds: UInt64) -> Bool {
-            guard SystemClock.monotonicNanoseconds - lookedAt > nanoseconds else { return false }
+        func look(atMostEvery nanoseconds: UInt64) -> Doorkeeper.Look {
+            guard SystemClock.monotonicNanoseconds - lookedAt > nanoseconds else { return .tooSoon }
             do throws(StoreError) {
                 ring.replace(try keys.valid())
                 isBlind = false
@@ -67,12 +67,12 @@ final class Door: Sendable {
                 isBlind = true
             }
             lookedAt = SystemClock.monotonicNanoseconds
-            return !isBlind
+            return isBlind ? .failed : .done
         }
         while !isStopping.withLock({ $0 }) {
             try keeper.serve(milliseconds: 500, until: wake.rawValue) {
                 // Strangers that knock without end cost a query every tenth of a second, not one each: who comes in
-                // between is told to come again.
+                // between waits as long.
                 look(atMostEvery: 100_000_000)
             }
             _ = look(atMostEvery: 1_000_000_000)

@@ -13,7 +13,6 @@ extension Ingest {
         var maximumMessage: Int
         var hardMessage: Int
         var receiveQueue: Int
-        var receiveQueueBytes: Int
         var messagesPerSecond: Double
         var bytesPerSecond: Double
         var maximumAggregators: Int
@@ -48,7 +47,6 @@ extension Ingest {
             maximumMessage = settings.integer("telemetry.max_message_bytes")
             hardMessage = settings.integer("telemetry.hard_message_bytes")
             receiveQueue = settings.integer("telemetry.receive_queue")
-            receiveQueueBytes = settings.integer("telemetry.receive_queue_bytes")
             messagesPerSecond = settings.number("telemetry.max_messages_per_s")
             bytesPerSecond = settings.number("telemetry.max_bytes_per_s")
             maximumAggregators = settings.integer("telemetry.max_aggregators")

@@ -77,9 +77,6 @@ struct Intake: ~Copyable {
         return sources.count < limits.maximumAggregators ? open(aggregator) : nil
     }
 
-    /// Aggregators that have spoken, in this run or before.
-    var senderCount: Int { sources.count }
-
     /// Every stream, by aggregator; made anew each time.
     var streams: [String: StreamPosition] { tracker.streams }
 

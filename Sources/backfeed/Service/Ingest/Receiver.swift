@@ -21,7 +21,6 @@ struct Receiver: ~Copyable {
     let endpoints: Ingest.Endpoints
     private var intake: Intake
     private var desk: ControlDesk
-    private var queue: QueueLimit
     private var message: MessageBuffer
 
     private var batch: SampleBatch?
@@ -51,6 +50,7 @@ struct Receiver: ~Copyable {
         var control = try Socket(.router, in: context)
         try telemetry.limitMessage(bytes: limits.hardMessage)
         try control.limitMessage(bytes: limits.hardMessage)
+        // Once and for all: libzmq (4.3.4) can stop reading for good when the limit of an open connection changes.
         try telemetry.limitQueues(receiving: limits.receiveQueue)
         try control.limitQueues(sending: 1000, receiving: limits.receiveQueue)
         try telemetry.linger(milliseconds: 0)
@@ -76,7 +76,6 @@ struct Receiver: ~Copyable {
         self.exchange = exchange
         self.metrics = metrics
         desk = ControlDesk(limits.desk)
-        queue = QueueLimit(messages: limits.receiveQueue, bytes: limits.receiveQueueBytes)
         message = MessageBuffer()
     }
 
@@ -124,7 +123,6 @@ struct Receiver: ~Copyable {
             if now - lastSecond > 1_000_000_000 {
                 lastSecond = now
                 if let batch { intake.tick(into: batch, now: SystemClock.nowMicroseconds) }
-                if let length = queue.tick(senders: intake.senderCount) { try limitQueues(length) }
                 tell()
             }
             try flush(deliver)
@@ -160,7 +158,6 @@ struct Receiver: ~Copyable {
                 continue
             }
             let frames = (message.bytes(0), message.bytes(1), message.bytes(2))
-            try observeSize(frames.2.count)
             let key = ring == nil ? nil : message.userID
             guard let admitted = intake.admit(frames, key: key, ring, now: now) else { continue }
             try put(admitted, frames, .live, now: now)
@@ -185,17 +182,6 @@ struct Receiver: ~Copyable {
         } else if let batch {
             intake.take(admitted, frames, origin, into: batch, now: now)
         }
-    }
-
-    /// libzmq bounds its queues by messages: large ones must make them shorter.
-    private mutating func observeSize(_ bytes: Int) throws {
-        if let length = queue.observe(bytes: bytes) { try limitQueues(length) }
-    }
-
-    private mutating func limitQueues(_ length: Int) throws {
-        try telemetry.limitQueues(receiving: length)
-        try control.limitQueues(receiving: length)
-        log.debug("receive queues", ["messages": "\(length)"])
     }
 
     private mutating func receiveControl() throws {
@@ -236,7 +222,6 @@ struct Receiver: ~Copyable {
             case .data:
                 guard message.count == 5 else { continue }
                 let frames = (message.bytes(2), message.bytes(3), message.bytes(4))
-                try observeSize(frames.2.count)
                 guard let admitted = intake.admit(frames, key: key, ring, now: now, isReplay: true) else { continue }
                 try put(admitted, frames, .replayed, now: now)
             case .gone(let epoch, let range):
