@@ -123,6 +123,8 @@ public struct NetworkReader {
                     reactance: table.number(row, "x_ohm", otherwise: 0),
                     capacitance: table.number(row, "c_nf", in: 0...1e9, otherwise: 0),
                     ratedAmperes: table.number(row, "max_i_a", in: 0...1e6, otherwise: 0),
+                    emergencyAmperes: table.text(row, "emergency_a").isEmpty
+                        ? nil : table.number(row, "emergency_a", in: 0...1e6),
                     kilometres: table.number(row, "length_km", in: 0...1e5, otherwise: 0)))
         }
         let electrical = [

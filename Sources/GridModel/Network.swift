@@ -34,12 +34,15 @@ public struct Network: Sendable, Codable, Equatable {
         public var resistance, reactance, capacitance: Double
         /// A, thermal rating.
         public var ratedAmperes: Double
+        /// A, for some hours; `nil`: not known, see `limits.line_emergency_pct`.
+        public var emergencyAmperes: Double?
         public var kilometres: Double
 
         public init(
             id: String, from: String, to: String, resistance: Double = 0, reactance: Double = 0,
-            capacitance: Double = 0, ratedAmperes: Double = 0, kilometres: Double = 0
+            capacitance: Double = 0, ratedAmperes: Double = 0, emergencyAmperes: Double? = nil, kilometres: Double = 0
         ) {
+            self.emergencyAmperes = emergencyAmperes
             self.id = id
             self.from = from
             self.to = to

@@ -11,7 +11,7 @@ enum Program {
         NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list, AdvisoryCommands.acknowledge,
         ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
         PublisherCheckCommand.command, AdaptCommand.command,
-        VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
+        ValidateCommand.command, VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
         SettingsCommand.command,
     ]
 

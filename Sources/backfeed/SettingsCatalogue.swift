@@ -7,7 +7,9 @@ internal import ServiceKit
 enum SettingsCatalogue {
     private static let judgement = "engineering judgement"
 
-    static let all: [SettingDefinition] = [
+    static let all = service + switching
+
+    private static let service: [SettingDefinition] = [
         .init(
             "database.url", .text, default: "", source: "-",
             "libpq connection string or URI of your own PostgreSQL; empty: a private cluster below the data directory"),

@@ -13,7 +13,7 @@ OTHER = ROOT.parent / "shared/data/semiurb"
 def test_help_names_every_command_and_each_has_its_own():
     text = run("--help").stdout
     commands = re.findall(r"^  (\w+(?: (?:import|check|show))?)  ", text, re.M)
-    assert {"run", "demo", "migrate", "network import", "replay", "advisories", "profile", "verify", "bench"} <= set(commands)
+    assert {"run", "demo", "migrate", "network import", "replay", "advisories", "profile", "validate", "verify", "bench"} <= set(commands)
     for command in commands:
         assert f"Usage: backfeed {command}" in run(*command.split(), "--help").stdout
 
@@ -66,11 +66,19 @@ def verified(directory, *options):
         for comparison in window["comparisons"]:
             assert comparison["precision"] >= 0.95 and comparison["recall"] >= 0.95, comparison
             assert comparison.get("worst_error_s", 0) <= 900
+    if result["switching"]:
+        assert all(order["passed"] and order["expected"] == order["verdict"] for order in result["switching"]["orders"])
+        # Within 0.5 points and 5e-4 pu is asked for; the table has three decimals of a percent, five of a pu.
+        assert max(order["loading_error"] for order in result["switching"]["orders"]) < 0.01
+        assert max(order["voltage_error"] for order in result["switching"]["orders"]) < 1e-4
+        (false,) = [c for c in result["switching"]["comparisons"] if c["what"].startswith("false approvals")]
+        assert false["found"] == 0
     return result
 
 
-def test_detections_agree_with_truth_on_the_shipped_windows():
+def test_everything_agrees_with_truth_on_the_shipped_windows():
     result = verified(DATA)
+    assert len(result["switching"]["orders"]) == 19
     day = next(w for w in result["windows"] if w["window"] == "day")
     assert sum(f["kind"] == "reverse_power" for f in day["found"]) == 13
     assert next(c for c in day["comparisons"] if c["what"].startswith("reverse power advisories"))["worst_error_s"] <= 10
@@ -78,8 +86,50 @@ def test_detections_agree_with_truth_on_the_shipped_windows():
 
 @pytest.mark.skipif(not OTHER.exists(), reason="the development windows are not beside this checkout")
 @pytest.mark.parametrize("window", ["hires", "winter"])
-def test_detections_agree_with_truth_on_the_development_windows(window):
-    verified(OTHER, "--window", window)
+def test_everything_agrees_with_truth_on_the_development_windows(window):
+    result = verified(OTHER, "--window", window)
+    assert window != "winter" or len(result["switching"]["orders"]) == 12
+
+
+def plan_of_the_docs():
+    return json.loads(re.search(r"```json\n(\{.*?\n\})\n```", (ROOT / "docs/switching.md").read_text(), re.S).group(1))
+
+
+def validate(plan, folder, *options, expect):
+    (folder / "plan.json").write_text(plan if isinstance(plan, str) else json.dumps(plan))
+    return run("validate", folder / "plan.json", "--snapshot", DATA, "--window", "summer", *options, expect=expect)
+
+
+def test_the_plan_of_the_docs_is_judged_step_by_step(folder):
+    plan = plan_of_the_docs()
+    now = json.loads(validate(plan, folder, "--cases", "now", "--format", "json", expect=0).stdout)
+    assert now["verdict"] == "APPROVE_WITH_CONDITIONS"
+    assert [state["sequence"] for state in now["steps"]] == [0, 1, 2]
+    assert [state["de_energised_nodes"] for state in now["steps"]] == [0, 11, 0]
+    assert {"R1", "X2", "D.8"} <= {item["check"] for item in now["not_run"]} and all(item["reason"] for item in now["not_run"])
+    # All load cases: more findings, and a verdict that is no better.
+    everything = json.loads(validate(plan, folder, "--format", "json", expect=1).stdout)
+    assert everything["verdict"] == "REJECT" and any(f.get("case") == "EXPORT" for f in everything["findings"])
+    assert everything["plan_hash"] == now["plan_hash"] and everything["evidence"] == now["evidence"]
+    # What an operator reads: the decision first, the reason next, every step in the table.
+    text = validate(plan, folder, expect=1).stdout.splitlines()
+    assert text[0].startswith("REJECT  T06-evening") and text[3].startswith("BLOCK SOFT step 1")
+    assert any(line.startswith("2      close") for line in text) and "Not run" in text[-1]
+    # At noon it overloads, and the text says from when to when.
+    noon = validate({**plan, "planned_start": "2016-07-23T11:30:00Z"}, folder, "--cases", "now", expect=1).stdout
+    assert re.search(r"H3 +From 2016-07-23T11:45:00Z to 2016-07-23T1\d:\d\d:00Z: .* % of its rating", noon)
+
+
+def test_a_plan_that_cannot_be_read_or_assessed_is_never_approved(folder):
+    plan = plan_of_the_docs()
+    done = validate({**plan, "kind": "LOAD", "steps": [{"action": "opn", "element": "x"}]}, folder, expect=2)
+    assert "kind: expected LOAD_TRANSFER" in done.stderr and "steps[0].action: expected close" in done.stderr
+    assert "no JSON" in validate("{", folder, expect=2).stderr
+    assert "not in window" in validate(plan, folder, "--at", "2020-01-01T00:00:00Z", expect=2).stderr
+    assert "--window is missing" in run("validate", folder / "plan.json", "--snapshot", DATA, expect=2).stderr
+    unknown = {**plan, "initial_switch_states": [{"element": plan["steps"][1]["element"], "state": "unknown"}], "steps": plan["steps"][:1],
+               "kind": "PLANNED_OUTAGE"}
+    assert validate(unknown, folder, "--cases", "now", expect=4).stdout.startswith("CANNOT ASSESS")
 
 
 def test_verify_is_the_same_twice():

@@ -8,7 +8,8 @@ enum VerifyCommand {
     static let command = Command(
         "verify", operands: "DIR", "prove the product on a data directory that carries truth",
         detail: """
-            Detections against the event tables, and the load flow against voltages, currents and powers, of each window.
+            Detections against the event tables and the load flow against voltages, currents and powers, of each window; verdicts
+            and every state of the switching orders.
             Exit code 1 when a comparison is missed.
             """,
         options: [
@@ -53,9 +54,20 @@ enum VerifyCommand {
                 show(name, window, result)
             }
         }
+        var switching = "null"
+        let truth = SwitchingTruth.exists(in: directory) ? try SwitchingTruth(directory: directory) : nil
+        if let truth = truth?.inWindows(names), !truth.orders.isEmpty {
+            let result = try SwitchingVerifier(directory: directory, network: network, truth: truth).run()
+            passed = passed && result.comparisons.allSatisfy(\.passed)
+            if format == "json" {
+                switching = JSONCoding.encode(SwitchingDocument(orders: result.rows, comparisons: result.comparisons))
+            } else {
+                show(result)
+            }
+        }
         if format == "json" {
             say(
-                "{\"directory\":\"\(directory)\",\"passed\":\(passed),\"windows\":[\(documents.joined(separator: ","))]}"
+                "{\"directory\":\"\(directory)\",\"passed\":\(passed),\"windows\":[\(documents.joined(separator: ","))],\"switching\":\(switching)}"
             )
         }
         return passed ? .done : .negative
@@ -87,12 +99,32 @@ enum VerifyCommand {
         }
     }
 
-    private static func show(_ name: String, _ window: ProfileWindow, _ result: DetectionVerifier.Result) {
-        say("window \(name): \(window.start) to \(window.end), every \(Int(window.step)) s\n")
+    private struct SwitchingDocument: Encodable {
+        var orders: [SwitchingVerifier.Row]
+        var comparisons: [Comparison]
+    }
+
+    private static func show(_ result: SwitchingVerifier.Result) {
+        say("switching plans\n")
+        say(
+            table(
+                ["", "order", "truth", "verdict", "states", "loading error", "voltage error", "head error"],
+                result.rows.map {
+                    [
+                        $0.passed ? "ok" : "MISSED", $0.order, $0.truth, $0.verdict.rawValue, "\($0.states)",
+                        "\(Comparing.brief($0.loadingError)) %", "\(Comparing.brief($0.voltageError)) pu",
+                        "\(Comparing.brief($0.headError)) kW",
+                    ]
+                }))
+        show(result.comparisons)
+    }
+
+    private static func show(_ comparisons: [Comparison]) {
+        say("")
         say(
             table(
                 ["", "comparison", "truth", "found", "precision", "recall", "worst error"],
-                result.comparisons.map {
+                comparisons.map {
                     [
                         $0.passed ? "ok" : "MISSED", $0.what, "\($0.truth)", "\($0.found)", share($0.precision),
                         share($0.recall),
@@ -100,7 +132,12 @@ enum VerifyCommand {
                     ]
                 }))
         say("\nrules:")
-        for comparison in result.comparisons { say("  \(comparison.what): \(comparison.rule)") }
+        for comparison in comparisons { say("  \(comparison.what): \(comparison.rule)") }
+    }
+
+    private static func show(_ name: String, _ window: ProfileWindow, _ result: DetectionVerifier.Result) {
+        say("window \(name): \(window.start) to \(window.end), every \(Int(window.step)) s")
+        show(result.comparisons)
         say("\nadvisories of the product:")
         let groups = Dictionary(grouping: result.advisories, by: { "\($0.kind.rawValue) \($0.feeder)" })
         say(

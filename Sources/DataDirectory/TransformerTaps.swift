@@ -1,0 +1,31 @@
+public import GridModel
+
+/// Tap positions of a window, where its truth has them: `truth/<window>/transformer.csv`.
+public struct TransformerTaps: Sendable {
+    private let byTime: [(time: Timestamp, taps: [String: Int])]
+
+    /// `nil`: the window has no such table.
+    public init?(directory: String, window: String) throws(DataDirectoryError) {
+        let path = "\(directory)/truth/\(window)/transformer.csv"
+        guard DataFile.exists(path) else { return nil }
+        let table = try CSVTable(path: path)
+        let (at, id, tap) = (
+            try table.require("ts"), try table.require("transformer_id"), try table.require("tap_pos")
+        )
+        var byTime: [(time: Timestamp, taps: [String: Int])] = []
+        for row in 0..<table.rowCount {
+            guard let time = Timestamp(table.text(row, at)), let position = table.number(row, tap) else {
+                throw DataDirectoryError(
+                    "\(table.path):\(table.line(row)): expected an RFC 3339 ts and a number tap_pos")
+            }
+            if byTime.last?.time != time { byTime.append((time, [:])) }
+            byTime[byTime.count - 1].taps[table.text(row, id)] = Int(position)
+        }
+        self.byTime = byTime
+    }
+
+    /// By transformer id, as of a moment; empty before the first row.
+    public func at(_ time: Timestamp) -> [String: Int] {
+        byTime.last { $0.time <= time }?.taps ?? [:]
+    }
+}

@@ -1,0 +1,119 @@
+/// The answer on a switching plan, with everything it rests on.
+public struct Verdict: Sendable, Codable, Equatable {
+    /// From good to bad; the worst finding decides.
+    public enum Decision: String, Sendable, Codable, CaseIterable, Comparable {
+        case approve = "APPROVE"
+        case approveWithConditions = "APPROVE_WITH_CONDITIONS"
+        case cannotAssess = "CANNOT_ASSESS"
+        case reject = "REJECT"
+
+        public static func < (lhs: Self, rhs: Self) -> Bool { lhs.rank < rhs.rank }
+        private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
+        /// The join of all findings: adding one never makes it better, and their order does not matter.
+        public init(_ findings: some Sequence<Finding.Severity>) {
+            self =
+                switch findings.max() ?? .pass {
+                case .pass, .note: .approve
+                case .condition: .approveWithConditions
+                case .unknown: .cannotAssess
+                case .blockSoft, .blockHard: .reject
+                }
+        }
+    }
+
+    /// What the verdict rests on: when any of it changes, the verdict is worth nothing.
+    public struct Evidence: Sendable, Codable, Equatable {
+        public var networkRevision: String
+        public var switchStateHash: String
+        public var telemetryWatermark: Timestamp?
+        public var advisories: [String]
+        public var advisorySetHash: String
+        public var limitsHash: String
+        public var software: String
+
+        public init(
+            networkRevision: String, switchStateHash: String, telemetryWatermark: Timestamp?, advisories: [String],
+            limitsHash: String, software: String
+        ) {
+            self.networkRevision = networkRevision
+            self.switchStateHash = switchStateHash
+            self.telemetryWatermark = telemetryWatermark
+            self.advisories = advisories.sorted()
+            advisorySetHash = StableHash(advisories.sorted().joined(separator: "\n")).hexadecimal
+            self.limitsHash = limitsHash
+            self.software = software
+        }
+    }
+
+    /// The network after a step (0: before the first), as measured loads and DER would have it.
+    public struct StepState: Sendable, Codable, Equatable {
+        public struct Head: Sendable, Codable, Equatable {
+            public var activePowerW: Double
+            public init(activePowerW: Double) { self.activePowerW = activePowerW }
+        }
+
+        public var sequence: Int
+        public var radial: Bool
+        public var loops: Int
+        public var parallelSources: Int
+        public var deEnergisedNodes: Int
+        public var deEnergisedCustomers: Int
+        /// `nil`: the load flow has no solution there.
+        public var worstLoadingPct: Double?
+        public var worstLoadingElement: String?
+        public var minVoltagePu: Double?
+        public var minVoltageNode: String?
+        public var maxVoltagePu: Double?
+        public var maxVoltageNode: String?
+        public var heads: [String: Head]
+
+        public init(sequence: Int, topology: Topology, deEnergisedCustomers: Int) {
+            self.sequence = sequence
+            radial = topology.isRadial
+            loops = topology.loops
+            parallelSources = topology.parallelSources
+            deEnergisedNodes = topology.deadNodeCount
+            self.deEnergisedCustomers = deEnergisedCustomers
+            heads = [:]
+        }
+    }
+
+    /// A check that was left out, and why. Never silently.
+    public struct NotRun: Sendable, Codable, Hashable {
+        public var check: String
+        public var reason: String
+        public init(check: String, reason: String) {
+            self.check = check
+            self.reason = reason
+        }
+    }
+
+    public var plan: String
+    public var planHash: String
+    public var verdict: Decision
+    public var assessedAt: Timestamp
+    public var validUntil: Timestamp?
+    public var evidence: Evidence
+    /// Worst first, then by step.
+    public var findings: [Finding]
+    public var notRun: [NotRun]
+    public var steps: [StepState]
+
+    public init(
+        plan: String, planHash: String, assessedAt: Timestamp, validUntil: Timestamp?, evidence: Evidence,
+        findings: [Finding], notRun: [NotRun], steps: [StepState]
+    ) {
+        self.plan = plan
+        self.planHash = planHash
+        verdict = Decision(findings.map(\.severity))
+        self.assessedAt = assessedAt
+        self.validUntil = validUntil
+        self.evidence = evidence
+        self.findings = findings.sorted {
+            ($1.severity, $0.step ?? 0, $0.check, $0.message) < ($0.severity, $1.step ?? 0, $1.check, $1.message)
+        }
+        self.notRun = notRun.sorted { ($0.check, $0.reason) < ($1.check, $1.reason) }
+        self.steps = steps
+    }
+}

@@ -1,0 +1,55 @@
+internal import Foundation
+internal import GridModel
+internal import PowerFlow
+
+/// What every check looks at: one order of a plan's steps, played through.
+struct CheckContext {
+    let network: Network
+    let graph: NetworkGraph
+    let zones: Zones
+    let heads: FeederHeads
+    let limits: SwitchingLimits
+    let plan: SwitchingPlan
+    let snapshot: GridSnapshot
+    let injections: Injections
+    let cases: [Finding.LoadCase]
+    let simulation: PlanSimulation
+    /// The final state, later.
+    let outlook: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)]
+    let customers: [Int]
+
+    /// Nodes without supply after a stage that had it before the plan.
+    func lost(_ stage: PlanSimulation.Stage) -> [Int] {
+        let before = simulation.initial.topology.energised
+        return stage.topology.energised.indices.filter { before[$0] && !stage.topology.energised[$0] }
+    }
+
+    func customerCount(_ nodes: some Sequence<Int>) -> Int { nodes.reduce(0) { $0 + customers[$1] } }
+
+    func name(_ node: Int) -> String { network.nodes[node].id }
+
+    /// "after step 2", "before the first step".
+    func when(_ stage: PlanSimulation.Stage) -> String {
+        stage.step.map { "after step \($0.sequence)" } ?? "before the first step"
+    }
+}
+
+/// Numbers as a control room reads them.
+enum Say {
+    static func percent(_ value: Double) -> String { String(format: "%.1f %%", value) }
+    static func perUnit(_ value: Double) -> String { String(format: "%.4f pu", value) }
+    static func amperes(_ value: Double) -> String { String(format: "%.1f A", value) }
+    static func power(_ watts: Double) -> String {
+        abs(watts) >= 999_500 ? String(format: "%.2f MW", watts / 1e6) : String(format: "%.0f kW", watts / 1e3)
+    }
+    static func degrees(_ value: Double) -> String { String(format: "%.1f°", value) }
+    static func decimals(_ value: Double) -> String { String(format: "%.2f", value) }
+    /// At most five, and how many more.
+    static func list(_ items: [String]) -> String {
+        items.count <= 5
+            ? items.joined(separator: ", ") : items.prefix(5).joined(separator: ", ") + " and \(items.count - 5) more"
+    }
+    static func count(_ number: Int, _ singular: String, _ plural: String? = nil) -> String {
+        "\(number) \(number == 1 ? singular : plural ?? singular + "s")"
+    }
+}

@@ -1,0 +1,60 @@
+internal import GridModel
+internal import PowerFlow
+
+/// F1: what flows back through heads and banks when the plan is done.
+enum ReverseChecks {
+    static func run(_ context: CheckContext) -> [Finding] {
+        heads(context) + banks(context)
+    }
+
+    /// As measured: more than a share of the head's rating, or where nothing flowed back before.
+    private static func heads(_ context: CheckContext) -> [Finding] {
+        guard let before = context.simulation.initial.flow(.now), let after = context.simulation.final.flow(.now) else {
+            return []
+        }
+        let limits = context.limits
+        let step = context.simulation.final.finding
+        return context.network.feeders.enumerated().compactMap { place, feeder in
+            let (earlier, now) = (context.heads.flow(place, before).watts, context.heads.flow(place, after).watts)
+            let kilovolts =
+                context.graph.nodeIndex[feeder.busbar].map { context.network.nodes[$0].nominalKilovolts } ?? 0
+            let limit = context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts) * limits.headReverse / 100
+            if limit > 0, -now > limit {
+                let isWorse = -now > -earlier + max(limits.worseReverse, limit * limits.worseReverseShare)
+                return Finding(
+                    "F1", step: step, isWorse || -earlier <= limit ? .condition : .note, elements: [feeder.id],
+                    value: -now, limit: limit, unit: "W", limitSource: "limits.head_reverse_pct", loadCase: .now,
+                    "\(feeder.id) feeds back \(Say.power(-now)) through its head, more than \(Say.power(limit)) (before: \(Say.power(-earlier))).",
+                    remedy: "Curtail DER on it, or transfer less of it.")
+            }
+            guard earlier >= 0, now < -limits.newReverse else { return nil }
+            return Finding(
+                "F1", step: step, .condition, elements: [feeder.id], value: -now, limit: limits.newReverse, unit: "W",
+                limitSource: "limits.new_reverse_kw", loadCase: .now,
+                "\(feeder.id) begins to feed back: \(Say.power(-now)) through its head, which took \(Say.power(earlier)) before.",
+                remedy: "Check protection and regulators of its head for reverse flow.")
+        }
+    }
+
+    /// When loads are low and DER give what they can.
+    private static func banks(_ context: CheckContext) -> [Finding] {
+        guard context.cases.contains(.export), let after = context.simulation.final.flow(.export) else { return [] }
+        let before = context.simulation.initial.flow(.export)
+        let limits = context.limits
+        return context.network.transformers.enumerated().compactMap { place, unit in
+            guard let high = context.graph.nodeIndex[unit.highNode], context.network.nodes[high].kind == "hv_busbar",
+                unit.hasZeroSequenceProtection != true
+            else { return nil }
+            // Into the unit at its high-voltage side: negative flows back.
+            let (now, earlier) = (after.transformers[place].fromWatts, before?.transformers[place].fromWatts ?? 0)
+            let limit = max(limits.bankReverse, limits.bankReverseShare * unit.ratedKVA * 1000)
+            guard -now > limit else { return nil }
+            let isWorse = -now > -earlier + max(limits.worseReverse, limit * limits.worseReverseShare)
+            return Finding(
+                "F1", step: context.simulation.final.finding, isWorse ? .blockSoft : .note, elements: [unit.id],
+                value: -now, limit: limit, unit: "W", limitSource: "limits.bank_reverse_kw", loadCase: .export,
+                "\(unit.id) can feed back \(Say.power(-now)) into the high-voltage network (before: \(Say.power(-earlier)))\(unit.hasZeroSequenceProtection == nil ? ", and whether it has zero-sequence overvoltage protection is not known" : ", without zero-sequence overvoltage protection").",
+                remedy: "Curtail DER behind it by at least \(Say.power(-now - limit)), or transfer less.")
+        }
+    }
+}

@@ -1,0 +1,117 @@
+internal import GridModel
+internal import PowerFlow
+
+/// V1–V3: voltage limits, and the step that customers see.
+enum VoltageChecks {
+    static func run(_ context: CheckContext) -> [Finding] {
+        var findings: [Finding] = []
+        for loadCase in context.cases {
+            let before = context.simulation.initial.flow(loadCase)
+            for stage in context.simulation.stages.dropFirst() {
+                guard let flow = stage.flow(loadCase) else { continue }
+                // Low when DER are gone, high when they all give; as measured, both.
+                if loadCase != .export {
+                    findings += band(context, flow, before, loadCase, stage.finding, context.when(stage), isHigh: false)
+                }
+                if loadCase != .masked {
+                    findings += band(context, flow, before, loadCase, stage.finding, context.when(stage), isHigh: true)
+                }
+            }
+        }
+        return findings + later(context) + steps(context)
+    }
+
+    private static func band(
+        _ context: CheckContext, _ flow: FlowSolution, _ before: FlowSolution?, _ loadCase: Finding.LoadCase,
+        _ step: Int?, _ when: String, isHigh: Bool
+    ) -> [Finding] {
+        let limits = context.limits
+        var groups: [String: (severity: Finding.Severity, nodes: [Int], limit: Double, setting: String)] = [:]
+        for (node, item) in context.network.nodes.enumerated() where flow.isEnergised[node] {
+            // Above medium voltage the transmission system keeps the voltage.
+            guard item.nominalKilovolts < 60 else { continue }
+            let isLow = item.nominalKilovolts < 1
+            let limit =
+                isHigh ? (isLow ? limits.lvMaximum : limits.mvMaximum) : (isLow ? limits.lvMinimum : limits.mvMinimum)
+            // Positive: beyond the limit.
+            let sign = isHigh ? 1.0 : -1.0
+            let beyond = (flow.perUnit[node] - limit) * sign
+            guard beyond > 1e-9 - limits.voltageMargin else { continue }
+            let earlier = before.flatMap { $0.isEnergised[node] ? ($0.perUnit[node] - limit) * sign : nil }
+            let severity: Finding.Severity =
+                if let earlier, earlier > -limits.voltageMargin, beyond <= earlier + limits.worseVoltage {
+                    .note
+                } else {
+                    beyond > 1e-9 ? .blockSoft : .condition
+                }
+            let setting = "limits.\(isLow ? "lv" : "mv")_\(isHigh ? "max" : "min")_pu"
+            groups["\(setting) \(severity.rawValue)", default: (severity, [], limit, setting)].nodes.append(node)
+        }
+        return groups.sorted { $0.key < $1.key }.map { _, group in
+            let nodes = group.nodes.sorted {
+                isHigh ? flow.perUnit[$0] > flow.perUnit[$1] : flow.perUnit[$0] < flow.perUnit[$1]
+            }
+            let worst = nodes[0]
+            return Finding(
+                isHigh ? "V2" : "V1", step: step, group.severity, elements: nodes.map(context.name),
+                value: flow.perUnit[worst], limit: group.limit, unit: "pu", limitSource: group.setting,
+                loadCase: loadCase,
+                "\(context.name(worst)) has \(Say.perUnit(flow.perUnit[worst])) \(when)\(nodes.count > 1 ? ", and \(Say.count(nodes.count - 1, "other node")) \(group.severity == .condition ? "near" : "beyond") the limit" : "")\(group.severity == .note ? ", as before the plan" : "").",
+                remedy: group.severity == .note
+                    ? nil
+                    : isHigh
+                        ? "Lower the set point at the substation or curtail DER before, or transfer less."
+                        : "Raise the set point at the substation before, or transfer less.")
+        }
+    }
+
+    /// The final state while it stays.
+    private static func later(_ context: CheckContext) -> [Finding] {
+        var spans: [String: (first: Timestamp, last: Timestamp, worst: Finding)] = [:]
+        let before = context.simulation.initial.flow(.now)
+        for (time, result) in context.outlook {
+            guard case .success(let flow) = result else { continue }
+            for isHigh in [false, true] {
+                for finding in band(
+                    context, flow, before, .now, context.simulation.final.finding, "at \(time)", isHigh: isHigh)
+                {
+                    let key = "\(finding.check) \(finding.severity.rawValue) \(finding.limitSource ?? "")"
+                    let known = spans[key]
+                    let isWorse = known.map {
+                        isHigh
+                            ? (finding.value ?? 0) > ($0.worst.value ?? 0)
+                            : (finding.value ?? 0) < ($0.worst.value ?? 0)
+                    }
+                    spans[key] = (known?.first ?? time, time, isWorse ?? true ? finding : known?.worst ?? finding)
+                }
+            }
+        }
+        return spans.sorted { $0.key < $1.key }.map { _, span in
+            var finding = span.worst
+            finding.message = "From \(span.first) to \(span.last): \(finding.message)"
+            return finding
+        }
+    }
+
+    /// V3: what a switching step does to the voltage of customers, as measured.
+    private static func steps(_ context: CheckContext) -> [Finding] {
+        let limits = context.limits
+        return context.simulation.transitions.compactMap { before, after in
+            guard let earlier = before.flow(.now), let flow = after.flow(.now) else { return nil }
+            let changes = context.network.nodes.indices.filter {
+                context.customers[$0] > 0 && earlier.isEnergised[$0] && flow.isEnergised[$0]
+            }.map { ($0, abs(flow.perUnit[$0] - earlier.perUnit[$0])) }
+            guard let worst = changes.max(by: { $0.1 < $1.1 }), worst.1 > limits.voltageStepCondition + 1e-9 else {
+                return nil
+            }
+            let isOver = worst.1 > limits.voltageStepMaximum + 1e-9
+            let limit = isOver ? limits.voltageStepMaximum : limits.voltageStepCondition
+            return Finding(
+                "V3", step: after.finding, isOver ? .blockSoft : .condition, elements: [context.name(worst.0)],
+                value: worst.1, limit: limit, unit: "pu",
+                limitSource: isOver ? "limits.voltage_step_max_pu" : "limits.voltage_step_pu", loadCase: .now,
+                "The voltage at \(context.name(worst.0)) changes by \(Say.perUnit(worst.1)) \(context.when(after)).",
+                remedy: "Bring the two sides' voltages closer together first.")
+        }
+    }
+}

@@ -1,0 +1,79 @@
+public import GridModel
+
+/// Everything that a plan is judged against, of one moment. Values only: who makes it says how fresh its parts are.
+public struct GridSnapshot: Sendable {
+    public struct Tag: Sendable, Codable, Hashable {
+        /// The switch that bears it.
+        public var element: String
+        /// `HOLD`: do not operate; `HOTLINE`: people work on live lines behind it.
+        public var kind: String
+        public init(element: String, kind: String) {
+            self.element = element
+            self.kind = kind
+        }
+    }
+
+    public struct Clearance: Sendable, Codable, Hashable {
+        public var element: String
+        public var holder: String
+        public init(element: String, holder: String) {
+            self.element = element
+            self.holder = holder
+        }
+    }
+
+    /// Loads and DER of a later moment, as ``loadWatts`` and ``derWatts`` are of this one.
+    public struct Outlook: Sendable {
+        public var time: Timestamp
+        /// By node, W and var, net consumption.
+        public var watts, vars: [Double]
+        public init(time: Timestamp, watts: [Double], vars: [Double]) {
+            self.time = time
+            self.watts = watts
+            self.vars = vars
+        }
+    }
+
+    public var time: Timestamp
+    public var networkRevision: String
+    /// By switch; `.unknown` and `.intermediate` are just that.
+    public var positions: [SwitchPosition]
+    public var taps: [Int?]
+    /// By node, W and var that loads take.
+    public var loadWatts, loadVars: [Double]
+    /// By DER, W that it gives, and by node the var that DER give.
+    public var derWatts, derVars: [Double]
+    /// Share of the present load that is left when it is lowest (5th percentile); `nil` not known.
+    public var lightLoadShare: Double?
+    /// False only when it is dark for as long as the final state stays: photovoltaics then give nothing in EXPORT.
+    public var hasDaylight = true
+    public var tags: Set<Tag> = []
+    /// Nodes and lines.
+    public var grounds: Set<String> = []
+    public var clearances: Set<Clearance> = []
+    public var reclosingDisabled: Set<String> = []
+    public var watermark: Timestamp?
+    /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
+    public var outlook: [Outlook] = []
+    /// Checks that this snapshot cannot feed, with what is missing: listed, and not judged.
+    public var notRun: [Verdict.NotRun] = []
+
+    public init(
+        time: Timestamp, networkRevision: String, positions: [SwitchPosition], taps: [Int?], loadWatts: [Double],
+        loadVars: [Double], derWatts: [Double], derVars: [Double]
+    ) {
+        self.time = time
+        self.networkRevision = networkRevision
+        self.positions = positions
+        self.taps = taps
+        self.loadWatts = loadWatts
+        self.loadVars = loadVars
+        self.derWatts = derWatts
+        self.derVars = derVars
+    }
+
+    /// Of all positions in order.
+    public var switchStateHash: String {
+        StableHash(positions.map(\.name).joined(separator: "\n")).hexadecimal
+    }
+}

@@ -1,0 +1,62 @@
+internal import GridModel
+
+/// What the checks judge by. Every value is a setting; the defaults' sources stand in `docs/configuration.md`.
+public struct SwitchingLimits: Sendable, Equatable {
+    /// pu of nominal: beyond them a plan is refused.
+    public var mvMinimum = 0.95
+    public var mvMaximum = 1.07
+    public var lvMinimum = 0.90
+    public var lvMaximum = 1.10
+    /// pu inside the limits within which there is a condition; 0: none.
+    public var voltageMargin = 0.0
+    /// Change of a node's voltage from one state to the next, pu: a condition, and refused.
+    public var voltageStepCondition = 0.03
+    public var voltageStepMaximum = 0.05
+    /// Percent of the rating: normal, and what may be carried for hours.
+    public var lineLoading = 100.0
+    public var lineEmergency = 100.0
+    public var transformerLoading = 100.0
+    public var transformerEmergency = 120.0
+    /// Percent of a head's rating that may flow back before there is a condition.
+    public var headReverse = 80.0
+    /// W of reverse flow at a head that had none before.
+    public var newReverse = 50_000.0
+    /// W of reverse flow at a bank in the EXPORT case, or a share of its rating, whichever is more.
+    public var bankReverse = 100_000.0
+    public var bankReverseShare = 0.01
+    /// By how much something that was broken before must get worse to count: percent of rating, pu, W.
+    public var worseLoading = 0.5
+    public var worseVoltage = 0.0005
+    public var worseReverse = 50_000.0
+    public var worseReverseShare = 0.01
+    /// A that a switch without load-break rating may interrupt: charging current.
+    public var noLoadAmperes = 2.0
+    /// Parts per unit of the emergency rating beyond which nobody can override.
+    public var neverBeyond = 1.2
+    /// Across a switch that closes between two live parts: pu and degrees, condition and refused.
+    public var parallelVoltageCondition = 0.03
+    public var parallelVoltageMaximum = 0.05
+    public var parallelAngleCondition = 5.0
+    public var parallelAngleMaximum = 10.0
+    /// Generation to load of a part without utility source: not sustainable below, condition above, curtail above.
+    public var islandSustainable = 0.67
+    public var islandOvervoltage = 1.5
+    /// Share of synchronous machines, and the ratio, from which an island holds.
+    public var islandSynchronousShare = 0.25
+    public var islandSynchronousRatio = 0.33
+    /// Checks that are left out, by name (`P5`) or group (`P`).
+    public var omitted: Set<String> = []
+
+    public init() {}
+
+    public func isOmitted(_ check: String) -> Bool {
+        omitted.contains(check) || omitted.contains(String(check.prefix(1)))
+    }
+
+    /// Of everything that decides.
+    public var hash: String {
+        var copy = self
+        copy.omitted = []
+        return StableHash("\(copy) \(omitted.sorted())").hexadecimal
+    }
+}

@@ -1,0 +1,147 @@
+public import GridModel
+internal import PowerFlow
+
+/// Judges switching plans against one network: every step in every order, for every load case. It can refuse; it never
+/// issues, executes or authorises.
+public struct PlanValidator: Sendable {
+    private let network: Network
+    private let graph: NetworkGraph
+    private let zones: Zones
+    private let heads: FeederHeads
+    private let customers: [Int]
+    private let limits: SwitchingLimits
+    private let software: String
+
+    /// - Parameter software: name and version, for the evidence.
+    public init(_ network: Network, limits: SwitchingLimits, software: String) {
+        self.network = network
+        self.limits = limits
+        self.software = software
+        graph = NetworkGraph(network)
+        zones = Zones(network, graph)
+        heads = FeederHeads(network)
+        var customers = [Int](repeating: 0, count: network.nodes.count)
+        for load in network.loads {
+            if let node = graph.nodeIndex[load.node] { customers[node] += load.customers }
+        }
+        self.customers = customers
+    }
+
+    /// Minutes that a verdict is good for, when nothing changes before.
+    public static let validityMinutes = 30.0
+
+    /// The verdict on a plan, with all findings.
+    ///
+    /// - Parameters:
+    ///   - snapshot: of this network: positions by its switches, loads by its nodes.
+    ///   - cases: load cases to solve; NOW is always among them.
+    public func validate(
+        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, cases: [Finding.LoadCase] = Finding.LoadCase.allCases
+    ) -> Verdict {
+        var snapshot = snapshot
+        for item in plan.initialSwitchStates {
+            if let number = graph.switchIndex[item.element] { snapshot.positions[number] = item.state }
+        }
+        let cases = Finding.LoadCase.allCases.filter { $0 == .now || cases.contains($0) }
+        let injections = Injections(network, snapshot)
+        let consumption = Dictionary(uniqueKeysWithValues: cases.map { ($0, injections.consumption($0)) })
+        var solver = StateSolver(network)
+        var findings: Set<Finding> = []
+        var states: [Verdict.StepState] = []
+        let orders = PlanSimulation.orders(plan.steps)
+        if orders == nil {
+            findings.insert(
+                Finding(
+                    "T2", .unknown,
+                    "The plan's free groups allow more than 120 orders; only the written one is assessed.",
+                    remedy: "Make the groups smaller, or fix the order."))
+        }
+        for (place, order) in (orders ?? [plan.steps]).enumerated() {
+            let simulation = PlanSimulation(
+                order, GridState(snapshot), graph, cases: cases, consumption: consumption, taps: snapshot.taps,
+                solver: &solver)
+            // What comes later is only about the final state, which all orders share.
+            let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
+            let context = CheckContext(
+                network: network, graph: graph, zones: zones, heads: heads, limits: limits, plan: plan,
+                snapshot: snapshot, injections: injections, cases: cases, simulation: simulation, outlook: outlook,
+                customers: customers)
+            findings.formUnion(Self.findings(context))
+            if place == 0 { states = simulation.stages.map { state(of: $0, context) } }
+        }
+        return Verdict(
+            plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
+            validUntil: snapshot.time + Self.validityMinutes * 60,
+            evidence: Verdict.Evidence(
+                networkRevision: snapshot.networkRevision, switchStateHash: snapshot.switchStateHash,
+                telemetryWatermark: snapshot.watermark, advisories: [], limitsHash: limits.hash, software: software),
+            findings: findings.filter { !limits.isOmitted($0.check) }, notRun: snapshot.notRun, steps: states)
+    }
+
+    private static func findings(_ context: CheckContext) -> [Finding] {
+        let found =
+            TopologyChecks.run(context) + IslandChecks.run(context) + SafetyChecks.run(context)
+            + LoadingChecks.run(context) + VoltageChecks.run(context) + SwitchChecks.run(context)
+            + ReverseChecks.run(context)
+        return context.plan.kind == .emergency ? emergency(found) : found
+    }
+
+    /// Danger to life: only what could kill still blocks; the rest is told. To be reviewed within 24 hours.
+    private static func emergency(_ findings: [Finding]) -> [Finding] {
+        let blocking: Set<String> = ["T1", "T2", "T3", "T4", "T8", "T9", "P1"]
+        return findings.map { finding in
+            guard finding.severity > .note, !blocking.contains(finding.check), !finding.check.hasPrefix("S") else {
+                return finding
+            }
+            var finding = finding
+            finding.severity = .note
+            return finding
+        }
+    }
+
+    private func later(
+        _ simulation: PlanSimulation, _ snapshot: GridSnapshot, _ solver: inout StateSolver
+    ) -> [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] {
+        let closed = simulation.final.state.traced.map { $0 == .closed }
+        var solved: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] = []
+        for moment in snapshot.outlook {
+            solved.append(
+                (
+                    moment.time,
+                    solver.solve(
+                        FlowState(isClosed: closed, taps: snapshot.taps, watts: moment.watts, vars: moment.vars))
+                ))
+        }
+        return solved
+    }
+
+    private func state(of stage: PlanSimulation.Stage, _ context: CheckContext) -> Verdict.StepState {
+        let dead = stage.topology.deadIslands.joined()
+        var state = Verdict.StepState(
+            sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customerCount(dead))
+        guard let flow = stage.flow(.now) else { return state }
+        for place in network.lines.indices {
+            guard let percent = LoadingChecks.linePercent(context, flow, place), percent > state.worstLoadingPct ?? -1
+            else { continue }
+            (state.worstLoadingPct, state.worstLoadingElement) = (percent, network.lines[place].id)
+        }
+        for place in network.transformers.indices {
+            guard let percent = LoadingChecks.transformerPercent(context, flow, place),
+                percent > state.worstLoadingPct ?? -1
+            else { continue }
+            (state.worstLoadingPct, state.worstLoadingElement) = (percent, network.transformers[place].id)
+        }
+        for (node, item) in network.nodes.enumerated()
+        where flow.isEnergised[node] && item.nominalKilovolts >= 1 && item.nominalKilovolts < 60 {
+            let voltage = flow.perUnit[node]
+            if voltage < state.minVoltagePu ?? .infinity {
+                (state.minVoltagePu, state.minVoltageNode) = (voltage, item.id)
+            }
+            if voltage > state.maxVoltagePu ?? 0 { (state.maxVoltagePu, state.maxVoltageNode) = (voltage, item.id) }
+        }
+        for (place, feeder) in network.feeders.enumerated() {
+            state.heads[feeder.id] = .init(activePowerW: heads.flow(place, flow).watts)
+        }
+        return state
+    }
+}

@@ -1,0 +1,56 @@
+internal import GridModel
+
+/// Switches, tags, grounds, clearances and reclosing between two steps of a plan.
+struct GridState: Equatable {
+    var positions: [SwitchPosition]
+    var tags: Set<GridSnapshot.Tag>
+    var grounds: Set<String>
+    var clearances: Set<GridSnapshot.Clearance>
+    var reclosingDisabled: Set<String>
+    /// Elements that were tested dead while dead, and have not been live since.
+    var testedDead: Set<String> = []
+
+    init(_ snapshot: GridSnapshot) {
+        positions = snapshot.positions
+        tags = snapshot.tags
+        grounds = snapshot.grounds
+        clearances = snapshot.clearances
+        reclosingDisabled = snapshot.reclosingDisabled
+    }
+
+    /// Positions for tracing. What is not known counts as closed: more is live, and nothing is called dead that might
+    /// not be.
+    var traced: [SwitchPosition] { positions.map { $0 == .open ? .open : .closed } }
+
+    func isTagged(_ element: String, _ kind: String? = nil) -> Bool {
+        tags.contains { $0.element == element && (kind == nil || $0.kind == kind) }
+    }
+
+    /// Does what the step says, whether or not it is right: what is wrong is for the checks to tell.
+    mutating func apply(_ step: SwitchingPlan.Step, _ graph: NetworkGraph) {
+        switch step.action {
+        case .open, .close:
+            if let number = graph.switchIndex[step.element] {
+                positions[number] = step.action == .open ? .open : .closed
+            }
+        case .placeTag: tags.insert(.init(element: step.element, kind: step.value ?? "HOLD"))
+        case .removeTag:
+            tags = tags.filter { $0.element != step.element || step.value != nil && $0.kind != step.value }
+        case .placeGround: grounds.insert(step.element)
+        case .removeGround: grounds.remove(step.element)
+        case .issueClearance: clearances.insert(.init(element: step.element, holder: step.value ?? ""))
+        case .releaseClearance:
+            // Each crew releases its own; without a name only where there is but one.
+            let here = clearances.filter { $0.element == step.element }
+            if let holder = step.value {
+                clearances.remove(.init(element: step.element, holder: holder))
+            } else if here.count == 1 {
+                clearances.subtract(here)
+            }
+        case .disableReclosing: reclosingDisabled.insert(step.element)
+        case .enableReclosing: reclosingDisabled.remove(step.element)
+        case .verify: testedDead.insert(step.element)
+        case .control, .text: break
+        }
+    }
+}

@@ -1,0 +1,130 @@
+internal import GridModel
+internal import PowerFlow
+
+/// A plan played through from the snapshot: the state, its topology and its load flows before the first and after every
+/// step, in one order of the steps.
+struct PlanSimulation {
+    /// What the network is after a step.
+    struct Stage {
+        /// `nil` before the first.
+        let step: SwitchingPlan.Step?
+        let state: GridState
+        let topology: Topology
+        /// By load case; the error where there is no solution.
+        var flows: [Finding.LoadCase: Result<FlowSolution, PowerFlowError>] = [:]
+
+        /// Number of the step as people know it; 0 before the first.
+        var sequence: Int { step?.sequence ?? 0 }
+        /// For a finding: a state before the first step belongs to none.
+        var finding: Int? { step?.sequence }
+
+        func flow(_ loadCase: Finding.LoadCase) -> FlowSolution? {
+            guard case .success(let solution) = flows[loadCase] else { return nil }
+            return solution
+        }
+    }
+
+    let stages: [Stage]
+
+    var initial: Stage { stages[0] }
+    var final: Stage { stages[stages.count - 1] }
+
+    /// Pairs of a stage and the one before it.
+    var transitions: Zip2Sequence<[Stage], ArraySlice<Stage>> { zip(stages, stages.dropFirst()) }
+
+    init(
+        _ steps: [SwitchingPlan.Step], _ initial: GridState, _ graph: NetworkGraph, cases: [Finding.LoadCase],
+        consumption: [Finding.LoadCase: (watts: [Double], vars: [Double])], taps: [Int?],
+        solver: inout StateSolver
+    ) {
+        var state = initial
+        var stages: [Stage] = []
+        func stage(_ step: SwitchingPlan.Step?) -> Stage {
+            var stage = Stage(
+                step: step, state: state, topology: Topology(graph, positions: state.traced))
+            let closed = state.traced.map { $0 == .closed }
+            for loadCase in cases {
+                guard let injections = consumption[loadCase] else { continue }
+                stage.flows[loadCase] = solver.solve(
+                    FlowState(isClosed: closed, taps: taps, watts: injections.watts, vars: injections.vars), loadCase)
+            }
+            return stage
+        }
+        stages.append(stage(nil))
+        for step in steps {
+            state.apply(step, graph)
+            // A switch that moves may make live what was tested dead: it is tested again.
+            if step.action.movesSwitch { state.testedDead = [] }
+            stages.append(stage(step))
+        }
+        self.stages = stages
+    }
+
+    /// Every order that free groups allow, at most 120; `nil`: there are more.
+    static func orders(_ steps: [SwitchingPlan.Step]) -> [[SwitchingPlan.Step]]? {
+        var orders: [[SwitchingPlan.Step]] = [[]]
+        var at = 0
+        while at < steps.count {
+            var end = at + 1
+            if let group = steps[at].freeGroup { while end < steps.count, steps[end].freeGroup == group { end += 1 } }
+            guard end - at <= 5 else { return nil }
+            let variants = permutations(Array(steps[at..<end]))
+            guard orders.count * variants.count <= 120 else { return nil }
+            orders = orders.flatMap { before in variants.map { before + $0 } }
+            at = end
+        }
+        return orders
+    }
+
+    private static func permutations(_ items: [SwitchingPlan.Step]) -> [[SwitchingPlan.Step]] {
+        guard items.count > 1 else { return [items] }
+        return items.indices.flatMap { place -> [[SwitchingPlan.Step]] in
+            var rest = items
+            let first = rest.remove(at: place)
+            return permutations(rest).map { [first] + $0 }
+        }
+    }
+}
+
+/// Solves states, each only once: orders of a free group share most of theirs.
+struct StateSolver: ~Copyable {
+    private struct Key: Hashable {
+        let closed: [Bool]
+        let loadCase: Finding.LoadCase
+    }
+
+    private var model: FlowModel?
+    private let problem: PowerFlowError?
+    private var known: [Key: Result<FlowSolution, PowerFlowError>] = [:]
+
+    init(_ network: Network) {
+        do throws(PowerFlowError) {
+            let made = try FlowModel(network)
+            problem = nil
+            model = consume made
+        } catch {
+            problem = error
+            model = nil
+        }
+    }
+
+    mutating func solve(_ state: FlowState, _ loadCase: Finding.LoadCase) -> Result<FlowSolution, PowerFlowError> {
+        let key = Key(closed: state.isClosed, loadCase: loadCase)
+        if let found = known[key] { return found }
+        let result = solve(state)
+        known[key] = result
+        return result
+    }
+
+    mutating func solve(_ state: FlowState) -> Result<FlowSolution, PowerFlowError> {
+        if let problem { return .failure(problem) }
+        do throws(PowerFlowError) {
+            guard let solution = try model?.solve(state) else {
+                throw PowerFlowError(.invalidInput, "load flow", "there is no model")
+            }
+            return .success(solution)
+        } catch {
+            return .failure(error)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import ServiceKit
+internal import Switching
+
+extension SettingsCatalogue {
+    private static let truth = "limits of the benchmark's switching orders"
+
+    /// What switching plans are judged by.
+    static let switching: [SettingDefinition] = [
+        .init(
+            "limits.mv_min_pu", .number(0.5...1), default: "0.95", unit: "pu", source: "ANSI C84.1 range B",
+            "a plan that brings a node of 1 to 60 kV below is refused"),
+        .init(
+            "limits.mv_max_pu", .number(1...1.5), default: "1.07", unit: "pu", source: truth,
+            "a plan that brings a node of 1 to 60 kV above is refused"),
+        .init(
+            "limits.lv_min_pu", .number(0.5...1), default: "0.9", unit: "pu", source: "EN 50160",
+            "as mv_min_pu, below 1 kV"),
+        .init(
+            "limits.lv_max_pu", .number(1...1.5), default: "1.1", unit: "pu", source: "EN 50160",
+            "as mv_max_pu, below 1 kV"),
+        .init(
+            "limits.voltage_margin_pu", .number(0...0.1), default: "0.01", unit: "pu", source: "domain rules V2",
+            "nearer to a limit there is a condition"),
+        .init(
+            "limits.voltage_step_pu", .number(0.001...0.5), default: "0.03", unit: "pu", source: "domain rules V3",
+            "change at a customer by one step: a condition above"),
+        .init(
+            "limits.voltage_step_max_pu", .number(0.001...0.5), default: "0.05", unit: "pu", source: "domain rules V3",
+            "change at a customer by one step: refused above"),
+        .init(
+            "limits.line_loading_pct", .number(1...300), default: "100", unit: "%", source: truth,
+            "of the line's rating: a condition above"),
+        .init(
+            "limits.line_emergency_pct", .number(1...300), default: "100", unit: "%", source: truth,
+            "of the line's rating: refused above, and beyond 1.2 times it nobody may override"),
+        .init(
+            "limits.transformer_loading_pct", .number(1...300), default: "100", unit: "%", source: "domain rules H2",
+            "of a transformer between high and medium voltage: a condition above"),
+        .init(
+            "limits.transformer_emergency_pct", .number(1...300), default: "120", unit: "%", source: "domain rules H2",
+            "of a transformer between high and medium voltage: refused above"),
+        .init(
+            "limits.head_reverse_pct", .number(0...200), default: "80", unit: "%", source: truth,
+            "of the head's rating that may flow back: a condition above"),
+        .init(
+            "limits.new_reverse_kw", .number(0...1e6), default: "50", unit: "kW", source: truth,
+            "reverse flow at a head that had none: a condition above"),
+        .init(
+            "limits.bank_reverse_kw", .number(0...1e6), default: "100", unit: "kW", source: "domain rules F1",
+            "or 1 % of its rating: reverse flow of a bank without zero-sequence overvoltage protection: refused above"),
+        .init(
+            "limits.parallel_voltage_pu", .number(0...0.5), default: "0.03", unit: "pu", source: "domain rules P2",
+            "across a switch that closes between live parts: a condition above"),
+        .init(
+            "limits.parallel_voltage_max_pu", .number(0...0.5), default: "0.05", unit: "pu", source: "domain rules P2",
+            "across a switch that closes between live parts: refused above"),
+        .init(
+            "limits.parallel_angle_deg", .number(0...180), default: "5", unit: "°", source: "domain rules P3",
+            "across a switch that closes between live parts: a condition above"),
+        .init(
+            "limits.parallel_angle_max_deg", .number(0...180), default: "10", unit: "°", source: "domain rules P3",
+            "across a switch that closes between live parts: refused above"),
+        .init(
+            "limits.no_load_a", .number(0...100), default: "2", unit: "A", source: "domain rules C2",
+            "a disconnector may interrupt: more is refused"),
+    ]
+}
+
+extension Settings {
+    var switchingLimits: SwitchingLimits {
+        var made = SwitchingLimits()
+        made.mvMinimum = number("limits.mv_min_pu")
+        made.mvMaximum = number("limits.mv_max_pu")
+        made.lvMinimum = number("limits.lv_min_pu")
+        made.lvMaximum = number("limits.lv_max_pu")
+        made.voltageMargin = number("limits.voltage_margin_pu")
+        made.voltageStepCondition = number("limits.voltage_step_pu")
+        made.voltageStepMaximum = number("limits.voltage_step_max_pu")
+        made.lineLoading = number("limits.line_loading_pct")
+        made.lineEmergency = number("limits.line_emergency_pct")
+        made.transformerLoading = number("limits.transformer_loading_pct")
+        made.transformerEmergency = number("limits.transformer_emergency_pct")
+        made.headReverse = number("limits.head_reverse_pct")
+        made.newReverse = number("limits.new_reverse_kw") * 1000
+        made.bankReverse = number("limits.bank_reverse_kw") * 1000
+        made.parallelVoltageCondition = number("limits.parallel_voltage_pu")
+        made.parallelVoltageMaximum = number("limits.parallel_voltage_max_pu")
+        made.parallelAngleCondition = number("limits.parallel_angle_deg")
+        made.parallelAngleMaximum = number("limits.parallel_angle_max_deg")
+        made.noLoadAmperes = number("limits.no_load_a")
+        return made
+    }
+}

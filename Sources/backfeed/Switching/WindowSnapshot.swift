@@ -1,0 +1,88 @@
+internal import DataDirectory
+internal import GridModel
+internal import Store
+internal import Switching
+
+/// The network at a moment of a data directory's window, as if measured then: no service, no database.
+struct WindowSnapshot {
+    private let network: Network
+    private let window: ProfileWindow
+    private let injections: WindowInjections
+    private let taps: TransformerTaps?
+    private let revision: String
+
+    init(directory: String, window: ProfileWindow, network: Network) throws {
+        self.network = network
+        self.window = window
+        injections = try WindowInjections(directory: directory, window: window, network: network)
+        taps = try TransformerTaps(directory: directory, window: window.name)
+        revision = StableHash(try JSONCoding.encodePlain(network)).hexadecimal
+    }
+
+    /// - Parameter holdHours: how far the outlook goes, at most to the window's end.
+    func at(_ time: Timestamp, holdHours: Double) -> GridSnapshot {
+        let moment = injections.at(time)
+        let known = taps?.at(time) ?? [:]
+        var snapshot = GridSnapshot(
+            time: time, networkRevision: revision,
+            positions: network.switches.map(\.normalPosition),
+            taps: network.transformers.map { known[$0.id] ?? $0.parameters["tap_pos"].map { Int($0) } },
+            loadWatts: moment.loadWatts, loadVars: moment.loadVars, derWatts: moment.ders, derVars: moment.derVars)
+        snapshot.watermark = time
+        snapshot.lightLoadShare = lightLoadShare(moment.loadWatts.reduce(0, +))
+        snapshot.notRun = Self.unfed
+        if known.isEmpty {
+            snapshot.notRun.append(
+                .init(check: "V", reason: "no tap positions at this time: transformers stand in their normal ones"))
+        }
+        let end = time + holdHours * 3600
+        let places = network.nodes.compactMap { node in node.longitude.flatMap { x in node.latitude.map { (x, $0) } } }
+        if let first = places.first {
+            // A network is small beside the terminator.
+            snapshot.hasDaylight = Sun.shines(from: time, to: end, longitude: first.0, latitude: first.1)
+        }
+        var next = time.floored(toSeconds: 900) + 900
+        while next <= end, next < window.end {
+            let later = injections.at(next)
+            snapshot.outlook.append(
+                .init(
+                    time: next, watts: zip(later.loadWatts, later.derWatts).map { $0 - $1 },
+                    vars: zip(later.loadVars, later.derVars).map { $0 - $1 }))
+            next = next + 900
+        }
+        if end > window.end {
+            snapshot.notRun.append(
+                .init(check: "H3", reason: "the window ends at \(window.end), before the \(holdHours) h are over"))
+        }
+        return snapshot
+    }
+
+    /// 5th percentile of the whole load by quarter hour, as a share of what it is now; at most 1.
+    private func lightLoadShare(_ now: Double) -> Double? {
+        guard now > 0 else { return nil }
+        var totals: [Double] = []
+        var time = window.start
+        while time < window.end {
+            totals.append(injections.at(time).loadWatts.reduce(0, +))
+            time = time + 900
+        }
+        guard !totals.isEmpty else { return nil }
+        totals.sort()
+        return min(1, totals[Int(Double(totals.count - 1) * 0.05)] / now)
+    }
+
+    /// What a data directory does not tell.
+    private static let unfed: [Verdict.NotRun] = [
+        ("T1", "how old the switch positions are: they are the normal ones and what the plan states"),
+        ("T8", "phase labels of sections"),
+        ("C1", "load-break ratings of switches"), ("C3", "fault-make ratings of switches"),
+        ("C6", "windings and cable lengths at banks"), ("C7", "state of remote control, battery and gas"),
+        ("C8", "elbows"), ("H5", "how long dead sections have been dead"),
+        ("V4", "modes of regulators and tap changers"), ("P1", "vector groups against the other bank's"),
+        ("P6", "interrupting ratings"), ("F2", "direction of relays and reclosers"), ("F3", "network protectors"),
+        ("R1", "relay settings"), ("R2", "relay settings and zero-sequence impedances"), ("R3", "relay settings"),
+        ("R4", "relay settings"), ("R5", "relay settings"), ("R6", "reclosing times"), ("R7", "settings groups"),
+        ("X2", "age of telemetry: the profiles stand for it"), ("X3", "other plans"),
+        ("X4", "author and approver"), ("X7", "weather and crews"), ("D.8", "active advisories"),
+    ].map { Verdict.NotRun(check: $0.0, reason: "not in the data directory: \($0.1)") }
+}
