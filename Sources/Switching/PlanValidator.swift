@@ -27,6 +27,20 @@ public struct PlanValidator: Sendable {
         self.customers = customers
     }
 
+    /// Feeders that a plan touches: of both sides of every switch, and of every section, as fed in a switching state.
+    public func feeders(touchedBy plan: SwitchingPlan, positions: [SwitchPosition]) -> Set<String> {
+        let topology = Topology(graph, positions: positions.map { $0 == .open ? .open : .closed })
+        return Set(touchedNodes(plan).map { topology.feeder[$0] }.filter { $0 >= 0 }.map { graph.feederIDs[Int($0)] })
+    }
+
+    private func touchedNodes(_ plan: SwitchingPlan) -> [Int] {
+        plan.steps.flatMap { step -> [Int] in
+            guard let number = graph.switchIndex[step.element] else { return zones.ends(of: step.element) }
+            let item = network.switches[number]
+            return item.connects == .bus ? zones.ends(of: item.id) : zones.ends(of: item.element)
+        }
+    }
+
     /// Minutes that a verdict is good for, when nothing changes before.
     public static let validityMinutes = 30.0
 
@@ -46,7 +60,7 @@ public struct PlanValidator: Sendable {
         let injections = Injections(network, snapshot)
         let consumption = Dictionary(uniqueKeysWithValues: cases.map { ($0, injections.consumption($0)) })
         var solver = StateSolver(network)
-        var findings: Set<Finding> = []
+        var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
         let orders = PlanSimulation.orders(plan.steps)
         if orders == nil {
@@ -74,7 +88,8 @@ public struct PlanValidator: Sendable {
             validUntil: snapshot.time + Self.validityMinutes * 60,
             evidence: Verdict.Evidence(
                 networkRevision: snapshot.networkRevision, switchStateHash: snapshot.switchStateHash,
-                telemetryWatermark: snapshot.watermark, advisories: [], limitsHash: limits.hash, software: software),
+                telemetryWatermark: snapshot.watermark, advisories: snapshot.advisories.map(\.id),
+                limitsHash: limits.hash, software: software),
             findings: findings.filter { !limits.isOmitted($0.check) }, notRun: snapshot.notRun, steps: states)
     }
 
@@ -82,7 +97,7 @@ public struct PlanValidator: Sendable {
         let found =
             TopologyChecks.run(context) + IslandChecks.run(context) + SafetyChecks.run(context)
             + LoadingChecks.run(context) + VoltageChecks.run(context) + SwitchChecks.run(context)
-            + ReverseChecks.run(context)
+            + ReverseChecks.run(context) + AdvisoryChecks.run(context)
         return context.plan.kind == .emergency ? emergency(found) : found
     }
 

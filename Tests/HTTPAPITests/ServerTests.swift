@@ -37,6 +37,7 @@ private struct FixedBackend: Backend {
     {
         "{\"id\":\"\(id)\",\"position\":\"\(position.name)\",\"actor\":\"\(actor)\"}"
     }
+    func validate(plan: [UInt8]) throws -> String { "{\"bytes\":\(plan.count)}" }
     func readiness() -> [String] { [] }
     func metrics() -> String { "up 1\n" }
 }

@@ -19,8 +19,14 @@ struct WorkedCase: Decodable {
         var shift_degree: [String: Double]?
         var sources: [Source]?
         var ders: [DER]?
+        var advisories: [Active]?
         /// Load and PV factors of the quarter hours that follow.
         var outlook: [[Double]]?
+    }
+    struct Active: Decodable {
+        var id, feeder, element: String
+        var kind: AdvisoryKind
+        var severity: Severity
     }
     struct Source: Decodable {
         var node: String
@@ -115,6 +121,9 @@ struct WorkedCase: Decodable {
         snapshot.tags = Set((state.tags ?? []).map { .init(element: $0[0], kind: $0[1]) })
         snapshot.clearances = Set((state.clearances ?? []).map { .init(element: $0[0], holder: $0[1]) })
         snapshot.grounds = Set(state.grounds ?? [])
+        snapshot.advisories = (state.advisories ?? []).map {
+            .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
+        }
         if let light = state.light { snapshot.lightLoadShare = light / (state.load ?? 1) }
         for (number, factors) in (state.outlook ?? []).enumerated() {
             let later = Self.snapshot(network, load: factors[0], pv: factors[1])

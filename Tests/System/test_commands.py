@@ -106,7 +106,7 @@ def test_the_plan_of_the_docs_is_judged_step_by_step(folder):
     assert now["verdict"] == "APPROVE_WITH_CONDITIONS"
     assert [state["sequence"] for state in now["steps"]] == [0, 1, 2]
     assert [state["de_energised_nodes"] for state in now["steps"]] == [0, 11, 0]
-    assert {"R1", "X2", "D.8"} <= {item["check"] for item in now["not_run"]} and all(item["reason"] for item in now["not_run"])
+    assert {"R1", "X2", "D8"} <= {item["check"] for item in now["not_run"]} and all(item["reason"] for item in now["not_run"])
     # All load cases: more findings, and a verdict that is no better.
     everything = json.loads(validate(plan, folder, "--format", "json", expect=1).stdout)
     assert everything["verdict"] == "REJECT" and any(f.get("case") == "EXPORT" for f in everything["findings"])

@@ -21,6 +21,8 @@ public protocol Backend: Sendable {
     func network() throws -> String
     func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
         -> String
+    /// The verdict on a switching plan, given as JSON, on the network as it is now.
+    func validate(plan: [UInt8]) throws -> String
     /// Empty when every part accepts work; else what is wrong.
     func readiness() -> [String]
     func metrics() -> String

@@ -116,6 +116,8 @@ public struct Router: Sendable {
                 try backend.setSwitch(
                     path[2], position: body.position, at: body.time, actor: try actor(request, body.actor),
                     reason: body.reason ?? ""))
+        case ("POST", 2, "switching") where path[1] == "validate":
+            return .json(try backend.validate(plan: request.body))
         case ("GET", _, _): throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))")
         default: throw Self.methodNotAllowed
         }

@@ -22,6 +22,23 @@ public struct GridSnapshot: Sendable {
         }
     }
 
+    /// An advisory that is active now, shelved or not.
+    public struct ActiveAdvisory: Sendable, Equatable {
+        public var id: String
+        public var kind: AdvisoryKind
+        public var severity: Severity
+        public var feeder: String
+        public var element: String
+
+        public init(id: String, kind: AdvisoryKind, severity: Severity, feeder: String, element: String) {
+            self.id = id
+            self.kind = kind
+            self.severity = severity
+            self.feeder = feeder
+            self.element = element
+        }
+    }
+
     /// Loads and DER of a later moment, as ``loadWatts`` and ``derWatts`` are of this one.
     public struct Outlook: Sendable {
         public var time: Timestamp
@@ -41,6 +58,9 @@ public struct GridSnapshot: Sendable {
     public var taps: [Int?]
     /// By node, W and var that loads take.
     public var loadWatts, loadVars: [Double]
+    /// By node, W: loads as they may be at most, when some of what DER give is not measured and hides load; `nil`: as
+    /// ``loadWatts``. MASKED takes these.
+    public var largestLoadWatts: [Double]?
     /// By DER, W that it gives, and by node the var that DER give.
     public var derWatts, derVars: [Double]
     /// Share of the present load that is left when it is lowest (5th percentile); `nil` not known.
@@ -53,6 +73,9 @@ public struct GridSnapshot: Sendable {
     public var clearances: Set<Clearance> = []
     public var reclosingDisabled: Set<String> = []
     public var watermark: Timestamp?
+    public var advisories: [ActiveAdvisory] = []
+    /// What whoever made this found wrong with its parts: too old, missing, contradicting each other.
+    public var doubts: [Finding] = []
     /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
     public var outlook: [Outlook] = []
     /// Checks that this snapshot cannot feed, with what is missing: listed, and not judged.

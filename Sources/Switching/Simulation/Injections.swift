@@ -20,7 +20,8 @@ struct Injections {
     /// case for what MASKED asks. EXPORT puts every DER that can generate at its rating, and chargers at nothing.
     func consumption(_ loadCase: Finding.LoadCase) -> (watts: [Double], vars: [Double]) {
         let light = loadCase == .export ? snapshot.lightLoadShare ?? 1 : 1
-        var watts = snapshot.loadWatts.map { $0 * light }
+        let loads = loadCase == .masked ? snapshot.largestLoadWatts ?? snapshot.loadWatts : snapshot.loadWatts
+        var watts = loads.map { $0 * light }
         var vars = snapshot.loadVars.map { $0 * light }
         if loadCase == .now {
             for node in vars.indices { vars[node] -= snapshot.derVars[node] }

@@ -46,6 +46,12 @@ struct Zones {
         branches.append(branch)
     }
 
+    /// The node itself, or the nodes at the ends of a line, a transformer or a bus switch.
+    func ends(of element: String) -> [Int] {
+        if let node = nodes[element] { return [node] }
+        return branchIndex[element].map { branches[$0].ends.map(\.node) } ?? []
+    }
+
     func exists(_ element: String) -> Bool { nodes[element] != nil || branchIndex[element] != nil }
 
     /// Everything that is joined to a node, line or transformer while the open switches stay open; `nil`: there is no

@@ -3,6 +3,7 @@ internal import GridModel
 internal import HTTPAPI
 internal import ServiceKit
 internal import Store
+internal import Switching
 
 /// Answers the API from the store and the live state. One session a worker thread at a time.
 final class ServiceBackend: Backend {
@@ -14,6 +15,7 @@ final class ServiceBackend: Backend {
     private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
+    private let validator: ServiceValidator
     private let log = Log("api")
 
     init(
@@ -33,6 +35,7 @@ final class ServiceBackend: Backend {
             rating[device.normalFeeder, default: [:]][device.kind.rawValue, default: 0] += device.rating
         }
         derRating = rating
+        validator = ServiceValidator(live: live, settings: settings)
     }
 
     // MARK: Feeders
@@ -336,6 +339,18 @@ final class ServiceBackend: Backend {
             ["switch": id, "position": position.name, "actor": actor, "reason": reason, "time": "\(at)"])
         if live.moveSwitch(id, to: position) { switchMoved(id, position, at) }
         return try device(id) ?? "{}"
+    }
+
+    // MARK: Switching
+
+    func validate(plan: [UInt8]) throws -> String {
+        try validator.validate(plan) {
+            try sessions.use { queries throws(StoreError) in
+                try queries.activeAdvisories().map {
+                    .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
+                }
+            }
+        }
     }
 
     // MARK: Health

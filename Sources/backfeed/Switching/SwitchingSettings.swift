@@ -63,6 +63,22 @@ extension SettingsCatalogue {
         .init(
             "limits.no_load_a", .number(0...100), default: "2", unit: "A", source: "domain rules C2",
             "a disconnector may interrupt: more is refused"),
+        .init(
+            "validator.head_age_s", .number(1...86_400), default: "300", unit: "s", source: "domain rules D.6",
+            "older heads of the feeders concerned make a plan impossible to assess"),
+        .init(
+            "validator.der_age_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules D.6",
+            "DER that have been silent longer count as giving nothing"),
+        .init(
+            "validator.der_share_pct", .number(0...100), default: "50", unit: "%", source: "domain rules D.6",
+            "of a feeder's DER rating that must have reported: a condition below"),
+        .init(
+            "validator.light_load_pct", .number(0...100), default: "35", unit: "%",
+            source: "domain rules D.9, network N1",
+            "load of the EXPORT case on the live network, of the load now: stored profiles are not used yet"),
+        .init(
+            "validator.analyser_age_s", .number(1...86_400), default: "120", unit: "s", source: "domain rules D.6",
+            "further behind, the analyser makes a plan impossible to assess"),
     ]
 }
 

@@ -8,12 +8,13 @@ enum ValidateCommand {
     static let command = Command(
         "validate", operands: "PLAN.json", "the verdict on a switching plan",
         detail: """
-            Stand-alone on a data directory: network, switch positions and injections of a moment come from it, without
-            service or database. Checks that it cannot feed are listed as not run. PLAN.json is described in
-            docs/switching.md; - reads standard input.
+            On the live network, by the running service; or with --snapshot stand-alone on a data directory: network, switch
+            positions and injections of a moment come from it, without service or database. Checks that have no data are
+            listed as not run. PLAN.json is described in docs/switching.md; - reads standard input.
             Exit code 0: approved, or approved with conditions (the output says so); 1: rejected; 4: cannot be assessed.
             """,
         options: [
+            Option("url", "URL", "the running service (default http://127.0.0.1:8080)"),
             Option("snapshot", "DIR", "data directory with network/ and profiles/"),
             Option("window", "W", "window of its profiles"),
             Option("at", "T", "moment of the window (default: planned_start, else the window's start)"),
@@ -25,15 +26,26 @@ enum ValidateCommand {
         let format = try arguments.choice("format", ["text", "json"], otherwise: "text")
         let cases = try arguments.choice("cases", ["now", "all"], otherwise: "all")
         let file = try arguments.operand(0, "PLAN.json")
-        guard let directory = arguments.text("snapshot") else {
-            throw UsageError("--snapshot DIR is missing: the running service does not validate plans yet")
-        }
         let plan: SwitchingPlan
+        let text = try read(file)
         do {
-            plan = try PlanDocument.decode(read(file))
+            plan = try PlanDocument.decode(text)
         } catch let error as PlanDocumentError {
             for mistake in error.mistakes { complain("\(file): \(mistake)") }
             return .usage
+        }
+        guard let directory = arguments.text("snapshot") else {
+            for name in ["window", "at", "cases"] where arguments.has(name) {
+                throw UsageError(
+                    "--\(name) belongs to --snapshot: the live network is judged as it is now, for all load cases")
+            }
+            let url = arguments.text("url") ?? "http://127.0.0.1:8080"
+            switch ValidationClient.ask(url, plan: text) {
+            case .success(let verdict): return show(verdict, plan, format)
+            case .failure(let problem):
+                complain("\(url): \(problem.description)")
+                return .unavailable
+            }
         }
         let network: Network
         let window: ProfileWindow
@@ -61,6 +73,10 @@ enum ValidateCommand {
         let verdict = validator.validate(
             plan, source.at(time, holdHours: plan.holdHours), cases: cases == "now" ? [.now] : Finding.LoadCase.allCases
         )
+        return show(verdict, plan, format)
+    }
+
+    private static func show(_ verdict: Verdict, _ plan: SwitchingPlan, _ format: String) -> ExitCode {
         say(format == "json" ? JSONCoding.encode(verdict) : VerdictText(verdict: verdict, plan: plan).text)
         return switch verdict.verdict {
         case .approve, .approveWithConditions: .done

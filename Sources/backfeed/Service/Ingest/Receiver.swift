@@ -75,6 +75,8 @@ struct Receiver: ~Copyable {
         self.ring = ring
         self.exchange = exchange
         self.metrics = metrics
+        // Never so many that the sender stands waiting for us.
+        worthAWake = min(200, limits.receiveQueue / 2)
         desk = ControlDesk(limits.desk)
         message = MessageBuffer()
     }
@@ -108,7 +110,7 @@ struct Receiver: ~Copyable {
             }
             // Bounded, so that a flood on one socket keeps us neither from the other nor from flushing.
             if ready.other { try receiveControl() }
-            if ready.socket, try receiveTelemetry() < Self.worthAWake {
+            if ready.socket, try receiveTelemetry() < worthAWake {
                 // Small messages that come one by one would each cost a wake-up on both sides of the socket: a
                 // millisecond is nothing beside the flush interval, and lets some gather.
                 SystemClock.pause(milliseconds: 1)
@@ -143,7 +145,7 @@ struct Receiver: ~Copyable {
     // MARK: In
 
     /// Messages in one go below which it pays to let some gather.
-    private static let worthAWake = 200
+    private let worthAWake: Int
 
     /// - Returns: how many messages there were.
     private mutating func receiveTelemetry() throws -> Int {

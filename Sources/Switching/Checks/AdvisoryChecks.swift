@@ -1,0 +1,122 @@
+internal import GridModel
+internal import PowerFlow
+
+/// D8: what the active advisories of the feeders concerned mean for the plan. Shelved ones count.
+enum AdvisoryChecks {
+    static func run(_ context: CheckContext) -> [Finding] {
+        let moved = movement(context)
+        return context.snapshot.advisories.compactMap { judge(context, $0, moved) }
+    }
+
+    /// Feeders that the plan touches, and of them those that have more nodes after it than before.
+    private struct Movement {
+        var touched: Set<String> = []
+        var receiving: Set<String> = []
+    }
+
+    private static func movement(_ context: CheckContext) -> Movement {
+        var moved = Movement()
+        let names = context.graph.feederIDs
+        func counts(_ topology: Topology) -> [Int] {
+            var counts = [Int](repeating: 0, count: names.count)
+            for feeder in topology.feeder where feeder >= 0 { counts[Int(feeder)] += 1 }
+            return counts
+        }
+        let before = counts(context.simulation.initial.topology)
+        for stage in context.simulation.stages.dropFirst() {
+            for (number, count) in counts(stage.topology).enumerated() where count != before[number] {
+                moved.touched.insert(names[number])
+                if count > before[number] { moved.receiving.insert(names[number]) }
+            }
+        }
+        for step in context.plan.steps {
+            let element = context.graph.switchIndex[step.element].map { number in
+                let item = context.network.switches[number]
+                return item.connects == .bus ? item.id : item.element
+            }
+            for node in context.zones.ends(of: element ?? step.element) {
+                let feeder = context.simulation.initial.topology.feeder[node]
+                if feeder >= 0 { moved.touched.insert(names[Int(feeder)]) }
+            }
+        }
+        return moved
+    }
+
+    private static func judge(
+        _ context: CheckContext, _ advisory: GridSnapshot.ActiveAdvisory, _ moved: Movement
+    ) -> Finding? {
+        let isReceiving = moved.receiving.contains(advisory.feeder)
+        let isBank = advisory.kind == .reversePowerBank
+        guard moved.touched.contains(advisory.feeder) || isBank && !moved.receiving.isEmpty else { return nil }
+        func finding(_ severity: Finding.Severity, _ text: String, _ remedy: String?) -> Finding {
+            Finding(
+                "D8", severity, elements: [advisory.element],
+                "\(advisory.kind.rawValue) of severity \(advisory.severity.rawValue) is active on \(advisory.element) (\(advisory.feeder)): \(text).",
+                remedy: remedy, advisory: advisory.id)
+        }
+        let isSerious = advisory.severity >= .high
+        switch advisory.kind {
+        case .reversePower, .reversePowerBank:
+            guard isReceiving || isBank else { return finding(.note, "this feeder takes nothing over", nil) }
+            guard exportsMore(context, isBank ? moved.receiving : [advisory.feeder]) else {
+                return finding(.note, "the plan makes it no worse", nil)
+            }
+            return isSerious
+                ? finding(.blockSoft, "the plan adds to it", "Curtail DER behind it first, or transfer less.")
+                : finding(.condition, "the plan adds to it", "Watch the head while switching.")
+        case .voltageHigh, .voltageLow:
+            if advisory.severity == .urgent {
+                return finding(.blockSoft, "the voltage is far out", "Bring the voltage back first.")
+            }
+            guard isSerious else { return finding(.condition, "near the limit", "Watch the voltage while switching.") }
+            return movesOut(context, advisory)
+                ? finding(.blockSoft, "the plan moves the voltage further out", "Bring the voltage back first.")
+                : finding(.condition, "the plan does not move it further out", "Watch the voltage while switching.")
+        case .voltageRise:
+            return finding(.condition, "DER raise the voltage there", "Watch the voltage while switching.")
+        case .fastRamp:
+            return isSerious
+                ? finding(
+                    .blockSoft, "load or generation is changing fast", "Wait until it has been quiet for 10 minutes.")
+                : finding(
+                    advisory.severity == .medium ? .condition : .note, "load or generation is changing",
+                    "Compare the load at the step with the one that was judged.")
+        case .dataGap:
+            return advisory.severity >= .medium
+                ? finding(.unknown, "what flows there is not known", "Restore the telemetry, then validate again.")
+                : finding(.note, "one device is silent", nil)
+        case .signSuspect:
+            return finding(
+                .unknown, "its numbers may count the wrong way", "Have the sign corrected, then validate again.")
+        case .generationLoadRatio: return finding(.note, "generation is high beside the load", nil)
+        }
+    }
+
+    /// Whether any of the feeders takes less, or gives more, after the plan.
+    private static func exportsMore(_ context: CheckContext, _ feeders: Set<String>) -> Bool {
+        guard let before = context.simulation.initial.flow(.now), let after = context.simulation.final.flow(.now) else {
+            return true
+        }
+        return feeders.contains { name in
+            guard let number = context.graph.feederIndex[name] else { return true }
+            return context.heads.flow(number, after).watts < context.heads.flow(number, before).watts - 1000
+        }
+    }
+
+    private static func movesOut(_ context: CheckContext, _ advisory: GridSnapshot.ActiveAdvisory) -> Bool {
+        guard let before = context.simulation.initial.flow(.now),
+            let number = context.graph.feederIndex[advisory.feeder]
+        else { return true }
+        let isHigh = advisory.kind == .voltageHigh
+        let nodes = context.network.nodes.indices.filter {
+            context.simulation.initial.topology.feeder[$0] == Int32(number) && before.isEnergised[$0]
+        }
+        func extreme(_ flow: FlowSolution) -> Double {
+            nodes.filter { flow.isEnergised[$0] }.map { isHigh ? flow.perUnit[$0] : -flow.perUnit[$0] }.max() ?? 0
+        }
+        return context.simulation.stages.dropFirst().contains { stage in
+            guard let flow = stage.flow(.now) else { return true }
+            return extreme(flow) > extreme(before) + context.limits.worseVoltage
+        }
+    }
+}
