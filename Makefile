@@ -49,6 +49,7 @@ sanitize: install-dependencies
 
 bench: install-dependencies build
 	$(BACKFEED) bench trace
+	$(BACKFEED) bench validate
 	$(BACKFEED) bench ingest --python .venv/bin/python
 	$(BACKFEED) bench detect
 

@@ -91,7 +91,9 @@ if Context.environment["BACKFEED_FUZZ"] != nil {
         .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["CFuzzer", "Adapters", "DataDirectory", "GridModel", "Messaging", "ServiceKit"],
+            dependencies: [
+                "CFuzzer", "Adapters", "DataDirectory", "GridModel", "Messaging", "ServiceKit", "Switching",
+            ],
             path: "Tests/Fuzz", exclude: ["CFuzzer", "corpus", "dictionaries"],
             swiftSettings: strict),
     ]

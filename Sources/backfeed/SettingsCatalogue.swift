@@ -20,16 +20,16 @@ enum SettingsCatalogue {
             "telemetry.connect", .text, default: "", source: "interface",
             "endpoints of aggregators that bind, separated by commas"),
         .init(
-            "telemetry.max_message_bytes", .number(1024...268_435_456), default: "4194304", unit: "B",
-            source: "10,000 samples of JSON take under 4 MB; decoding takes 14 times as much memory",
+            "telemetry.max_message_bytes", .number(1024...268_435_456), default: "3145728", unit: "B",
+            source: "10,000 samples of JSON with every field take 2.6 MB; decoding takes 14 times as much memory",
             "larger messages are refused and counted"),
         .init(
-            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "6291456", unit: "B",
-            source: "one and a half times the largest message that is taken",
+            "telemetry.hard_message_bytes", .number(1024...2_147_483_647), default: "4194304", unit: "B",
+            source: "a third more than the largest message that is taken",
             "larger messages end their connection before they are read into memory"),
         .init(
-            "telemetry.receive_queue", .number(1...1_000_000), default: "16", unit: "messages",
-            source: "memory: libzmq counts messages, not their bytes; 1000 halves the CPU of single samples",
+            "telemetry.receive_queue", .number(1...1_000_000), default: "12", unit: "messages",
+            source: "memory: libzmq counts messages, not their bytes; a long one halves the CPU of small messages",
             "messages that wait in libzmq for each aggregator at most, of up to hard_message_bytes each"),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",

@@ -4,13 +4,14 @@ import Foundation
 import GridModel
 import Messaging
 import ServiceKit
+import Switching
 
 /// What is fuzzed: everything that reads bytes which others wrote. `scripts/fuzz` runs each by its name.
 ///
 /// A target takes any bytes, and stops the program when a promise about what it read is broken: crashes, memory errors
 /// and endless loops are libFuzzer's and the address sanitizer's to find.
 enum FuzzTarget: String, CaseIterable {
-    case frame, json, senml, protobuf, control, spool, segment, sunspec, ieee2030_5, ocpp, csv
+    case frame, json, senml, protobuf, control, spool, segment, sunspec, ieee2030_5, ocpp, csv, plan
 
     func take(_ bytes: UnsafeRawBufferPointer) {
         switch self {
@@ -25,6 +26,54 @@ enum FuzzTarget: String, CaseIterable {
         case .ieee2030_5: Self.adapter(bytes, .ieee2030_5)
         case .ocpp: Self.adapter(bytes, .ocpp)
         case .csv: Self.csv(bytes)
+        case .plan: Self.plan(bytes)
+        }
+    }
+
+    // MARK: Switching plans
+
+    /// Two feeders with a tie, in which every second plan finds something that is not known.
+    private static let networks: [(validator: PlanValidator, snapshot: GridSnapshot)] = [false, true].map { isUnknown in
+        var network = Network(id: "fuzz")
+        network.nodes = [
+            .init(id: "S", nominalKilovolts: 10, kind: "mv_busbar"),
+            .init(id: "A", nominalKilovolts: 10, kind: "mv_node"),
+            .init(id: "B", nominalKilovolts: 10, kind: "mv_node"),
+        ]
+        network.sources = [.init(id: "G", node: "S")]
+        network.lines = [
+            .init(id: "SA", from: "S", to: "A", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+            .init(id: "SB", from: "S", to: "B", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+        ]
+        network.switches = [
+            .init(id: "CA", connects: .line, node: "S", element: "SA"),
+            .init(id: "CB", connects: .line, node: "S", element: "SB"),
+            .init(id: "T", connects: .bus, node: "A", element: "B", normalPosition: .open),
+        ]
+        network.feeders = [.init(id: "FA", busbar: "S", headLine: "SA"), .init(id: "FB", busbar: "S", headLine: "SB")]
+        network.loads = [.init(id: "LA", node: "A", kilowatts: 100, customers: 1)]
+        let snapshot = GridSnapshot(
+            time: Timestamp(microseconds: 0), networkRevision: "1",
+            positions: [.closed, .closed, isUnknown ? .unknown : .open], taps: [],
+            loadWatts: [0, 1e5, isUnknown ? .nan : 1e5], loadVars: [0, 0, 0], derWatts: [], derVars: [0, 0, 0])
+        return (PlanValidator(network, limits: SwitchingLimits(), software: "fuzz"), snapshot)
+    }
+
+    /// A plan that can be read gets a verdict; with something unknown it is never an approval.
+    private static func plan(_ bytes: UnsafeRawBufferPointer) {
+        let plan: SwitchingPlan
+        do {
+            plan = try PlanDocument.decode(Array(bytes))
+        } catch {
+            precondition(!error.mistakes.isEmpty)
+            return
+        }
+        precondition(!plan.id.isEmpty && plan.steps.count <= PlanDocument.maximumSteps && plan.hash == plan.hash)
+        for (number, item) in networks.enumerated() {
+            let verdict = item.validator.validate(plan, item.snapshot, cases: [.now])
+            precondition(verdict.verdict == Verdict.Decision(verdict.findings.map(\.severity)))
+            precondition(verdict.steps.count == plan.steps.count + 1)
+            precondition(number == 0 || plan.kind == .emergency || verdict.verdict >= .cannotAssess, "approved unknown")
         }
     }
 

@@ -39,9 +39,9 @@ def test_memory_is_bounded_whatever_comes(folder):
                 os.kill(pid, signal.SIGSTOP)
             try:
                 for n in range(40):
-                    large.send(padded([sample(round * 1000 + n, start)], 4_000_000))
+                    large.send(padded([sample(round * 1000 + n, start)], 3_000_000))
                     wrong.send({"samples": bad})
-                    large.send(b"x" * 5_000_000)
+                    large.send(b"x" * 4_000_000)
                     other.samples(sample(round * 1000 + n, start, "FH-F02"))
                 time.sleep(4 if round == 1 else 1)
             finally:

@@ -152,7 +152,7 @@ def test_bad_input_is_refused_by_name_and_the_good_around_it_is_stored(service):
         publisher.send(bytes([n % 256]) * (n % 50))
     expect("malformed", 9_000)
     # After the flood: a large message shortens the queues for a while, and this publisher keeps no journal.
-    publisher.send(b"x" * 5_000_000)
+    publisher.send(b"x" * 4_000_000)
     expect("too_large")
     good_one()
     wait_for(lambda: stored(service) == good, what=f"{good} good samples")

@@ -11,14 +11,15 @@ struct BenchResult {
 
 enum BenchCommand {
     static let command = Command(
-        "bench", operands: "ingest|detect|trace|publish", "reproducible measurements on this machine",
+        "bench", operands: "ingest|detect|validate|trace|publish", "reproducible measurements on this machine",
         detail: """
             ingest   messages from socket to table through the running service, against raw COPY BINARY of the same rows
                      into the same table; from publishing to visible; with --python beside what one would write instead
             detect   publish of the deciding sample to the advisory on PUB, under load
+            validate load flow of one changed state at 100, 1,000 and 10,000 nodes, and verdicts on a plan of 20 steps
             trace    energisation trace of a 10,000-node network
             publish  the made-up load of ingest, alone: to any service, from this process
-            The first three make a database of their own below --data-dir (default var) and remove it.
+            ingest and detect make a database of their own below --data-dir (default var) and remove it.
             """,
         options: [
             Option("rows", "N", "samples a run of ingest (default 400000)"),
@@ -32,18 +33,19 @@ enum BenchCommand {
         ] + LoadPublisher.options
     ) { invocation in
         let json = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table") == "json"
-        let what = try invocation.arguments.operand(0, "ingest, detect, trace or publish")
+        let what = try invocation.arguments.operand(0, "ingest, detect, validate, trace or publish")
         var result = BenchResult()
         switch what {
         case "publish":
             try LoadPublisher.command(invocation)
             return .done
+        case "validate": result = try ValidateBench.run()
         case "trace": result.figures = TraceBench.run()
         case "ingest":
             result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }
         case "detect":
             result.figures = try withDatabase(invocation) { conninfo, _ in try DetectBench(invocation, conninfo).run() }
-        default: throw UsageError("expected ingest, detect, trace or publish, got \"\(what)\"")
+        default: throw UsageError("expected ingest, detect, validate, trace or publish, got \"\(what)\"")
         }
         if json {
             say(

@@ -1,0 +1,147 @@
+internal import Foundation
+internal import GridModel
+internal import PowerFlow
+internal import ServiceKit
+internal import Switching
+
+/// What a verdict costs: one load flow of a changed state by size of the network, and whole plans.
+enum ValidateBench {
+    static func run() throws -> BenchResult {
+        var result = BenchResult()
+        for count in [100, 1000, 10_000] {
+            let network = network(nodes: count)
+            var model = try FlowModel(network)
+            let states = states(network, count: 50)
+            var times: [Double] = []
+            for (round, state) in states.enumerated() {
+                let started = SystemClock.monotonicNanoseconds
+                _ = try model.solve(state)
+                if round >= 5 { times.append(Double(SystemClock.monotonicNanoseconds - started) / 1e6) }
+            }
+            times.sort()
+            result.figures.append(
+                ("what-if, \(count) nodes, median of \(times.count), ms", text(times[times.count / 2])))
+        }
+
+        let network = network(nodes: 1000)
+        let base = states(network, count: 1)[0]
+        let (plan, snapshot) = (plan(network, steps: 20), snapshot(network, base, quarters: 96))
+        let validator = PlanValidator(network, limits: SwitchingLimits(), software: "bench")
+        var seconds: [Double] = []
+        var verdict: Verdict?
+        for _ in 0..<3 {
+            let started = SystemClock.monotonicNanoseconds
+            verdict = validator.validate(plan, snapshot)
+            seconds.append(Double(SystemClock.monotonicNanoseconds - started) / 1e9)
+        }
+        result.figures.append(
+            (
+                "verdict, 1000 nodes, 20 steps, 3 cases, 24 h of the final state, median of 3, s",
+                text(seconds.sorted()[1])
+            ))
+        result.figures.append(("its states", "\(verdict?.steps.count ?? 0)"))
+
+        // Every state of the plan at every quarter hour in every case, which is more than a verdict asks for today.
+        var model = try FlowModel(network)
+        let before = residentMB
+        let started = SystemClock.monotonicNanoseconds
+        var solved = 0
+        for step in 0..<20 {
+            for quarter in 0..<96 {
+                for share in [1.0, 1.2, 0.35] {
+                    var state = base
+                    state.isClosed[step * 7 % state.isClosed.count] = false
+                    for node in state.watts.indices {
+                        state.watts[node] *= share * (0.6 + 0.4 * Double(quarter) / 95)
+                    }
+                    _ = try model.solve(state)
+                    solved += 1
+                }
+            }
+        }
+        result.figures.append(
+            (
+                "\(solved) load flows of 1000 nodes on one thread, s",
+                text(Double(SystemClock.monotonicNanoseconds - started) / 1e9)
+            ))
+        result.figures.append(("memory they added, MB", "\(max(0, residentMB - before))"))
+        return result
+    }
+
+    /// Ten feeders as chains from one busbar, every section with a switch, neighbours joined by open ties.
+    private static func network(nodes count: Int) -> Network {
+        var network = Network(id: "validate")
+        network.nodes = [.init(id: "B", nominalKilovolts: 20, kind: "mv_busbar", substation: "S")]
+        network.sources = [.init(id: "SRC", node: "B")]
+        for number in 1..<count {
+            let parent = number <= 10 ? "B" : "N\(number - 10)"
+            network.nodes.append(.init(id: "N\(number)", nominalKilovolts: 20, kind: "mv_node"))
+            // As long in all, however many sections.
+            let share = 100.0 / Double(count)
+            network.lines.append(
+                .init(
+                    id: "L\(number)", from: parent, to: "N\(number)", resistance: 0.1 * share, reactance: 0.05 * share,
+                    capacitance: 10, ratedAmperes: 300))
+            network.switches.append(.init(id: "S\(number)", connects: .line, node: parent, element: "L\(number)"))
+            if number <= 10 {
+                network.feeders.append(.init(id: "F\(number)", busbar: "B", headLine: "L\(number)", ratedAmperes: 300))
+            }
+            network.loads.append(
+                .init(id: "D\(number)", node: "N\(number)", kilowatts: 20_000 / Double(count), customers: 1))
+        }
+        for feeder in stride(from: 0, to: 10, by: 2) {
+            let (a, b) = (count - 10 + feeder, count - 9 + feeder)
+            network.switches.append(
+                .init(
+                    id: "T\(feeder)", connects: .bus, node: "N\(min(a, count - 1))",
+                    element: "N\(min(b, count - 1) - (b >= count ? 10 : 0))", normalPosition: .open))
+        }
+        return network
+    }
+
+    private static func states(_ network: Network, count: Int) -> [FlowState] {
+        (0..<count).map { round in
+            var closed = network.switches.map { $0.normalPosition == .closed }
+            if round > 0 { closed[(round * 37) % (network.nodes.count - 1)] = false }
+            return FlowState(
+                isClosed: closed, taps: [], watts: [0] + network.loads.map { $0.kilowatts * 1000 },
+                vars: Array(repeating: 0, count: network.nodes.count))
+        }
+    }
+
+    /// Transfers between neighbours, there and back.
+    private static func plan(_ network: Network, steps count: Int) -> SwitchingPlan {
+        let ties = network.switches.filter { $0.connects == .bus }
+        let steps = (0..<count).map { number -> SwitchingPlan.Step in
+            let tie = ties[number / 4 % ties.count]
+            let section = "S\(tie.node.dropFirst())"
+            let moves: [(SwitchingPlan.Action, String)] = [
+                (.close, tie.id), (.open, section), (.close, section), (.open, tie.id),
+            ]
+            return .init(sequence: number + 1, action: moves[number % 4].0, element: moves[number % 4].1)
+        }
+        return .init(
+            id: "bench", kind: .loadTransfer, holdHours: 24, policy: .init(allowTransientLoop: true), steps: steps)
+    }
+
+    private static func snapshot(_ network: Network, _ state: FlowState, quarters: Int) -> GridSnapshot {
+        var snapshot = GridSnapshot(
+            time: Timestamp(microseconds: 0), networkRevision: "bench",
+            positions: network.switches.map(\.normalPosition), taps: [], loadWatts: state.watts, loadVars: state.vars,
+            derWatts: [], derVars: state.vars)
+        snapshot.outlook = (1...quarters).map { quarter in
+            .init(
+                time: Timestamp(microseconds: Int64(quarter) * 900_000_000),
+                watts: state.watts.map { $0 * (0.6 + 0.4 * Double(quarter) / Double(quarters)) }, vars: state.vars)
+        }
+        return snapshot
+    }
+
+    private static var residentMB: Int {
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) / 1024
+    }
+
+    private static func text(_ value: Double) -> String { String(format: "%.3g", value) }
+}
