@@ -59,7 +59,7 @@ public struct Verdict: Sendable, Codable, Equatable {
         public var parallelSources: Int
         public var deEnergisedNodes: Int
         public var deEnergisedCustomers: Int
-        /// `nil`: the load flow has no solution there.
+        /// `nil`: the load flow has no solution there, or what it needs is not known.
         public var worstLoadingPct: Double?
         public var worstLoadingElement: String?
         public var minVoltagePu: Double?

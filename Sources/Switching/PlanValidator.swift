@@ -80,8 +80,10 @@ public struct PlanValidator: Sendable {
                 network: network, graph: graph, zones: zones, heads: heads, limits: limits, plan: plan,
                 snapshot: snapshot, injections: injections, cases: cases, simulation: simulation, outlook: outlook,
                 customers: customers)
-            findings.formUnion(Self.findings(context))
-            if place == 0 { states = simulation.stages.map { state(of: $0, context) } }
+            // On values that are not known no number is told, for or against.
+            let isBlind = snapshot.lacksValues
+            findings.formUnion(Self.findings(context).filter { !isBlind || !Self.isNumeric($0.check) })
+            if place == 0 { states = simulation.stages.map { state(of: $0, context, isBlind: isBlind) } }
         }
         return Verdict(
             plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
@@ -99,6 +101,12 @@ public struct PlanValidator: Sendable {
             + LoadingChecks.run(context) + VoltageChecks.run(context) + SwitchChecks.run(context)
             + ReverseChecks.run(context) + AdvisoryChecks.run(context)
         return context.plan.kind == .emergency ? emergency(found) : found
+    }
+
+    /// Checks that rest on what loads and DER are now.
+    private static func isNumeric(_ check: String) -> Bool {
+        ["LF", "T10", "C2", "P2", "P3"].contains(check) || "HF".contains(check.prefix(1))
+            || ["V1", "V2", "V3"].contains(check)
     }
 
     /// Danger to life: only what could kill still blocks; the rest is told. To be reviewed within 24 hours.
@@ -130,11 +138,13 @@ public struct PlanValidator: Sendable {
         return solved
     }
 
-    private func state(of stage: PlanSimulation.Stage, _ context: CheckContext) -> Verdict.StepState {
+    private func state(
+        of stage: PlanSimulation.Stage, _ context: CheckContext, isBlind: Bool
+    ) -> Verdict.StepState {
         let dead = stage.topology.deadIslands.joined()
         var state = Verdict.StepState(
             sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customerCount(dead))
-        guard let flow = stage.flow(.now) else { return state }
+        guard !isBlind, let flow = stage.flow(.now) else { return state }
         for place in network.lines.indices {
             guard let percent = LoadingChecks.linePercent(context, flow, place), percent > state.worstLoadingPct ?? -1
             else { continue }

@@ -95,6 +95,9 @@ public struct GridSnapshot: Sendable {
         self.derVars = derVars
     }
 
+    /// What is measured of the feeders concerned is missing or too old.
+    public var lacksValues: Bool { doubts.contains { $0.check == "X2" && $0.severity == .unknown } }
+
     /// Of all positions in order.
     public var switchStateHash: String {
         StableHash(positions.map(\.name).joined(separator: "\n")).hexadecimal

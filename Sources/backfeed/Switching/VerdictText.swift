@@ -57,7 +57,7 @@ struct VerdictText {
                     state.sequence == 0 ? "start" : "\(state.sequence)", step?.action.rawValue ?? "",
                     step?.element ?? "", state.radial ? "yes" : "NO", "\(state.deEnergisedNodes)",
                     "\(state.deEnergisedCustomers)",
-                    state.worstLoadingPct.map { String(format: "%.1f %%", $0) } ?? "no solution",
+                    state.worstLoadingPct.map { String(format: "%.1f %%", $0) } ?? "not known",
                     state.worstLoadingElement ?? "", state.minVoltagePu.map { String(format: "%.4f", $0) } ?? "",
                     state.maxVoltagePu.map { String(format: "%.4f", $0) } ?? "",
                 ]
