@@ -27,18 +27,11 @@ public struct PlanValidator: Sendable {
         self.customers = customers
     }
 
-    /// Feeders that a plan touches: of both sides of every switch, and of every section, as fed in a switching state.
+    /// Feeders whose values a plan rests on, in a switching state.
     public func feeders(touchedBy plan: SwitchingPlan, positions: [SwitchPosition]) -> Set<String> {
-        let topology = Topology(graph, positions: positions.map { $0 == .open ? .open : .closed })
-        return Set(touchedNodes(plan).map { topology.feeder[$0] }.filter { $0 >= 0 }.map { graph.feederIDs[Int($0)] })
-    }
-
-    private func touchedNodes(_ plan: SwitchingPlan) -> [Int] {
-        plan.steps.flatMap { step -> [Int] in
-            guard let number = graph.switchIndex[step.element] else { return zones.ends(of: step.element) }
-            let item = network.switches[number]
-            return item.connects == .bus ? zones.ends(of: item.id) : zones.ends(of: item.element)
-        }
+        zones.feeders(
+            touchedBy: plan, network, graph, Topology(graph, positions: positions.map { $0 == .open ? .open : .closed })
+        )
     }
 
     /// Minutes that a verdict is good for, when nothing changes before.
@@ -109,11 +102,14 @@ public struct PlanValidator: Sendable {
             || ["V1", "V2", "V3"].contains(check)
     }
 
-    /// Danger to life: only what could kill still blocks; the rest is told. To be reviewed within 24 hours.
+    /// Danger to life: only what could kill still blocks; the rest is told. What is not known stays so. To be reviewed
+    /// within 24 hours.
     private static func emergency(_ findings: [Finding]) -> [Finding] {
         let blocking: Set<String> = ["T1", "T2", "T3", "T4", "T8", "T9", "P1"]
         return findings.map { finding in
-            guard finding.severity > .note, !blocking.contains(finding.check), !finding.check.hasPrefix("S") else {
+            guard finding.severity > .note, finding.severity != .unknown, !blocking.contains(finding.check),
+                !finding.check.hasPrefix("S")
+            else {
                 return finding
             }
             var finding = finding

@@ -71,7 +71,7 @@ struct Dice: RandomNumberGenerator {
             let acts = steps.contains { step in
                 step.action.movesSwitch && network.switches.contains { $0.id == step.element }
             }
-            if what == 1 || what == 2 || what == 0 && acts, plan.kind != .emergency {
+            if what == 1 || what == 0 && acts || what == 2 && plan.kind != .emergency {
                 #expect(verdict.verdict >= .cannotAssess, "\(plan) \(what)")
             }
         }

@@ -59,6 +59,8 @@ def test_the_live_network_is_judged_only_on_what_is_fresh(watched, folder):
     assert {f["advisory"] for f in verdict["findings"] if f["check"] == "D8"} & {a["id"] for a in active}
     assert abs(verdict["steps"][0]["heads"]["F01"]["active_power_w"] - -3_000_000) < 150_000
     assert [s["de_energised_nodes"] for s in verdict["steps"]] == [0, 11, 0]
+    # Nobody tells the service of tags, grounds and clearances: it approves nothing.
+    assert found(verdict, "T4", "UNKNOWN") and verdict["verdict"] in ("CANNOT_ASSESS", "REJECT")
     assert {"R1", "X3", "X4", "H3"} <= {item["check"] for item in verdict["not_run"]}
 
     # The command shows the same, and its exit code is the verdict's.
@@ -84,5 +86,10 @@ def test_the_live_network_is_judged_only_on_what_is_fresh(watched, folder):
 def test_a_plan_that_is_wrong_is_told_where(watched):
     status, problem = watched.send("POST", "/v1/switching/validate", {"id": "x", "kind": "LOAD", "steps": [{"action": "opn"}]})
     assert status == 400 and "kind: expected LOAD_TRANSFER" in problem["detail"] and "steps[0].action: expected close" in problem["detail"]
+    # A position that somebody states is none that is known; and a coupler concerns every feeder.
+    status, problem = watched.send("POST", "/v1/switching/validate", {**PLAN, "initial_switch_states": [{"element": "MV2.101_Switch_178", "state": "closed"}]})
+    assert status == 400 and "only for a study" in problem["detail"]
+    coupler = ask(watched, {**PLAN, "steps": [{"action": "open", "element": "MV2.101_MV_Sectionalizer1"}]})
+    assert set(FEEDERS) == {e for f in found(coupler, "X2", "UNKNOWN") for e in f["elements"]}
     done = run("validate", "/dev/null", "--url", watched.http, expect=2)
     assert "no JSON" in done.stderr

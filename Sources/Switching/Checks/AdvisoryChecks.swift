@@ -29,16 +29,9 @@ enum AdvisoryChecks {
                 if count > before[number] { moved.receiving.insert(names[number]) }
             }
         }
-        for step in context.plan.steps {
-            let element = context.graph.switchIndex[step.element].map { number in
-                let item = context.network.switches[number]
-                return item.connects == .bus ? item.id : item.element
-            }
-            for node in context.zones.ends(of: element ?? step.element) {
-                let feeder = context.simulation.initial.topology.feeder[node]
-                if feeder >= 0 { moved.touched.insert(names[Int(feeder)]) }
-            }
-        }
+        moved.touched.formUnion(
+            context.zones.feeders(
+                touchedBy: context.plan, context.network, context.graph, context.simulation.initial.topology))
         return moved
     }
 

@@ -52,6 +52,26 @@ struct Zones {
         return branchIndex[element].map { branches[$0].ends.map(\.node) } ?? []
     }
 
+    /// Feeders that a plan touches, as fed in a switching state: of both sides of every switch, and of every section. A
+    /// busbar, or a part that nothing feeds, concerns them all.
+    func feeders(touchedBy plan: SwitchingPlan, _ network: Network, _ graph: NetworkGraph, _ topology: Topology)
+        -> Set<String>
+    {
+        var touched: Set<String> = []
+        for step in plan.steps {
+            let branch = graph.switchIndex[step.element].map { number in
+                let item = network.switches[number]
+                return item.connects == .bus ? item.id : item.element
+            }
+            for node in ends(of: branch ?? step.element) {
+                let feeder = Int(topology.feeder[node])
+                guard feeder >= 0 else { return Set(graph.feederIDs) }
+                touched.insert(graph.feederIDs[feeder])
+            }
+        }
+        return touched
+    }
+
     func exists(_ element: String) -> Bool { nodes[element] != nil || branchIndex[element] != nil }
 
     /// Everything that is joined to a node, line or transformer while the open switches stay open; `nil`: there is no

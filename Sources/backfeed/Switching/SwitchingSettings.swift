@@ -68,7 +68,7 @@ extension SettingsCatalogue {
             "older heads of the feeders concerned make a plan impossible to assess"),
         .init(
             "validator.der_age_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules D.6",
-            "DER that have been silent longer count as giving nothing"),
+            "of DER that have been silent longer only bounds are known: nothing, and their rating"),
         .init(
             "validator.der_share_pct", .number(0...100), default: "50", unit: "%", source: "domain rules D.6",
             "of a feeder's DER rating that must have reported: a condition below"),

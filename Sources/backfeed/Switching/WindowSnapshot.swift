@@ -89,6 +89,7 @@ struct WindowSnapshot {
         notInNetwork
         + [
             ("T1", "how old the switch positions are: they are the normal ones and what the plan states"),
+            ("T4", "tags, grounds and clearances in force: only those of the plan itself are known"),
             ("X2", "age of telemetry: the profiles stand for it"), ("X3", "other plans"),
             ("X4", "author and approver"), ("D8", "active advisories"),
         ].map { Verdict.NotRun(check: $0.0, reason: "not in the data directory: \($0.1)") }

@@ -58,7 +58,7 @@ struct LiveSnapshot {
             guard let node = graph.nodeIndex[der.node], let index = stored.registry.index[der.id] else { continue }
             let feeder = Int(topology.feeder[node])
             let value = now.devices[Int(index)]
-            let isFresh = value.receivedAt > 0 && clock - value.time <= limits.derAge && value.power.isFinite
+            let isFresh = value.receivedAt > 0 && age(of: value, clock) <= limits.derAge && value.power.isFinite
             if feeder >= 0 { rated[feeder] += der.ratedKW }
             guard isFresh else {
                 if feeder >= 0, der.kind != .electricVehicleCharger, der.kind != .photovoltaic || sunIsUp {
@@ -93,7 +93,7 @@ struct LiveSnapshot {
         }
         for (number, feeder) in network.feeders.enumerated() {
             let head = now.heads[feeder.id]
-            let age = head.map { clock - $0.time }
+            let age = head.map { self.age(of: $0, clock) }
             let isConcerned = concerned.contains(feeder.id)
             if let head, let age, age <= limits.headAge, head.power.isFinite {
                 residual[number] = Double(head.power) + given[number]
@@ -118,7 +118,8 @@ struct LiveSnapshot {
                         remedy: "Measure the load at the switches before the step."))
             }
             let analysed = now.positions[feeder.id]?.head
-            let lag = analysed.map { clock - $0 }
+            // Also behind what a head with a fast clock has said.
+            let lag = analysed.map { max(clock, head?.time ?? clock) - $0 }
             if isConcerned, lag ?? .infinity > limits.analyserAge {
                 doubts.append(
                     Finding(
@@ -129,6 +130,11 @@ struct LiveSnapshot {
                         remedy: "Wait for the analyser, or find out why it stands still."))
             }
         }
+        // Nobody tells the service yet, so nothing that is operated can be called free.
+        doubts.append(
+            Finding(
+                "T4", .unknown, "Which tags, grounds and clearances are in force is not known to the service.",
+                remedy: "Read them from the switching log: this verdict is no permission to switch."))
         if let problem = now.storeProblem {
             doubts.append(
                 Finding(
@@ -190,6 +196,11 @@ struct LiveSnapshot {
         snapshot.hasDaylight = isDay(clock, clock + holdHours * 3600)
         snapshot.notRun = Self.unfed
         return snapshot
+    }
+
+    /// Seconds since a value was measured or received, whichever is longer ago: a clock that is ahead makes nothing fresh.
+    private func age(of value: LiveState.Head, _ clock: Timestamp) -> Double {
+        max(clock - value.time, clock - Timestamp(microseconds: value.receivedAt))
     }
 
     /// W by which a head may feed back more than all DER: losses and the meter's error.

@@ -26,6 +26,10 @@ struct ServiceValidator: Sendable {
         } catch {
             throw APIError.badRequest(error.mistakes.joined(separator: "; "))
         }
+        guard plan.initialSwitchStates.isEmpty else {
+            throw APIError.badRequest(
+                "initial_switch_states: only for a study; the live network is judged as it is switched")
+        }
         let active = try advisories()
         let clock = Timestamp(microseconds: SystemClock.nowMicroseconds)
         let source = LiveSnapshot(stored: live.stored, graph: live.graph, limits: .init(settings))
