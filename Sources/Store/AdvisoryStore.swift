@@ -221,9 +221,9 @@ public struct AdvisoryStore: ~Copyable {
                     of: .acknowledge(version: version), in: state, version: current, lastRise: rise)
                 {
                 case .refused(let reason):
-                    try connection.query(
-                        "INSERT INTO backfeed_store.refused_action (actor, action, subject, reason) VALUES ($1, 'acknowledge', $2, $3)",
-                        [actor, id, reason], as: "record refusal")
+                    try AuditLog.append(
+                        actor: actor, "advisory.acknowledge.refused", subject: id,
+                        ["reason": reason, "version": version.map(String.init) ?? "none"], &connection)
                     return .refused(reason)
                 case .moved(let next, let type):
                     try connection.query(
@@ -234,6 +234,9 @@ public struct AdvisoryStore: ~Copyable {
                     var advisory = Advisory(facts: facts, state: next, version: current + 1)
                     advisory.acknowledgedBy = actor
                     advisory.acknowledgedAt = now
+                    try AuditLog.append(
+                        actor: actor, "advisory.acknowledged", subject: id,
+                        ["version": "\(current)", "state": next.rawValue], &connection)
                     let area = row[4].flatMap(Int32.init) ?? 0
                     return .done(
                         try Self.record(advisory, type: type, actor: actor, area: area, time: now, &connection))

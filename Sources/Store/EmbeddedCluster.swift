@@ -5,7 +5,10 @@ internal import ServiceKit
 /// A private PostgreSQL below the data directory: on a Unix socket only, run by an unprivileged user when we are root,
 /// stopped with us. One that a killed service left behind is taken over.
 public final class EmbeddedCluster: Sendable {
+    /// As the cluster's owner, who may do anything: for migrations.
     public let conninfo: String
+    /// As the role that everything else uses: it may not touch the audit log. There is one after a migration that protects.
+    public let serviceConninfo: String
     private struct Server: Sendable {
         var processID: Int32
         /// `nil`: it was running before us.
@@ -58,6 +61,7 @@ public final class EmbeddedCluster: Sendable {
         }
         chmod(root, 0o750)
         conninfo = "host=\(socket) port=5432 user=backfeed dbname=postgres application_name=backfeed"
+        serviceConninfo = conninfo.replacing("user=backfeed", with: "user=\(Migrator.serviceRole)")
 
         if !files.fileExists(atPath: "\(data)/PG_VERSION") {
             log.info("making a cluster", ["directory": data])
@@ -74,13 +78,16 @@ public final class EmbeddedCluster: Sendable {
                         "exit code \(code); see \(root)/initdb.log. As root, every directory above must be open to user \(Self.userWhenRoot)"
                 )
             }
-            // Only whoever runs the service, and the cluster's own user, get in: both by the kernel's word.
-            let people = Set([Self.userWhenRoot, String(cString: getpwuid(geteuid()).pointee.pw_name), "root"])
-            let map = people.sorted().map { "owner \($0) backfeed\n" }.joined()
-            try map.write(toFile: "\(data)/pg_ident.conf", atomically: false, encoding: .utf8)
             try "local all all peer map=owner\n".write(
                 toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
         }
+        // Only whoever runs the service, and the cluster's own user, get in: both by the kernel's word. At each start,
+        // because an older cluster does not know the role of the service.
+        let people = Set([Self.userWhenRoot, String(cString: getpwuid(geteuid()).pointee.pw_name), "root"])
+        let map = people.sorted().flatMap { person in
+            ["backfeed", Migrator.serviceRole].map { "owner \(person) \($0)\n" }
+        }.joined()
+        try map.write(toFile: "\(data)/pg_ident.conf", atomically: false, encoding: .utf8)
         var arguments = prefix + ["\(binaries)/postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
         let all = [
             "shared_buffers": "256MB", "max_wal_size": "4GB", "wal_compression": "lz4", "jit": "off",

@@ -8,10 +8,16 @@ public enum Migrator {
         public let applied: Bool
     }
 
-    /// - Parameter directory: where the SQL files are.
+    /// Name of the role that the service has in its private cluster.
+    public static let serviceRole = "backfeed_service"
+
+    /// - Parameters:
+    ///   - directory: where the SQL files are.
+    ///   - protecting: gives the audit log to an owner that nobody can be, and the rest to ``serviceRole``: for a cluster
+    ///     of our own, as its superuser.
     /// - Returns: the migrations that this call applied.
     @discardableResult
-    public static func migrate(_ conninfo: String, directory: String) throws -> [Migration] {
+    public static func migrate(_ conninfo: String, directory: String, protecting: Bool = false) throws -> [Migration] {
         let files = try self.files(directory)
         var connection = try PostgresConnection(conninfo)
         // A session lock, not one of a transaction: each migration has a transaction of its own.
@@ -46,6 +52,15 @@ public enum Migrator {
                     [String(file.number), file.name, digest], as: "record migration")
             }
             done.append(Migration(number: file.number, name: file.name, applied: true))
+        }
+        if protecting {
+            // Only when something is not handed over yet: it locks every table for a moment.
+            try connection.query(
+                """
+                SELECT backfeed_store.protect($1) WHERE EXISTS (SELECT FROM pg_class WHERE relkind IN ('r', 'p', 'v') \
+                AND relnamespace IN ('backfeed'::regnamespace, 'backfeed_store'::regnamespace) \
+                AND pg_get_userbyid(relowner) NOT IN ('backfeed_audit', $1))
+                """, [serviceRole], as: "protect audit log")
         }
         try connection.query("SELECT pg_advisory_unlock(7316000)", as: "unlock migrations")
         return done

@@ -1,4 +1,5 @@
 public import GridModel
+internal import ServiceKit
 
 /// The network in force, with the numbers its devices have in the tables.
 public struct StoredNetwork: Sendable {
@@ -30,6 +31,12 @@ public enum NetworkStore {
     public struct SwitchChange: Sendable, Equatable {
         public var id: String
         public var what: String
+    }
+
+    private struct Import: Encodable {
+        var revision: Int
+        var digest: String
+        var changed: [String]
     }
 
     public struct ImportResult: Sendable {
@@ -112,7 +119,14 @@ public enum NetworkStore {
                         busbar = excluded.busbar, rating_va = excluded.rating_va, in_service = true
                     """, [feeder.id, area, feeder.substation, feeder.busbar, String(rating)], as: "store feeders")
             }
-            return ImportResult(revision: last + 1, isNew: true, changes: changes(from: old, to: network))
+            let changed = changes(from: old, to: network)
+            try AuditLog.append(
+                actor: actor, "network.imported", subject: network.id,
+                Import(
+                    revision: last + 1, digest: Digest.sha256(document), changed: changed.map { "\($0.id): \($0.what)" }
+                ),
+                &connection)
+            return ImportResult(revision: last + 1, isNew: true, changes: changed)
         }
     }
 
@@ -182,6 +196,27 @@ public enum NetworkStore {
             }
         }
         return (start, moves)
+    }
+
+    private struct Position: Encodable {
+        var position: String
+        var time: Timestamp
+        var reason: String
+    }
+
+    /// Records where a person says a switch stands from `time` on.
+    public static func recordManual(
+        switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, actor: String, reason: String,
+        _ connection: inout PostgresConnection
+    ) throws(StoreError) {
+        try connection.transaction("record switch position") { connection throws(StoreError) in
+            try record(
+                switchID: switchID, area: area, position: position, at: time, source: "manual", actor: actor,
+                &connection)
+            try AuditLog.append(
+                actor: actor, "switch.positioned", subject: switchID,
+                Position(position: position.name, time: time, reason: reason), &connection)
+        }
     }
 
     /// Records where a switch stands from `time` on.

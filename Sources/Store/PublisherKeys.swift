@@ -43,24 +43,40 @@ public struct PublisherKeys: ~Copyable {
     /// False when the key is known already, valid or revoked.
     public mutating func add(_ aggregator: String, publicKey: String, by actor: String) throws(StoreError) -> Bool {
         try session.use { connection throws(StoreError) in
-            try connection.query(
-                """
-                INSERT INTO backfeed_store.publisher_key (public_key, aggregator, added_by) VALUES ($1, $2, $3) \
-                ON CONFLICT DO NOTHING RETURNING 1
-                """, [publicKey, aggregator, actor], as: "add key"
-            ).count == 1
+            try connection.transaction("add key") { connection throws(StoreError) in
+                let isNew =
+                    try connection.query(
+                        """
+                        INSERT INTO backfeed_store.publisher_key (public_key, aggregator, added_by) VALUES ($1, $2, $3) \
+                        ON CONFLICT DO NOTHING RETURNING 1
+                        """, [publicKey, aggregator, actor], as: "add key"
+                    ).count == 1
+                if isNew {
+                    try AuditLog.append(
+                        actor: actor, "access.publisher_added", subject: aggregator, ["public_key": publicKey],
+                        &connection)
+                }
+                return isNew
+            }
         }
     }
 
     /// Revokes all keys of an aggregator, or the one key that is named. Returns how many were valid until now.
     public mutating func revoke(_ nameOrKey: String, by actor: String) throws(StoreError) -> Int {
         try session.use { connection throws(StoreError) in
-            try connection.query(
-                """
-                UPDATE backfeed_store.publisher_key SET revoked_at = now(), revoked_by = $2 \
-                WHERE (aggregator = $1 OR public_key = $1) AND revoked_at IS NULL RETURNING 1
-                """, [nameOrKey, actor], as: "revoke key"
-            ).count
+            try connection.transaction("revoke key") { connection throws(StoreError) in
+                let revoked = try connection.query(
+                    """
+                    UPDATE backfeed_store.publisher_key SET revoked_at = now(), revoked_by = $2 \
+                    WHERE (aggregator = $1 OR public_key = $1) AND revoked_at IS NULL RETURNING aggregator, public_key
+                    """, [nameOrKey, actor], as: "revoke key")
+                for row in revoked {
+                    try AuditLog.append(
+                        actor: actor, "access.publisher_revoked", subject: row[0] ?? "",
+                        ["public_key": row[1] ?? ""], &connection)
+                }
+                return revoked.count
+            }
         }
     }
 }

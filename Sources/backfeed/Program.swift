@@ -11,7 +11,8 @@ enum Program {
         NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list, AdvisoryCommands.acknowledge,
         ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
         PublisherCheckCommand.command, AdaptCommand.command,
-        ValidateCommand.command, VerifyCommand.command, BenchCommand.command, DoctorCommand.command,
+        ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
+        DoctorCommand.command,
         SettingsCommand.command,
     ]
 

@@ -322,7 +322,7 @@ enum TestCluster {
         #expect(events[3].json.contains("\"state\":\"closed\""))
         #expect(events[3].json.contains("\"acknowledged_by\":\"ann\""))
         #expect(try store.events(after: 2, limit: 10) == Array(events[2...]))
-        #expect(try count("SELECT count(*) FROM backfeed_store.refused_action") == 1)
+        #expect(try count("SELECT count(*) FROM backfeed.audit WHERE action = 'advisory.acknowledge.refused'") == 1)
         let state = try store.restartState()
         #expect(state.positions["F1"]?.head == start + 60)
         #expect(state.latest.map(\.id) == ["rp-1"])

@@ -82,10 +82,10 @@ class Service:
                 total += float(line.rsplit(" ", 1)[1])
         return total
 
-    def sql(self, statement):
-        """One value or rows, from the private cluster, as whoever runs the tests."""
+    def sql(self, statement, user="backfeed"):
+        """One value or rows, from the private cluster, as its owner."""
         done = subprocess.run(
-            ["psql", "-h", str(self.folder / "state/postgres"), "-U", "backfeed", "-d", "postgres", "-AtX", "-c", statement],
+            ["psql", "-h", str(self.folder / "state/postgres"), "-U", user, "-d", "postgres", "-AtX", "-v", "ON_ERROR_STOP=1", "-c", statement],
             capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

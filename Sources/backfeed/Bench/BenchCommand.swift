@@ -68,8 +68,8 @@ enum BenchCommand {
             cluster.stop()
             try? FileManager.default.removeItem(atPath: directory)
         }
-        try Migrator.migrate(cluster.conninfo, directory: "\(Resources.root)/Migrations")
-        return try body(cluster.conninfo, directory)
+        try Migrator.migrate(cluster.conninfo, directory: "\(Resources.root)/Migrations", protecting: true)
+        return try body(cluster.serviceConninfo, directory)
     }
 
     /// A network of `feeders` radial feeders with `devices` PV systems in all, for load.

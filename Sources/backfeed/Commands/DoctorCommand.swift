@@ -27,6 +27,10 @@ enum DoctorCommand {
                 stored != nil, stored.map { "network \($0.network.id), revision \($0.revision)" } ?? "no network",
                 "backfeed network import DIR")
             var queries = Queries(conninfo: database.conninfo)
+            report(
+                try queries.use { connection throws(StoreError) in try AuditLog.isProtected(&connection) },
+                "the audit log belongs to a role that the service cannot be",
+                "as superuser: SELECT backfeed_store.protect('the role in database.url'); see docs/audit.md")
             let health = try queries.health()
             report(
                 health.defaultRows == 0, "\(health.defaultRows) samples in the default partition",

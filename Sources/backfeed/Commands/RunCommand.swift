@@ -145,7 +145,7 @@ enum MigrateCommand {
             say(table(["migration", "state"], list.map { [$0.name, $0.applied ? "applied" : "missing"] }))
             return list.allSatisfy(\.applied) ? .done : .negative
         }
-        let done = try Migrator.migrate(conninfo, directory: directory)
+        let done = try Migrator.migrate(conninfo, directory: directory, protecting: cluster != nil)
         say(done.isEmpty ? "nothing to do" : done.map { "applied \($0.name)" }.joined(separator: "\n"))
         return .done
     }

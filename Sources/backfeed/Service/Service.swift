@@ -9,26 +9,26 @@ internal import Store
 final class Service {
     /// Where a service or a command finds its database.
     struct Database {
+        /// As the role of the service, which may not touch the audit log.
         let conninfo: String
         let cluster: EmbeddedCluster?
 
         /// The configured database, or the private one below the data directory, started if need be; migrated.
         static func open(_ settings: Settings, dataDirectory: String) throws -> Self {
             let url = settings.text("database.url")
-            let made: Self
-            if url.isEmpty {
-                let cluster = try EmbeddedCluster(directory: "\(dataDirectory)/postgres")
-                made = Self(conninfo: cluster.conninfo, cluster: cluster)
-            } else {
-                made = Self(conninfo: url, cluster: nil)
+            let migrations = "\(Resources.root)/Migrations"
+            guard url.isEmpty else {
+                try Migrator.migrate(url, directory: migrations)
+                return Self(conninfo: url, cluster: nil)
             }
+            let cluster = try EmbeddedCluster(directory: "\(dataDirectory)/postgres")
             do {
-                try Migrator.migrate(made.conninfo, directory: "\(Resources.root)/Migrations")
+                try Migrator.migrate(cluster.conninfo, directory: migrations, protecting: true)
             } catch {
-                made.close()
+                cluster.stop()
                 throw error
             }
-            return made
+            return Self(conninfo: cluster.serviceConninfo, cluster: cluster)
         }
 
         func close() { cluster?.stop() }

@@ -330,8 +330,8 @@ final class ServiceBackend: Backend {
         let area = live.stored.areaIDs[Int(index)]
         try sessions.use { queries throws(StoreError) in
             try queries.use { connection throws(StoreError) in
-                try NetworkStore.record(
-                    switchID: id, area: area, position: position, at: at, source: "manual", actor: actor, &connection)
+                try NetworkStore.recordManual(
+                    switchID: id, area: area, position: position, at: at, actor: actor, reason: reason, &connection)
             }
         }
         log.info(
