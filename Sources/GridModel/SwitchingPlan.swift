@@ -100,18 +100,4 @@ public struct SwitchingPlan: Sendable, Codable, Equatable {
         self.initialSwitchStates = initialSwitchStates
         self.steps = steps
     }
-
-    /// Of everything that decides what the plan does; purpose and author are not among it.
-    public var hash: String {
-        let head = [
-            id, kind.rawValue, plannedStart?.description ?? "", "\(holdHours)", "\(policy)",
-            initialSwitchStates.map { "\($0.element)=\($0.state.name)" }.joined(separator: ";"),
-        ]
-        let steps = steps.map {
-            [
-                "\($0.sequence)", $0.action.rawValue, $0.element, $0.phases, $0.value ?? "", $0.freeGroup ?? "",
-            ].joined(separator: "\u{1F}")
-        }
-        return StableHash((head + steps).joined(separator: "\u{1E}")).hexadecimal
-    }
 }

@@ -22,25 +22,40 @@ public struct Verdict: Sendable, Codable, Equatable {
         }
     }
 
-    /// What the verdict rests on: when any of it changes, the verdict is worth nothing.
+    /// What the verdict rests on: when any of it changes, the verdict is worth nothing. Hashes are SHA-256.
     public struct Evidence: Sendable, Codable, Equatable {
         public var networkRevision: String
         public var switchStateHash: String
+        /// Of tags, grounds, clearances and reclosing in force.
+        public var safetyHash: String
+        /// That the plan concerns.
+        public var feeders: [String]
+        /// W at their heads.
+        public var heads: [String: Double]
         public var telemetryWatermark: Timestamp?
+        /// Active on those feeders, of severity 1 to 3.
         public var advisories: [String]
+        /// Of the same, with their severities.
         public var advisorySetHash: String
+        /// Of the other plans that reserve something there.
+        public var plansHash: String
         public var limitsHash: String
         public var software: String
 
         public init(
-            networkRevision: String, switchStateHash: String, telemetryWatermark: Timestamp?, advisories: [String],
-            limitsHash: String, software: String
+            networkRevision: String, switchStateHash: String, safetyHash: String, feeders: [String],
+            heads: [String: Double], telemetryWatermark: Timestamp?, advisories: [String], advisorySetHash: String,
+            plansHash: String, limitsHash: String, software: String
         ) {
             self.networkRevision = networkRevision
             self.switchStateHash = switchStateHash
+            self.safetyHash = safetyHash
+            self.feeders = feeders
+            self.heads = heads
             self.telemetryWatermark = telemetryWatermark
-            self.advisories = advisories.sorted()
-            advisorySetHash = StableHash(advisories.sorted().joined(separator: "\n")).hexadecimal
+            self.advisories = advisories
+            self.advisorySetHash = advisorySetHash
+            self.plansHash = plansHash
             self.limitsHash = limitsHash
             self.software = software
         }
@@ -90,6 +105,7 @@ public struct Verdict: Sendable, Codable, Equatable {
     }
 
     public var plan: String
+    /// SHA-256 of the whole plan.
     public var planHash: String
     public var verdict: Decision
     public var assessedAt: Timestamp
@@ -106,14 +122,26 @@ public struct Verdict: Sendable, Codable, Equatable {
     ) {
         self.plan = plan
         self.planHash = planHash
-        verdict = Decision(findings.map(\.severity))
         self.assessedAt = assessedAt
         self.validUntil = validUntil
         self.evidence = evidence
-        self.findings = findings.sorted {
-            ($1.severity, $0.step ?? 0, $0.check, $0.message) < ($0.severity, $1.step ?? 0, $1.check, $1.message)
-        }
+        verdict = Decision(findings.map(\.severity))
+        self.findings = Self.sorted(findings)
         self.notRun = notRun.sorted { ($0.check, $0.reason) < ($1.check, $1.reason) }
         self.steps = steps
+    }
+
+    /// The same verdict with other findings, and what follows from them.
+    public func with(findings: [Finding]) -> Self {
+        var copy = self
+        copy.verdict = Decision(findings.map(\.severity))
+        copy.findings = Self.sorted(findings)
+        return copy
+    }
+
+    private static func sorted(_ findings: [Finding]) -> [Finding] {
+        findings.sorted {
+            ($1.severity, $0.step ?? 0, $0.check, $0.message) < ($0.severity, $1.step ?? 0, $1.check, $1.message)
+        }
     }
 }

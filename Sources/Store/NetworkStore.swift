@@ -205,17 +205,24 @@ public enum NetworkStore {
     }
 
     /// Records where a person says a switch stands from `time` on.
+    ///
+    /// - Parameter isInTransaction: somebody else's transaction holds it; otherwise it is one of its own.
     public static func recordManual(
         switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, actor: String, reason: String,
-        _ connection: inout PostgresConnection
+        isInTransaction: Bool = false, _ connection: inout PostgresConnection
     ) throws(StoreError) {
-        try connection.transaction("record switch position") { connection throws(StoreError) in
+        func write(_ connection: inout PostgresConnection) throws(StoreError) {
             try record(
                 switchID: switchID, area: area, position: position, at: time, source: "manual", actor: actor,
                 &connection)
             try AuditLog.append(
                 actor: actor, "switch.positioned", subject: switchID,
                 Position(position: position.name, time: time, reason: reason), &connection)
+        }
+        if isInTransaction {
+            try write(&connection)
+        } else {
+            try connection.transaction("record switch position", write)
         }
     }
 

@@ -67,36 +67,6 @@ public struct Queries: ~Copyable {
         }
     }
 
-    /// What a switching plan must know of an advisory that is active, whoever may have shelved it.
-    public struct ActiveAdvisory: Sendable {
-        public var id: String
-        public var kind: AdvisoryKind
-        public var severity: Severity
-        public var feeder, element: String
-    }
-
-    /// - Throws: also for a row that cannot be read: an advisory must not get lost here.
-    public mutating func activeAdvisories() throws(StoreError) -> [ActiveAdvisory] {
-        try session.use { connection throws(StoreError) in
-            var found: [ActiveAdvisory] = []
-            for row in try connection.query(
-                """
-                SELECT id, kind, severity, feeder, element FROM backfeed_store.advisory \
-                WHERE state <> 'closed' AND cleared_at IS NULL ORDER BY id
-                """, as: "read active advisories")
-            {
-                guard let id = row[0], let kind = row[1].flatMap(AdvisoryKind.init(rawValue:)),
-                    let severity = row[2].flatMap(Int.init).flatMap(Severity.init(rawValue:)), let feeder = row[3],
-                    let element = row[4]
-                else {
-                    throw StoreError(.conflict, "read active advisories", message: "an advisory cannot be read: \(row)")
-                }
-                found.append(.init(id: id, kind: kind, severity: severity, feeder: feeder, element: element))
-            }
-            return found
-        }
-    }
-
     /// Active advisories by feeder and severity.
     public mutating func activeCounts() throws(StoreError) -> [String: [Int: Int]] {
         try session.use { connection throws(StoreError) in

@@ -280,6 +280,14 @@ public struct SampleStore: ~Copyable {
 
 /// Pieces of SQL that several statements share.
 enum SQL {
+    /// Literal of a text array.
+    static func array(_ items: [String]) -> String {
+        let quoted = items.map { item in
+            "\"" + item.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        }
+        return "{\(quoted.joined(separator: ","))}"
+    }
+
     /// A timestamptz as RFC 3339 in UTC, microseconds.
     static func rfc3339(_ column: String) -> String {
         "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"

@@ -1,5 +1,6 @@
 internal import Foundation
 public import GridModel
+internal import ServiceKit
 
 /// Mistakes of a plan's text: each names its place (`steps[2].action`) and what was expected.
 public struct PlanDocumentError: Error, Sendable, CustomStringConvertible {
@@ -31,6 +32,23 @@ public enum PlanDocument {
         guard reader.mistakes.isEmpty else { throw PlanDocumentError(mistakes: reader.mistakes) }
         return plan
     }
+}
+
+extension SwitchingPlan {
+    /// As JSON with sorted keys: equal plans give equal bytes, and ``PlanDocument/decode(_:)`` reads it.
+    public var document: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        do {
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        } catch {
+            preconditionFailure("a plan holds finite numbers only: \(error)")
+        }
+    }
+
+    /// SHA-256 of ``document``: whatever is edited, purpose and author too, makes it another plan.
+    public var hash: String { Digest.sha256(document) }
 }
 
 /// Walks a JSON value and collects what is wrong with it.

@@ -1,5 +1,6 @@
 public import GridModel
 internal import PowerFlow
+internal import ServiceKit
 
 /// Judges switching plans against one network: every step in every order, for every load case. It can refuse; it never
 /// issues, executes or authorises.
@@ -34,16 +35,38 @@ public struct PlanValidator: Sendable {
         )
     }
 
-    /// Minutes that a verdict is good for, when nothing changes before.
-    public static let validityMinutes = 30.0
+    /// What a verdict on this plan would rest on: cheap, without simulation or load flow.
+    public func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot) -> Verdict.Evidence {
+        let feeders = self.feeders(touchedBy: plan, positions: snapshot.positions)
+        let advisories = snapshot.advisories.filter { advisory in
+            advisory.severity >= .medium
+                && (feeders.contains(advisory.feeder) || graph.feederIndex[advisory.feeder] == nil)
+        }.sorted { $0.id < $1.id }
+        let elements = plan.touchedElements
+        let plans = snapshot.openPlans.filter {
+            $0.id != plan.id && (!$0.feeders.isDisjoint(with: feeders) || !$0.elements.isDisjoint(with: elements))
+        }
+        return Verdict.Evidence(
+            networkRevision: snapshot.networkRevision, switchStateHash: snapshot.switchStateHash,
+            safetyHash: snapshot.safetyHash, feeders: feeders.sorted(),
+            heads: snapshot.headWatts.filter { feeders.contains($0.key) },
+            telemetryWatermark: snapshot.watermark, advisories: advisories.map(\.id),
+            advisorySetHash: Digest.sha256(advisories.map { "\($0.id) \($0.severity.rawValue)" }),
+            plansHash: Digest.sha256(plans.map { "\($0.id) \($0.from) \($0.until)" }.sorted()),
+            limitsHash: limits.hash, software: software)
+    }
 
     /// The verdict on a plan, with all findings.
     ///
     /// - Parameters:
     ///   - snapshot: of this network: positions by its switches, loads by its nodes.
+    ///   - executed: steps that were done already, in the order in which they were: the rest is judged from the state that
+    ///     they left, as part of the whole plan.
     ///   - cases: load cases to solve; NOW is always among them.
+    ///   - validMinutes: that the verdict is good for, when nothing changes before.
     public func validate(
-        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, cases: [Finding.LoadCase] = Finding.LoadCase.allCases
+        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [],
+        cases: [Finding.LoadCase] = Finding.LoadCase.allCases, validMinutes: Double = 30
     ) -> Verdict {
         var snapshot = snapshot
         for item in plan.initialSwitchStates {
@@ -55,7 +78,20 @@ public struct PlanValidator: Sendable {
         var solver = StateSolver(network)
         var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
-        let orders = PlanSimulation.orders(plan.steps)
+        let bySequence = Dictionary(plan.steps.map { ($0.sequence, $0) }, uniquingKeysWith: { first, _ in first })
+        let done = executed.compactMap { item in bySequence[item.sequence].map { (step: $0, before: item.before) } }
+        let doneSequences = Set(done.map(\.step.sequence))
+        let rest = plan.steps.filter { !doneSequences.contains($0.sequence) }
+        var start = GridState(snapshot)
+        for item in done.reversed() { start.undo(item.step, before: item.before, graph) }
+        if let difference = difference(start, done.map(\.step), GridState(snapshot)) {
+            findings.insert(
+                Finding(
+                    "T2", .blockHard, elements: difference,
+                    "\(Say.list(difference)) \(difference.count == 1 ? "is" : "are") not as the executed steps left \(difference.count == 1 ? "it" : "them").",
+                    remedy: "Stop. Find out what moved, cancel the rest, and write a new plan."))
+        }
+        let orders = PlanSimulation.orders(rest)
         if orders == nil {
             findings.insert(
                 Finding(
@@ -63,9 +99,9 @@ public struct PlanValidator: Sendable {
                     "The plan's free groups allow more than 120 orders; only the written one is assessed.",
                     remedy: "Make the groups smaller, or fix the order."))
         }
-        for (place, order) in (orders ?? [plan.steps]).enumerated() {
+        for (place, order) in (orders ?? [rest]).enumerated() {
             let simulation = PlanSimulation(
-                order, GridState(snapshot), graph, cases: cases, consumption: consumption, taps: snapshot.taps,
+                done.map(\.step) + order, start, graph, cases: cases, consumption: consumption, taps: snapshot.taps,
                 solver: &solver)
             // What comes later is only about the final state, which all orders share.
             let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
@@ -75,24 +111,39 @@ public struct PlanValidator: Sendable {
                 customers: customers)
             // On values that are not known no number is told, for or against.
             let isBlind = snapshot.lacksValues
-            findings.formUnion(Self.findings(context).filter { !isBlind || !Self.isNumeric($0.check) })
+            findings.formUnion(
+                Self.findings(context).filter { finding in
+                    (!isBlind || !Self.isNumeric(finding.check))
+                        && (finding.step.map { !doneSequences.contains($0) } ?? true || finding.check == "T4")
+                })
             if place == 0 { states = simulation.stages.map { state(of: $0, context, isBlind: isBlind) } }
         }
         return Verdict(
             plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
-            validUntil: snapshot.time + Self.validityMinutes * 60,
-            evidence: Verdict.Evidence(
-                networkRevision: snapshot.networkRevision, switchStateHash: snapshot.switchStateHash,
-                telemetryWatermark: snapshot.watermark, advisories: snapshot.advisories.map(\.id),
-                limitsHash: limits.hash, software: software),
+            validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot),
             findings: findings.filter { !limits.isOmitted($0.check) }, notRun: snapshot.notRun, steps: states)
+    }
+
+    /// Elements of the steps that were done whose state is not what they left; `nil`: all are.
+    private func difference(_ start: GridState, _ done: [SwitchingPlan.Step], _ now: GridState) -> [String]? {
+        var expected = start
+        for step in done { expected.apply(step, graph) }
+        let wrong = Set(done.map(\.element)).filter { element in
+            let moved = graph.switchIndex[element].map { expected.positions[$0] != now.positions[$0] } ?? false
+            return moved || expected.grounds.contains(element) != now.grounds.contains(element)
+                || expected.reclosingDisabled.contains(element) != now.reclosingDisabled.contains(element)
+                || expected.tags.filter { $0.element == element } != now.tags.filter { $0.element == element }
+                || expected.clearances.filter { $0.element == element }
+                    != now.clearances.filter { $0.element == element }
+        }
+        return wrong.isEmpty ? nil : wrong.sorted()
     }
 
     private static func findings(_ context: CheckContext) -> [Finding] {
         let found =
             TopologyChecks.run(context) + IslandChecks.run(context) + SafetyChecks.run(context)
             + LoadingChecks.run(context) + VoltageChecks.run(context) + SwitchChecks.run(context)
-            + ReverseChecks.run(context) + AdvisoryChecks.run(context)
+            + ReverseChecks.run(context) + AdvisoryChecks.run(context) + ConflictChecks.run(context)
         return context.plan.kind == .emergency ? emergency(found) : found
     }
 

@@ -37,7 +37,18 @@ private struct FixedBackend: Backend {
     {
         "{\"id\":\"\(id)\",\"position\":\"\(position.name)\",\"actor\":\"\(actor)\"}"
     }
-    func validate(plan: [UInt8]) throws -> String { "{\"bytes\":\(plan.count)}" }
+    func judge(plan: [UInt8], actor: String) throws -> String { "{\"bytes\":\(plan.count)}" }
+    func keep(plan: [UInt8], id: String?, actor: String?) throws -> String { "{\"id\":\"\(id ?? "new")\"}" }
+    func plans(state: String?, offset: Int, limit: Int) throws -> [String] { [] }
+    func plan(_ id: String) throws -> String? { nil }
+    func act(_ action: PlanAction, on id: String, actor: String) throws -> String {
+        "{\"plan\":\"\(id)\",\"actor\":\"\(actor)\"}"
+    }
+    func safetyItems() throws -> String { "{}" }
+    func act(_ action: SafetyAction, actor: String) throws -> String { "{}" }
+    func audit(from: Timestamp?, until: Timestamp?, subject: String?, after: Int64, limit: Int) throws -> [String] {
+        (after + 1...after + Int64(limit)).map { "{\"number\":\($0)}" }
+    }
     func readiness() -> [String] { [] }
     func metrics() -> String { "up 1\n" }
 }

@@ -5,7 +5,7 @@ internal import ServiceKit
 ///
 /// Called on the server's worker threads; may block. JSON texts come ready-made, because PostgreSQL or a coder with the
 /// product's one style has made them.
-public protocol Backend: Sendable {
+public protocol Backend: SwitchingBackend {
     /// Items of the list, one JSON object each.
     func feeders() throws -> [String]
     func feeder(_ id: String) throws -> String?
@@ -21,8 +21,6 @@ public protocol Backend: Sendable {
     func network() throws -> String
     func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
         -> String
-    /// The verdict on a switching plan, given as JSON, on the network as it is now.
-    func validate(plan: [UInt8]) throws -> String
     /// Empty when every part accepts work; else what is wrong.
     func readiness() -> [String]
     func metrics() -> String

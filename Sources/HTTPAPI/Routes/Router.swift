@@ -4,7 +4,7 @@ public import ServiceKit
 
 /// Paths to answers. Testable without a socket.
 public struct Router: Sendable {
-    private let backend: any Backend
+    let backend: any Backend
     private let console: StaticFiles
     private let metrics: Metrics
     private let log = Log("http")
@@ -116,11 +116,15 @@ public struct Router: Sendable {
                 try backend.setSwitch(
                     path[2], position: body.position, at: body.time, actor: try actor(request, body.actor),
                     reason: body.reason ?? ""))
-        case ("POST", 2, "switching") where path[1] == "validate":
-            return .json(try backend.validate(plan: request.body))
-        case ("GET", _, _): throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))")
-        default: throw Self.methodNotAllowed
+        case (let method, _, "switching"):
+            if let answer = try switching(method, Array(path.dropFirst()), request) { return answer }
+        case (let method, _, "safety"):
+            if let answer = try safety(method, Array(path.dropFirst()), request) { return answer }
+        case ("GET", 1, "audit"): return try audit(request)
+        default: break
         }
+        guard !isRead else { throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))") }
+        throw Self.methodNotAllowed
     }
 
     // MARK: Pieces
@@ -137,7 +141,7 @@ public struct Router: Sendable {
         var reason: String?
     }
 
-    private func decode<Body: Decodable>(_ bytes: [UInt8]) throws -> Body {
+    func decode<Body: Decodable>(_ bytes: [UInt8]) throws -> Body {
         do {
             return try JSONDecoder().decode(Body.self, from: Data(bytes.isEmpty ? Array("{}".utf8) : bytes))
         } catch let error as DecodingError {
@@ -153,13 +157,13 @@ public struct Router: Sendable {
     }
 
     /// Who acts. Until users are configured the service listens on loopback only and takes the caller's word.
-    private func actor(_ request: Request, _ named: String?) throws -> String {
+    func actor(_ request: Request, _ named: String?) throws -> String {
         let name = named ?? request.headers["x-backfeed-actor"] ?? "operator"
         guard Identifier.isValid(name) else { throw APIError.badRequest("actor: \(Identifier.complaint(name) ?? "")") }
         return name
     }
 
-    private func found(_ text: String?, _ what: String) throws -> String {
+    func found(_ text: String?, _ what: String) throws -> String {
         guard let text else { throw APIError.notFound("there is no \(what)") }
         return text
     }
@@ -168,7 +172,7 @@ public struct Router: Sendable {
         if let from, let until, from >= until { throw APIError.badRequest("from must be before until") }
     }
 
-    private func list(_ items: [String], next: Int?) -> Response {
+    func list(_ items: [String], next: Int?) -> Response {
         .json("{\"items\":[\(items.joined(separator: ","))],\"next\":\(next.map { "\"\($0)\"" } ?? "null")}")
     }
 

@@ -1,4 +1,5 @@
 public import GridModel
+internal import ServiceKit
 
 /// Everything that a plan is judged against, of one moment. Values only: who makes it says how fresh its parts are.
 public struct GridSnapshot: Sendable {
@@ -39,6 +40,31 @@ public struct GridSnapshot: Sendable {
         }
     }
 
+    /// Another plan that is approved or being executed: what it touches is reserved.
+    public struct OpenPlan: Sendable, Equatable {
+        public var id: String
+        /// As people say it: "approved", "being executed".
+        public var state: String
+        public var elements: Set<String>
+        public var feeders: Set<String>
+        public var from, until: Timestamp
+        /// It lasts until it is done, whatever its hours say.
+        public var isOpenEnded: Bool
+
+        public init(
+            id: String, state: String, elements: Set<String>, feeders: Set<String>, from: Timestamp, until: Timestamp,
+            isOpenEnded: Bool
+        ) {
+            self.id = id
+            self.state = state
+            self.elements = elements
+            self.feeders = feeders
+            self.from = from
+            self.until = until
+            self.isOpenEnded = isOpenEnded
+        }
+    }
+
     /// Loads and DER of a later moment, as ``loadWatts`` and ``derWatts`` are of this one.
     public struct Outlook: Sendable {
         public var time: Timestamp
@@ -74,6 +100,9 @@ public struct GridSnapshot: Sendable {
     public var reclosingDisabled: Set<String> = []
     public var watermark: Timestamp?
     public var advisories: [ActiveAdvisory] = []
+    public var openPlans: [OpenPlan] = []
+    /// By feeder that the plan concerns, W at its head: what an approval rests on.
+    public var headWatts: [String: Double] = [:]
     /// What whoever made this found wrong with its parts: too old, missing, contradicting each other.
     public var doubts: [Finding] = []
     /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
@@ -99,7 +128,13 @@ public struct GridSnapshot: Sendable {
     public var lacksValues: Bool { doubts.contains { $0.check == "X2" && $0.severity == .unknown } }
 
     /// Of all positions in order.
-    public var switchStateHash: String {
-        StableHash(positions.map(\.name).joined(separator: "\n")).hexadecimal
+    public var switchStateHash: String { Digest.sha256(positions.map(\.name)) }
+
+    /// Of everything in force that people's safety rests on.
+    public var safetyHash: String {
+        Digest.sha256(
+            tags.map { "tag \($0.element) \($0.kind)" }.sorted() + grounds.sorted().map { "ground \($0)" }
+                + clearances.map { "clearance \($0.element) \($0.holder)" }.sorted()
+                + reclosingDisabled.sorted().map { "reclosing \($0)" })
     }
 }

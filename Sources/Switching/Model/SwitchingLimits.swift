@@ -1,4 +1,4 @@
-internal import GridModel
+internal import ServiceKit
 
 /// What the checks judge by. Every value is a setting; the defaults' sources stand in `docs/configuration.md`.
 public struct SwitchingLimits: Sendable, Equatable {
@@ -57,6 +57,6 @@ public struct SwitchingLimits: Sendable, Equatable {
     public var hash: String {
         var copy = self
         copy.omitted = []
-        return StableHash("\(copy) \(omitted.sorted())").hexadecimal
+        return Digest.sha256("\(copy) \(omitted.sorted())")
     }
 }

@@ -53,4 +53,25 @@ struct GridState: Equatable {
         case .control, .text: break
         }
     }
+
+    /// Takes a step back that was done before.
+    ///
+    /// - Parameter before: where the switch stood then.
+    mutating func undo(_ step: SwitchingPlan.Step, before: SwitchPosition?, _ graph: NetworkGraph) {
+        switch step.action {
+        case .open, .close:
+            if let number = graph.switchIndex[step.element] {
+                positions[number] = before ?? (step.action == .open ? .closed : .open)
+            }
+        case .placeTag: tags.remove(.init(element: step.element, kind: step.value ?? "HOLD"))
+        case .removeTag: tags.insert(.init(element: step.element, kind: step.value ?? "HOLD"))
+        case .placeGround: grounds.remove(step.element)
+        case .removeGround: grounds.insert(step.element)
+        case .issueClearance: clearances.remove(.init(element: step.element, holder: step.value ?? ""))
+        case .releaseClearance: clearances.insert(.init(element: step.element, holder: step.value ?? ""))
+        case .disableReclosing: reclosingDisabled.remove(step.element)
+        case .enableReclosing: reclosingDisabled.insert(step.element)
+        case .verify, .control, .text: break
+        }
+    }
 }

@@ -52,6 +52,7 @@ final class Service {
     private let analyser: AnalyserService
     private let amender: ProfileAmender
     private let feed: AdvisoryFeed
+    private let watch: ApprovalWatch
     private let input: BoundedQueue<AnalyserInput>
 
     /// Loads the network and starts every part; returns when all accept work.
@@ -100,6 +101,7 @@ final class Service {
         amender = ProfileAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"))
+        watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
         var configuration = HTTPServer.Configuration()
         configuration.address = address
         configuration.port = port
@@ -128,6 +130,7 @@ final class Service {
         }
         endpoints = made
         amender.start()
+        watch.start()
         log.info(
             "started",
             [
@@ -142,6 +145,7 @@ final class Service {
 
     func stop() {
         log.info("stopping")
+        watch.stop()
         amender.stop()
         ingest.stop()
         input.close()

@@ -15,7 +15,7 @@ final class ServiceBackend: Backend {
     private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
-    private let validator: ServiceValidator
+    let desk: SwitchingDesk
     private let log = Log("api")
 
     init(
@@ -35,7 +35,13 @@ final class ServiceBackend: Backend {
             rating[device.normalFeeder, default: [:]][device.kind.rawValue, default: 0] += device.rating
         }
         derRating = rating
-        validator = ServiceValidator(live: live, settings: settings)
+        desk = SwitchingDesk(
+            validator: ServiceValidator(live: live, settings: settings), sessions: sessions,
+            positionTime: { Self.positionTime(live) },
+            areaOf: { id in live.stored.registry.index[id].map { live.stored.areaIDs[Int($0)] } },
+            moved: { id, position in
+                if live.moveSwitch(id, to: position) { switchMoved(id, position, Self.positionTime(live)) }
+            })
     }
 
     // MARK: Feeders
@@ -324,9 +330,7 @@ final class ServiceBackend: Backend {
         guard let index = live.stored.registry.index[id], live.graph.switchIndex[id] != nil else {
             throw APIError.notFound("there is no switch \(id)")
         }
-        // Without a time: where the analysis stands, so that replayed history is switched where one is looking.
-        let marks = live.now.positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.head)
-        let at = time ?? marks.max() ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
+        let at = time ?? Self.positionTime(live)
         let area = live.stored.areaIDs[Int(index)]
         try sessions.use { queries throws(StoreError) in
             try queries.use { connection throws(StoreError) in
@@ -341,16 +345,10 @@ final class ServiceBackend: Backend {
         return try device(id) ?? "{}"
     }
 
-    // MARK: Switching
-
-    func validate(plan: [UInt8]) throws -> String {
-        try validator.validate(plan) {
-            try sessions.use { queries throws(StoreError) in
-                try queries.activeAdvisories().map {
-                    .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
-                }
-            }
-        }
+    /// Where the analysis stands, so that replayed history is switched where one is looking.
+    private static func positionTime(_ live: LiveState) -> Timestamp {
+        let marks = live.now.positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.head)
+        return marks.max() ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
     }
 
     // MARK: Health

@@ -77,6 +77,22 @@ extension SettingsCatalogue {
             source: "domain rules D.9, network N1",
             "load of the EXPORT case on the live network, of the load now: stored profiles are not used yet"),
         .init(
+            "validator.clock", .choice(["wall", "data"]), default: "wall", source: "interface",
+            "data: for replays, whose newest sample then counts as now; verdicts say so"),
+        .init(
+            "validator.validity_min", .number(1...1440), default: "30", unit: "min", source: "domain rules D.7",
+            "that a verdict and its approval are good for, when nothing changes before"),
+        .init(
+            "validator.head_change_pct", .number(0.1...100), default: "10", unit: "%", source: "domain rules D.7",
+            "of a head's rating: when its load has moved further, the approval is void"),
+        .init(
+            "validator.watch_ms", .number(50...1500), default: "500", unit: "ms",
+            source: "interface: within two seconds",
+            "between two looks at the evidence of approvals"),
+        .init(
+            "validator.watch_gap_s", .number(1...60), default: "5", unit: "s", source: "engineering judgement",
+            "an approval that nobody has watched for longer is void; backfeed.switching_plan counts 5 s"),
+        .init(
             "validator.analyser_age_s", .number(1...86_400), default: "120", unit: "s", source: "domain rules D.6",
             "further behind, the analyser makes a plan impossible to assess"),
     ]

@@ -1,5 +1,6 @@
 internal import DataDirectory
 internal import GridModel
+internal import ServiceKit
 internal import Store
 internal import Switching
 
@@ -16,7 +17,7 @@ struct WindowSnapshot {
         self.window = window
         injections = try WindowInjections(directory: directory, window: window, network: network)
         taps = try TransformerTaps(directory: directory, window: window.name)
-        revision = StableHash(try JSONCoding.encodePlain(network)).hexadecimal
+        revision = Digest.sha256(try JSONCoding.encodePlain(network))
     }
 
     /// - Parameter holdHours: how far the outlook goes, at most to the window's end.

@@ -20,6 +20,8 @@ struct LiveSnapshot {
         var derShare: Double
         /// Load of the EXPORT case beside that of now.
         var lightLoad: Double
+        /// A replay is judged: the data's own time is now.
+        var isReplay: Bool
 
         init(_ settings: Settings) {
             headAge = settings.number("validator.head_age_s")
@@ -27,19 +29,26 @@ struct LiveSnapshot {
             analyserAge = settings.number("validator.analyser_age_s")
             derShare = settings.number("validator.der_share_pct") / 100
             lightLoad = settings.number("validator.light_load_pct") / 100
+            isReplay = settings.text("validator.clock") == "data"
         }
     }
 
     /// - Parameters:
+    ///   - record: what stands in the database: positions, register, advisories, other plans.
     ///   - concerned: feeders that the plan touches: for them everything must be known.
-    ///   - clock: the wall clock.
+    ///   - wall: the wall clock.
     func make(
-        _ now: LiveState.Contents, advisories: [GridSnapshot.ActiveAdvisory],
+        _ now: LiveState.Contents, _ record: OperatingRecord,
         concerned: (_ positions: [SwitchPosition]) -> Set<String>,
-        holdHours: Double, clock: Timestamp
+        holdHours: Double, wall: Timestamp
     ) -> GridSnapshot {
         let network = stored.network
-        let positions = network.switches.map { now.switches[$0.id] ?? $0.normalPosition }
+        // What is recorded, not what was heard of last: the record is read in one piece with everything else.
+        let recorded = Dictionary(
+            record.positions.map { ($0.id, $0.position) }, uniquingKeysWith: { first, _ in first })
+        let positions = network.switches.map { recorded[$0.id] ?? $0.normalPosition }
+        let newest = now.heads.values.map(\.time).max()
+        let clock = limits.isReplay ? newest ?? wall : wall
         let concerned = concerned(positions)
         let topology = Topology(graph, positions: positions.map { $0 == .open ? .open : .closed })
         var doubts: [Finding] = []
@@ -53,12 +62,14 @@ struct LiveSnapshot {
         var silentCan = known
         var silent = [[Int]](repeating: [], count: network.feeders.count)
         var contradictions: [String] = []
+        // What was heard before a switch moved says nothing of the time after it; then DER have two seconds to trip.
+        let settled = record.movedAt.map { $0 + Self.tripSeconds } ?? .distantPast
         let sunIsUp = isDay(clock, clock)
         for (place, der) in network.ders.enumerated() {
             guard let node = graph.nodeIndex[der.node], let index = stored.registry.index[der.id] else { continue }
             let feeder = Int(topology.feeder[node])
             let value = now.devices[Int(index)]
-            let isFresh = value.receivedAt > 0 && age(of: value, clock) <= limits.derAge && value.power.isFinite
+            let isFresh = value.receivedAt > 0 && age(of: value, wall) <= limits.derAge && value.power.isFinite
             if feeder >= 0 { rated[feeder] += der.ratedKW }
             guard isFresh else {
                 if feeder >= 0, der.kind != .electricVehicleCharger, der.kind != .photovoltaic || sunIsUp {
@@ -71,7 +82,9 @@ struct LiveSnapshot {
             if feeder >= 0 {
                 known[feeder] += der.ratedKW
                 given[feeder] += Double(value.power)
-            } else if !topology.energised[node], value.power > 1000 {
+            } else if !topology.energised[node], value.power > 1000,
+                Timestamp(microseconds: value.receivedAt) > settled
+            {
                 contradictions.append(der.id)
             }
         }
@@ -93,7 +106,7 @@ struct LiveSnapshot {
         }
         for (number, feeder) in network.feeders.enumerated() {
             let head = now.heads[feeder.id]
-            let age = head.map { self.age(of: $0, clock) }
+            let age = head.map { self.age(of: $0, wall) }
             let isConcerned = concerned.contains(feeder.id)
             if let head, let age, age <= limits.headAge, head.power.isFinite {
                 residual[number] = Double(head.power) + given[number]
@@ -130,11 +143,13 @@ struct LiveSnapshot {
                         remedy: "Wait for the analyser, or find out why it stands still."))
             }
         }
-        // Nobody tells the service yet, so nothing that is operated can be called free.
-        doubts.append(
-            Finding(
-                "T4", .unknown, "Which tags, grounds and clearances are in force is not known to the service.",
-                remedy: "Read them from the switching log: this verdict is no permission to switch."))
+        doubts += Self.doubts(record, network, graph, revision: stored.revision)
+        if limits.isReplay {
+            doubts.append(
+                Finding(
+                    "X2", .note, limitSource: "validator.clock",
+                    "Judged by the data's clock, \(clock): a replay, not the network as it is now."))
+        }
         if let problem = now.storeProblem {
             doubts.append(
                 Finding(
@@ -185,11 +200,14 @@ struct LiveSnapshot {
         }
 
         var snapshot = GridSnapshot(
-            time: clock, networkRevision: "\(stored.revision)", positions: positions,
+            time: wall, networkRevision: "\(record.revision)", positions: positions,
             taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loadWatts,
             loadVars: loadVars, derWatts: derWatts, derVars: varsByNode)
         snapshot.watermark = concerned.compactMap { now.positions[$0]?.head }.min()
-        snapshot.advisories = advisories
+        snapshot.take(record)
+        for name in concerned {
+            if let head = now.heads[name], head.power.isFinite { snapshot.headWatts[name] = Double(head.power) }
+        }
         snapshot.doubts = doubts
         snapshot.lightLoadShare = limits.lightLoad
         snapshot.largestLoadWatts = largestWatts
@@ -198,10 +216,48 @@ struct LiveSnapshot {
         return snapshot
     }
 
-    /// Seconds since a value was measured or received, whichever is longer ago: a clock that is ahead makes nothing fresh.
-    private func age(of value: LiveState.Head, _ clock: Timestamp) -> Double {
-        max(clock - value.time, clock - Timestamp(microseconds: value.receivedAt))
+    /// What the record itself leaves open.
+    private static func doubts(
+        _ record: OperatingRecord, _ network: Network, _ graph: NetworkGraph, revision: Int
+    ) -> [Finding] {
+        var doubts: [Finding] = []
+        if record.declaredBy == nil {
+            doubts.append(
+                Finding(
+                    "T4", .unknown, limitSource: "POST /v1/safety/declare",
+                    "Nobody has declared that the register holds every tag, ground and clearance in force.",
+                    remedy: "Enter what is in force, then declare the register complete."))
+        }
+        let known = Set(network.lines.map(\.id)).union(network.transformers.map(\.id))
+        let strangers = Set(
+            record.items.map(\.element).filter {
+                graph.nodeIndex[$0] == nil && graph.switchIndex[$0] == nil && !known.contains($0)
+            })
+        if !strangers.isEmpty {
+            doubts.append(
+                Finding(
+                    "T4", .unknown, elements: strangers.sorted(),
+                    "The register names elements that this network does not have.",
+                    remedy: "Find out what they are now, and enter them again."))
+        }
+        if record.revision != revision {
+            doubts.append(
+                Finding(
+                    "T1", .unknown, "Network revision \(record.revision) is being taken over.",
+                    remedy: "Validate again in a moment."))
+        }
+        return doubts
     }
+
+    /// Seconds since a value was measured or received, whichever is longer ago: a clock that is ahead makes nothing fresh.
+    /// In a replay only when it was received says anything.
+    private func age(of value: LiveState.Head, _ wall: Timestamp) -> Double {
+        let received = wall - Timestamp(microseconds: value.receivedAt)
+        return limits.isReplay ? received : max(wall - value.time, received)
+    }
+
+    /// From the loss of supply until DER must have tripped (IEEE 1547: 2 s), with clocks that differ.
+    private static let tripSeconds = 10.0
 
     /// W by which a head may feed back more than all DER: losses and the meter's error.
     private static let tolerated = 50_000.0
@@ -223,7 +279,32 @@ struct LiveSnapshot {
         + [
             .init(check: "H3", reason: "forecasts are not built yet: only the load of now is judged"),
             .init(check: "V", reason: "tap positions are not measured: transformers stand in their normal ones"),
-            .init(check: "X3", reason: "plans are not kept yet, so other plans are not known"),
-            .init(check: "X4", reason: "users are not built yet: author and approver are not checked"),
+            .init(
+                check: "X4", reason: "users are not built yet: the names of author and approver are taken at their word"
+            ),
         ]
+}
+
+extension GridSnapshot {
+    /// Register, advisories and other plans.
+    mutating func take(_ record: OperatingRecord) {
+        for item in record.items {
+            switch item.kind {
+            case .tag: tags.insert(.init(element: item.element, kind: item.value))
+            case .ground: grounds.insert(item.element)
+            case .clearance: clearances.insert(.init(element: item.element, holder: item.value))
+            case .reclosingDisabled: reclosingDisabled.insert(item.element)
+            }
+        }
+        advisories = record.advisories.map {
+            .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
+        }
+        openPlans = record.plans.map { plan in
+            let lasts = plan.state == .executing || plan.state == .hold
+            return .init(
+                id: plan.id, state: lasts ? "being executed" : "approved", elements: Set(plan.elements),
+                feeders: Set(plan.feeders), from: lasts ? .distantPast : plan.from,
+                until: lasts ? time + 10 * 365 * 86_400 : plan.until, isOpenEnded: lasts)
+        }
+    }
 }

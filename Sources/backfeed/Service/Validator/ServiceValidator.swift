@@ -4,22 +4,34 @@ internal import ServiceKit
 internal import Store
 internal import Switching
 
-/// Verdicts on the live network.
+/// Verdicts on the live network, from the newest values and what stands in the database.
 struct ServiceValidator: Sendable {
     private let live: LiveState
     private let validator: PlanValidator
-    private let settings: Settings
-    private let log = Log("validator")
+    private let limits: LiveSnapshot.Limits
+    private let validMinutes: Double
+    private let headShare: Double
+    /// W by feeder.
+    private let ratings: [String: Double]
 
     init(live: LiveState, settings: Settings) {
         self.live = live
-        self.settings = settings
+        limits = .init(settings)
+        validMinutes = settings.number("validator.validity_min")
+        headShare = settings.number("validator.head_change_pct") / 100
         validator = PlanValidator(
             live.stored.network, limits: settings.switchingLimits, software: "backfeed \(Program.version)")
+        let network = live.stored.network
+        let levels = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { a, _ in a })
+        ratings = Dictionary(
+            network.feeders.map { ($0.id, network.ratingVA(of: $0, nominalKilovolts: levels[$0.busbar] ?? 0)) },
+            uniquingKeysWith: { a, _ in a })
     }
 
-    /// - Parameter advisories: active now; throws when they cannot be read, and then there is no verdict.
-    func validate(_ text: [UInt8], advisories: () throws -> [GridSnapshot.ActiveAdvisory]) throws -> String {
+    var network: Network { live.stored.network }
+
+    /// - Throws: with every mistake; also for a plan that states positions, which only a study may.
+    static func decode(_ text: [UInt8]) throws -> SwitchingPlan {
         let plan: SwitchingPlan
         do {
             plan = try PlanDocument.decode(text)
@@ -30,17 +42,51 @@ struct ServiceValidator: Sendable {
             throw APIError.badRequest(
                 "initial_switch_states: only for a study; the live network is judged as it is switched")
         }
-        let active = try advisories()
-        let clock = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        let source = LiveSnapshot(stored: live.stored, graph: live.graph, limits: .init(settings))
-        let snapshot = source.make(
-            live.now, advisories: active, concerned: { validator.feeders(touchedBy: plan, positions: $0) },
-            holdHours: plan.holdHours, clock: clock)
-        // On the live network every load case is judged: none may be left out.
-        let verdict = validator.validate(plan, snapshot)
-        log.info(
-            "verdict",
-            ["plan": plan.id, "hash": verdict.planHash, "verdict": verdict.verdict.rawValue, "author": plan.author])
-        return JSONCoding.encode(verdict)
+        return plan
+    }
+
+    func snapshot(_ plan: SwitchingPlan, _ record: OperatingRecord) -> GridSnapshot {
+        LiveSnapshot(stored: live.stored, graph: live.graph, limits: limits).make(
+            live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0) },
+            holdHours: plan.holdHours, wall: Timestamp(microseconds: SystemClock.nowMicroseconds))
+    }
+
+    /// On the live network every load case is judged: none may be left out.
+    ///
+    /// - Parameter overrides: what people have taken on themselves; their end is the verdict's, too.
+    func verdict(
+        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [], overrides: [Override] = []
+    ) -> Verdict {
+        var verdict = validator.validate(plan, snapshot, executed: executed, validMinutes: validMinutes)
+        guard !overrides.isEmpty else { return verdict }
+        let now = snapshot.time
+        verdict = verdict.with(findings: Override.apply(overrides, to: verdict.findings, at: now))
+        let ends = overrides.filter { now < $0.expiresAt }.map { override in
+            override.role == .field
+                ? min(override.expiresAt, override.givenAt + Override.verificationSeconds) : override.expiresAt
+        }
+        verdict.validUntil = ends.reduce(verdict.validUntil ?? now) { min($0, $1) }
+        return verdict
+    }
+
+    /// Feeders whose head has not been heard since a moment.
+    func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
+        let heads = live.now.heads
+        return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= moment }
+    }
+
+    func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot) -> Verdict.Evidence {
+        validator.evidence(plan, snapshot)
+    }
+
+    /// Why a verdict no longer holds; empty: it does.
+    ///
+    /// - Parameter isSwitching: loads move because a step is being done.
+    func changes(
+        since old: Verdict.Evidence, _ plan: SwitchingPlan, _ snapshot: GridSnapshot, isSwitching: Bool = false
+    ) -> [String] {
+        EvidenceChange.reasons(
+            from: old, to: evidence(plan, snapshot), ratings: ratings, share: headShare, isSwitching: isSwitching)
+            + snapshot.doubts.filter { $0.severity >= .unknown }.map(\.message)
     }
 }

@@ -1,0 +1,34 @@
+public import GridModel
+
+/// What an approval with conditions asks for, from the verdict's findings.
+public struct Condition: Sendable, Codable, Equatable {
+    public enum Kind: String, Sendable, Codable {
+        /// To be met, with evidence, before its step.
+        case before = "PRE"
+        /// To be watched while the step is done and after it.
+        case during = "DURING"
+        /// Due afterwards.
+        case after = "POST"
+    }
+
+    public var key: String
+    public var kind: Kind
+    public var check: String
+    /// `nil`: of the plan; due before its first step.
+    public var step: Int?
+    public var text: String
+    public var remedy: String?
+
+    /// Loading, voltage and reverse flow are watched; everything else must be done first.
+    public static func of(_ verdict: Verdict) -> [Condition] {
+        verdict.findings.filter { $0.severity == .condition }.map { finding in
+            let isWatched = "HVF".contains(finding.check.prefix(1))
+            return Condition(
+                key: finding.key, kind: isWatched ? .during : .before, check: finding.check, step: finding.step,
+                text: finding.message, remedy: finding.remedy)
+        }
+    }
+
+    /// Whether it must be met before a step.
+    public func isDue(before sequence: Int) -> Bool { kind == .before && (step ?? 0) <= sequence }
+}

@@ -1,0 +1,48 @@
+public import GridModel
+
+/// What has changed since a verdict, in words; nothing: it still holds.
+public enum EvidenceChange {
+    /// - Parameters:
+    ///   - ratings: W of each feeder's head.
+    ///   - share: of the rating by which a head's load may move.
+    ///   - isSwitching: a step is issued and not yet confirmed: loads move because of it.
+    public static func reasons(
+        from old: Verdict.Evidence, to new: Verdict.Evidence, ratings: [String: Double], share: Double,
+        isSwitching: Bool = false
+    ) -> [String] {
+        var reasons: [String] = []
+        if old.networkRevision != new.networkRevision {
+            reasons.append("the network is at revision \(new.networkRevision), it was \(old.networkRevision)")
+        }
+        if old.switchStateHash != new.switchStateHash { reasons.append("a switch has moved outside the plan") }
+        if old.safetyHash != new.safetyHash {
+            reasons.append("tags, grounds, clearances or reclosing have changed outside the plan")
+        }
+        if old.advisorySetHash != new.advisorySetHash {
+            let came = Set(new.advisories).subtracting(old.advisories).sorted()
+            let went = Set(old.advisories).subtracting(new.advisories).sorted()
+            let parts = [
+                came.isEmpty ? nil : "\(Say.list(came)) came", went.isEmpty ? nil : "\(Say.list(went)) went",
+            ].compactMap(\.self)
+            reasons.append("advisories have changed: \(parts.isEmpty ? "a severity" : parts.joined(separator: ", "))")
+        }
+        if old.plansHash != new.plansHash { reasons.append("other plans that are approved or executed have changed") }
+        if old.limitsHash != new.limitsHash { reasons.append("limits have changed") }
+        if old.software != new.software { reasons.append("the software is \(new.software), it was \(old.software)") }
+        if old.feeders != new.feeders { reasons.append("the plan concerns other feeders now") }
+        guard !isSwitching else { return reasons }
+        for (feeder, before) in old.heads.sorted(by: { $0.key < $1.key }) {
+            guard let now = new.heads[feeder] else {
+                reasons.append("the head of \(feeder) is not known any more")
+                continue
+            }
+            let limit = share * (ratings[feeder] ?? 0)
+            if abs(now - before) > limit {
+                reasons.append(
+                    "\(feeder) carries \(Say.power(now)), it was \(Say.power(before)): more than \(Say.power(limit)) apart"
+                )
+            }
+        }
+        return reasons
+    }
+}

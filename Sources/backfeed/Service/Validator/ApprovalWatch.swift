@@ -1,0 +1,94 @@
+internal import GridModel
+internal import ServiceKit
+internal import Store
+internal import Switching
+
+/// Looks at what approvals rest on, twice a second, on a thread of its own: one whose evidence has changed is void within two
+/// seconds. One that was not looked at for a while is void, too: nobody knows what happened meanwhile.
+final class ApprovalWatch: Sendable {
+    private let desk: SwitchingDesk
+    private let conninfo: String
+    private let metrics: Metrics
+    private let period: Int
+    private let gap: Double
+    private let stopped = Gate()
+    private let worker = Guarded<WorkerThread?>(nil)
+    private let log = Log("validator")
+
+    init(desk: SwitchingDesk, conninfo: String, metrics: Metrics, settings: Settings) {
+        self.desk = desk
+        self.conninfo = conninfo
+        self.metrics = metrics
+        period = settings.integer("validator.watch_ms")
+        gap = settings.number("validator.watch_gap_s")
+    }
+
+    func start() {
+        let thread = WorkerThread(name: "validator.watch") { [self] in run() }
+        worker.withLock { $0 = thread }
+    }
+
+    func stop() {
+        stopped.open()
+        worker.withLock { $0.take() }?.join()
+    }
+
+    private func run() {
+        var session = DatabaseSession(conninfo, deadlineMilliseconds: 5000)
+        repeat {
+            do throws(StoreError) {
+                try session.use { connection throws(StoreError) in try look(&connection) }
+                metrics.set(
+                    "backfeed_approvals_watched_timestamp_seconds", Double(SystemClock.nowMicroseconds) / 1e6,
+                    help: "When the evidence of approvals was last looked at")
+            } catch {
+                log.error("approvals are not watched", ["error": "\(error)"])
+            }
+        } while !stopped.wait(milliseconds: period)
+    }
+
+    private func look(_ connection: inout PostgresConnection) throws(StoreError) {
+        let resting = try SwitchingStore.list(
+            states: PlanState.allCases.filter(\.rests), limit: 10_000, offset: 0, &connection)
+        guard !resting.isEmpty else { return }
+        let unwatched = try connection.transaction("watch approvals") { connection throws(StoreError) in
+            try SwitchingStore.watch(&connection)
+        }
+        for plan in resting {
+            guard case .success(let work) = try desk.work(plan.id, lock: false, &connection) else {
+                try void(plan.id, &connection) { _ in ["the plan cannot be read any more"] }
+                continue
+            }
+            guard !reasons(work, unwatched).isEmpty else { continue }
+            // Once more, with the row locked: a step may have been confirmed meanwhile.
+            try void(plan.id, &connection) { self.reasons($0, unwatched) }
+        }
+    }
+
+    private func reasons(_ work: SwitchingDesk.Work, _ unwatched: Double) -> [String] {
+        guard work.row.state.rests else { return [] }
+        var reasons: [String] = []
+        if unwatched > gap { reasons.append("nobody watched its evidence for \(Int(min(unwatched, 1e8))) s") }
+        if let end = work.row.validUntil, end <= work.snapshot.time { reasons.append("it was valid until \(end)") }
+        guard let evidence = work.evidence else { return reasons + ["its evidence cannot be read"] }
+        // From the first step on loads move because of the plan; each step is judged on fresh ones when it is issued.
+        return reasons
+            + desk.validator.changes(
+                since: evidence, work.plan, work.snapshot.masking(work.issued, desk.validator.network),
+                isSwitching: !work.steps.isEmpty)
+    }
+
+    private func void(
+        _ id: String, _ connection: inout PostgresConnection, _ reasons: (SwitchingDesk.Work) -> [String]
+    ) throws(StoreError) {
+        try connection.transaction("void approval") { connection throws(StoreError) in
+            guard case .success(var work) = try desk.work(id, &connection) else { return }
+            let found = reasons(work)
+            guard !found.isEmpty else { return }
+            try desk.stop(&work, found, &connection)
+            log.info("approval void", ["plan": id, "reasons": found.joined(separator: "; ")])
+            metrics.add(
+                "backfeed_approvals_voided_total", 1, help: "Approvals that died because their evidence changed")
+        }
+    }
+}
