@@ -134,10 +134,12 @@ public enum SwitchingStore {
                 SQL.array(reservation.elements), SQL.array(reservation.feeders), reservation.from.description,
                 reservation.until.description,
             ], as: "approve plan")
-        // Watched from this moment on.
+        // Watched from this moment on. Where other approvals stand, only the watch itself may say that it is awake.
         try connection.query(
-            "UPDATE backfeed_store.switching_watch SET watched_at = greatest(watched_at, clock_timestamp())",
-            as: "begin to watch")
+            """
+            UPDATE backfeed_store.switching_watch SET watched_at = clock_timestamp() WHERE NOT EXISTS \
+            (SELECT FROM backfeed_store.switching_plan WHERE state IN ('approved', 'executing') AND id <> $1)
+            """, [id], as: "begin to watch")
     }
 
     /// What the approval rests on from now on.
@@ -310,15 +312,20 @@ public enum SwitchingStore {
 
     // MARK: Watching
 
-    /// Says that evidence is being looked at now; returns the seconds since it was looked at last.
-    public static func watch(_ connection: inout PostgresConnection) throws(StoreError) -> Double {
+    /// Seconds since all evidence was looked at last.
+    public static func unwatched(_ connection: inout PostgresConnection) throws(StoreError) -> Double {
         let row = try connection.query(
             """
-            WITH old AS (SELECT watched_at FROM backfeed_store.switching_watch FOR UPDATE) \
-            UPDATE backfeed_store.switching_watch w SET watched_at = clock_timestamp() FROM old \
-            RETURNING CASE WHEN isfinite(old.watched_at) THEN extract(epoch FROM clock_timestamp() - old.watched_at) ELSE 1e9 END
+            SELECT CASE WHEN isfinite(watched_at) THEN extract(epoch FROM clock_timestamp() - watched_at) ELSE 1e9 END \
+            FROM backfeed_store.switching_watch
             """, as: "watch approvals"
         ).first
         return row?[0].flatMap(Double.init) ?? .infinity
+    }
+
+    /// Says that all evidence has been looked at.
+    public static func watched(_ connection: inout PostgresConnection) throws(StoreError) {
+        try connection.query(
+            "UPDATE backfeed_store.switching_watch SET watched_at = clock_timestamp()", as: "watch approvals")
     }
 }

@@ -164,10 +164,16 @@ def test_an_approval_dies_by_itself_whatever_changes(room):
     assert "A1 carries" in plan(room)["reason"]
     room.heads.power["FH-A1"] -= 1_100_000
     time.sleep(2)
+    # A plan that somebody changed in the table behind our back.
+    approved(room)
+    room.sql("UPDATE backfeed_store.switching_plan SET document = replace(document, '\"open\"', '\"close\"')")
+    assert "not the one that was approved" in voided(room)
+    assert "digest differs" in room.post("/v1/switching/plans/T06/validate", 409, actor="kim")["detail"]
     # An edit takes it away, too.
+    check(room.send("PUT", "/v1/switching/plans/T06", PLAN), 200)
     approved(room)
     edited = check(room.send("PUT", "/v1/switching/plans/T06", {**PLAN, "purpose": "evening"}), 200)
-    assert edited["state"] == "draft" and edited["version"] == 2 and not edited.get("approved_by")
+    assert edited["state"] == "draft" and edited["version"] == 3 and not edited.get("approved_by")
     # Nobody watched: the service was killed. Whoever reads the view meanwhile sees no approval.
     approved(room)
     room.heads.ended.set()

@@ -51,18 +51,31 @@ final class ApprovalWatch: Sendable {
         let resting = try SwitchingStore.list(
             states: PlanState.allCases.filter(\.rests), limit: 10_000, offset: 0, &connection)
         guard !resting.isEmpty else { return }
-        let unwatched = try connection.transaction("watch approvals") { connection throws(StoreError) in
-            try SwitchingStore.watch(&connection)
-        }
+        let unwatched = try SwitchingStore.unwatched(&connection)
         for plan in resting {
             guard case .success(let work) = try desk.work(plan.id, lock: false, &connection) else {
-                try void(plan.id, &connection) { _ in ["the plan cannot be read any more"] }
+                try void(unreadable: plan, &connection)
                 continue
             }
             guard !reasons(work, unwatched).isEmpty else { continue }
             // Once more, with the row locked: a step may have been confirmed meanwhile.
             try void(plan.id, &connection) { self.reasons($0, unwatched) }
         }
+        // Last: who is killed before has not watched.
+        try SwitchingStore.watched(&connection)
+    }
+
+    private func void(
+        unreadable plan: SwitchingStore.Plan, _ connection: inout PostgresConnection
+    ) throws(StoreError) {
+        guard case .moved(let next) = PlanLifecycle.outcome(of: .evidenceChanged, in: plan.state) else { return }
+        let reason = "the plan is not the one that was approved: it cannot be read, or its digest differs"
+        try connection.transaction("void approval") { connection throws(StoreError) in
+            try SwitchingStore.move(plan.id, to: next, reason: reason, &connection)
+            try AuditLog.append(
+                actor: "validator", "plan.\(next.rawValue)", subject: plan.id, ["reason": reason], &connection)
+        }
+        log.error("approval void", ["plan": plan.id, "reasons": reason])
     }
 
     private func reasons(_ work: SwitchingDesk.Work, _ unwatched: Double) -> [String] {

@@ -50,13 +50,15 @@ extension SwitchingDesk {
                 }
             }
             // Heads are compared only while nothing was switched since they were looked at.
-            if let evidence = work.evidence {
-                let changes = self.validator.changes(
-                    since: evidence, work.plan, work.snapshot, isSwitching: !work.executed.isEmpty)
-                guard changes.isEmpty else {
-                    try self.stop(&work, changes, &connection)
-                    return .failure(.conflict("the approval is void: \(changes.joined(separator: "; "))"))
-                }
+            var changes =
+                work.evidence.map {
+                    self.validator.changes(
+                        since: $0, work.plan, work.snapshot, isSwitching: !work.executed.isEmpty)
+                } ?? ["its evidence cannot be read"]
+            if let end = work.row.validUntil, end <= work.snapshot.time { changes.append("it was valid until \(end)") }
+            guard changes.isEmpty else {
+                try self.stop(&work, changes, &connection)
+                return .failure(.conflict("the approval is void: \(changes.joined(separator: "; "))"))
             }
             let fresh = try self.judge(work, by: actor, occasion: "issue", &connection)
             guard fresh.verdict.verdict <= .approveWithConditions else {
