@@ -204,26 +204,17 @@ public enum NetworkStore {
         var reason: String
     }
 
-    /// Records where a person says a switch stands from `time` on.
-    ///
-    /// - Parameter isInTransaction: somebody else's transaction holds it; otherwise it is one of its own.
+    /// Records where a person says a switch stands from `time` on, and that they did: part of a transaction that somebody
+    /// else holds.
     public static func recordManual(
         switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, actor: String, reason: String,
-        isInTransaction: Bool = false, _ connection: inout PostgresConnection
+        _ connection: inout PostgresConnection
     ) throws(StoreError) {
-        func write(_ connection: inout PostgresConnection) throws(StoreError) {
-            try record(
-                switchID: switchID, area: area, position: position, at: time, source: "manual", actor: actor,
-                &connection)
-            try AuditLog.append(
-                actor: actor, "switch.positioned", subject: switchID,
-                Position(position: position.name, time: time, reason: reason), &connection)
-        }
-        if isInTransaction {
-            try write(&connection)
-        } else {
-            try connection.transaction("record switch position", write)
-        }
+        try record(
+            switchID: switchID, area: area, position: position, at: time, source: "manual", actor: actor, &connection)
+        try AuditLog.append(
+            actor: actor, "switch.positioned", subject: switchID,
+            Position(position: position.name, time: time, reason: reason), &connection)
     }
 
     /// Records where a switch stands from `time` on.

@@ -40,9 +40,7 @@ extension ServiceBackend {
     }
 
     func safetyItems() throws -> String {
-        try desk.sessions.use { queries throws(StoreError) in
-            try queries.use { connection throws(StoreError) in try SafetyRegister.list(&connection) }
-        }
+        try desk.sessions.connected { connection throws(StoreError) in try SafetyRegister.list(&connection) }
     }
 
     func act(_ action: SafetyAction, actor: String) throws -> String {
@@ -101,12 +99,10 @@ extension ServiceBackend {
     }
 
     func audit(from: Timestamp?, until: Timestamp?, subject: String?, after: Int64, limit: Int) throws -> [String] {
-        try desk.sessions.use { queries throws(StoreError) in
-            try queries.use { connection throws(StoreError) in
-                try AuditLog.read(
-                    from: from, until: until, subject: subject, after: after, limit: limit, &connection
-                ).map(\.json)
-            }
+        try desk.sessions.connected { connection throws(StoreError) in
+            try AuditLog.read(
+                from: from, until: until, subject: subject, after: after, limit: limit, &connection
+            ).map(\.json)
         }
     }
 }

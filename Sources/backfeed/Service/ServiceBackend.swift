@@ -3,7 +3,6 @@ internal import GridModel
 internal import HTTPAPI
 internal import ServiceKit
 internal import Store
-internal import Switching
 
 /// Answers the API from the store and the live state. One session a worker thread at a time.
 final class ServiceBackend: Backend {
@@ -332,8 +331,8 @@ final class ServiceBackend: Backend {
         }
         let at = time ?? Self.positionTime(live)
         let area = live.stored.areaIDs[Int(index)]
-        try sessions.use { queries throws(StoreError) in
-            try queries.use { connection throws(StoreError) in
+        try sessions.connected { connection throws(StoreError) in
+            try connection.transaction("record switch position") { connection throws(StoreError) in
                 try NetworkStore.recordManual(
                     switchID: id, area: area, position: position, at: at, actor: actor, reason: reason, &connection)
             }
@@ -420,5 +419,10 @@ final class SessionPool: Sendable {
         let box = idle.withLock { $0.popLast() } ?? Box(conninfo)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.queries)
+    }
+
+    /// The bare connection, for statements that belong to a store of their own.
+    func connected<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
+        try use { queries throws(StoreError) in try queries.use(body) }
     }
 }

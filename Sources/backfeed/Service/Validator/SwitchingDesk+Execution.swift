@@ -182,7 +182,7 @@ extension SwitchingDesk {
         guard let area = areaOf(element) else { return }
         try NetworkStore.recordManual(
             switchID: element, area: area, position: position, at: positionTime(), actor: actor, reason: reason,
-            isInTransaction: true, &connection)
+            &connection)
     }
 
     /// What a step changes in positions and register.

@@ -102,20 +102,16 @@ final class SwitchingDesk: Sendable {
     }
 
     func list(states: [PlanState], offset: Int, limit: Int) throws -> [String] {
-        try sessions.use { queries throws(StoreError) in
-            try queries.use { connection throws(StoreError) in
-                try SwitchingStore.list(states: states, limit: limit, offset: offset, &connection).map {
-                    JSONCoding.encode(PlanView.Head($0))
-                }
+        try sessions.connected { connection throws(StoreError) in
+            try SwitchingStore.list(states: states, limit: limit, offset: offset, &connection).map {
+                JSONCoding.encode(PlanView.Head($0))
             }
         }
     }
 
     func plan(_ id: String) throws -> String? {
-        try sessions.use { queries throws(StoreError) in
-            try queries.use { connection throws(StoreError) in
-                try SwitchingStore.read(id, &connection) == nil ? nil : try Self.view(id, &connection)
-            }
+        try sessions.connected { connection throws(StoreError) in
+            try SwitchingStore.read(id, &connection) == nil ? nil : try Self.view(id, &connection)
         }
     }
 
