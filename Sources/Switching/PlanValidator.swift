@@ -5,12 +5,12 @@ internal import ServiceKit
 /// Judges switching plans against one network: every step in every order, for every load case. It can refuse; it never
 /// issues, executes or authorises.
 public struct PlanValidator: Sendable {
-    private let network: Network
-    private let graph: NetworkGraph
+    let network: Network
+    let graph: NetworkGraph
     private let zones: Zones
     private let heads: FeederHeads
     private let customers: [Int]
-    private let limits: SwitchingLimits
+    let limits: SwitchingLimits
     private let software: String
 
     /// - Parameter software: name and version, for the evidence.
@@ -68,23 +68,17 @@ public struct PlanValidator: Sendable {
         _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [],
         cases: [Finding.LoadCase] = Finding.LoadCase.allCases, validMinutes: Double = 30
     ) -> Verdict {
-        var snapshot = snapshot
-        for item in plan.initialSwitchStates {
-            if let number = graph.switchIndex[item.element] { snapshot.positions[number] = item.state }
-        }
+        let course = Course(plan, snapshot, executed: executed, graph)
+        let snapshot = course.snapshot
         let cases = Finding.LoadCase.allCases.filter { $0 == .now || cases.contains($0) }
         let injections = Injections(network, snapshot)
         let consumption = Dictionary(uniqueKeysWithValues: cases.map { ($0, injections.consumption($0)) })
         var solver = StateSolver(network)
         var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
-        let bySequence = Dictionary(plan.steps.map { ($0.sequence, $0) }, uniquingKeysWith: { first, _ in first })
-        let done = executed.compactMap { item in bySequence[item.sequence].map { (step: $0, before: item.before) } }
+        let (done, rest) = (course.done, course.rest)
         let doneSequences = Set(done.map(\.step.sequence))
-        let rest = plan.steps.filter { !doneSequences.contains($0.sequence) }
-        var start = GridState(snapshot)
-        for item in done.reversed() { start.undo(item.step, before: item.before, graph) }
-        if let difference = difference(start, done.map(\.step), GridState(snapshot)) {
+        if let difference = difference(course.start, done.map(\.step), GridState(snapshot)) {
             findings.insert(
                 Finding(
                     "T2", .blockHard, elements: difference,
@@ -101,13 +95,15 @@ public struct PlanValidator: Sendable {
         }
         for (place, order) in (orders ?? [rest]).enumerated() {
             let simulation = PlanSimulation(
-                done.map(\.step) + order, start, graph, cases: cases, consumption: consumption, taps: snapshot.taps,
+                done.map(\.step) + order, course.start, graph, cases: cases, consumption: consumption,
+                taps: snapshot.taps,
                 solver: &solver)
             // What comes later is only about the final state, which all orders share.
             let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
             let context = CheckContext(
-                network: network, graph: graph, zones: zones, heads: heads, limits: limits, plan: plan,
-                snapshot: snapshot, injections: injections, cases: cases, simulation: simulation, outlook: outlook,
+                network: network, graph: graph, zones: zones, heads: heads,
+                loading: BranchLoading(network: network, graph: graph), limits: limits, plan: plan, snapshot: snapshot,
+                injections: injections, cases: cases, simulation: simulation, outlook: outlook,
                 customers: customers)
             // On values that are not known no number is told, for or against.
             let isBlind = snapshot.lacksValues
@@ -193,12 +189,12 @@ public struct PlanValidator: Sendable {
             sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customerCount(dead))
         guard !isBlind, let flow = stage.flow(.now) else { return state }
         for place in network.lines.indices {
-            guard let percent = LoadingChecks.linePercent(context, flow, place), percent > state.worstLoadingPct ?? -1
+            guard let percent = context.loading.line(flow, place), percent > state.worstLoadingPct ?? -1
             else { continue }
             (state.worstLoadingPct, state.worstLoadingElement) = (percent, network.lines[place].id)
         }
         for place in network.transformers.indices {
-            guard let percent = LoadingChecks.transformerPercent(context, flow, place),
+            guard let percent = context.loading.transformer(flow, place),
                 percent > state.worstLoadingPct ?? -1
             else { continue }
             (state.worstLoadingPct, state.worstLoadingElement) = (percent, network.transformers[place].id)

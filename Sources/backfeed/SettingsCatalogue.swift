@@ -76,7 +76,7 @@ enum SettingsCatalogue {
             "PUB endpoint for advisories"),
         .init(
             "validator.bind", .text, default: "tcp://127.0.0.1:5563", source: "interface",
-            "reserved: the validator is not served yet"),
+            "ROUTER endpoint of the validator, loopback only; empty: not served"),
         .init(
             "http.listen", .text, default: "127.0.0.1:8080", source: "interface",
             "address and port of API and console; port 0: any free one"),

@@ -38,6 +38,8 @@ private struct FixedBackend: Backend {
         "{\"id\":\"\(id)\",\"position\":\"\(position.name)\",\"actor\":\"\(actor)\"}"
     }
     func judge(plan: [UInt8], actor: String) throws -> String { "{\"bytes\":\(plan.count)}" }
+    func picture(plan: [UInt8]) throws -> String { "{\"bytes\":\(plan.count)}" }
+    func picture(ofKept id: String) throws -> String { "{\"id\":\"\(id)\"}" }
     func keep(plan: [UInt8], id: String?, actor: String?) throws -> String { "{\"id\":\"\(id ?? "new")\"}" }
     func plans(state: String?, offset: Int, limit: Int) throws -> [String] { [] }
     func plan(_ id: String) throws -> String? { nil }

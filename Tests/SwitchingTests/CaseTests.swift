@@ -91,7 +91,7 @@ struct WorkedCase: Decodable {
         return snapshot
     }
 
-    func run(_ name: String) throws -> (plan: SwitchingPlan, verdict: Verdict) {
+    func run(_ name: String) throws -> (plan: SwitchingPlan, verdict: Verdict, picture: PlanPicture) {
         var network = try Self.network()
         for (id, kind) in state.switch_kinds ?? [:] {
             network.switches[network.switches.firstIndex { $0.id == id }!].kind = kind
@@ -137,7 +137,7 @@ struct WorkedCase: Decodable {
         let plan = try PlanDocument.decode(
             Array(Data(contentsOf: Self.folder.appending(path: "\(name)/plan.json"))))
         let validator = PlanValidator(network, limits: Self.limits(), software: "test")
-        return (plan, validator.validate(plan, snapshot))
+        return (plan, validator.validate(plan, snapshot), validator.picture(plan, snapshot))
     }
 }
 
@@ -148,7 +148,7 @@ struct WorkedCase: Decodable {
     func theRulesWorkedCaseComesOut(name: String) throws {
         let path = WorkedCase.folder.appending(path: "\(name)/case.json")
         let item = try JSONDecoder().decode(WorkedCase.self, from: Data(contentsOf: path))
-        let (plan, verdict) = try item.run(name)
+        let (plan, verdict, picture) = try item.run(name)
         let all = verdict.findings.map { "\($0.severity.rawValue) \($0.check) step \($0.step ?? 0): \($0.message)" }
         #expect(verdict.verdict == item.verdict, "\(all.joined(separator: "\n"))")
         #expect(verdict.steps.count == plan.steps.count + 1)
@@ -161,6 +161,15 @@ struct WorkedCase: Decodable {
             if let found, let value = wanted.value {
                 #expect(abs((found.value ?? .nan) - value) <= wanted.tolerance ?? 0, "\(found)")
             }
+        }
+        // Element by element, the picture is what the states sum up.
+        for (state, stage) in zip(verdict.steps, picture.stages) where stage.problem == nil {
+            #expect(state.deEnergisedNodes == stage.energised.filter { !$0 }.count)
+            let known = zip(picture.branches, stage.loadingPct).filter { $0.0 == state.worstLoadingElement }
+            #expect(abs((known.first?.1 ?? .nan) - (state.worstLoadingPct ?? .nan)) <= 0.05)
+            #expect(stage.loadingPct.compactMap { $0 }.max().map { $0 <= state.worstLoadingPct! + 0.05 } ?? false)
+            let lowest = zip(picture.nodes, stage.voltagePu).first { $0.0 == state.minVoltageNode }?.1
+            #expect(abs((lowest ?? .nan) - (state.minVoltagePu ?? .nan)) <= 0.00005)
         }
         // What refuses or blocks comes with what would help.
         for finding in verdict.findings where finding.severity > .condition {

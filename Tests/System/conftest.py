@@ -43,7 +43,7 @@ class Service:
     def __init__(self, folder, command="run", *options, settings=()):
         self.folder = pathlib.Path(folder)
         self.command = [str(BACKFEED), command, "--data-dir", str(self.folder / "state"), *options]
-        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", *settings):
+        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", *settings):
             self.command += ["--set", setting]
         self.process = None
         self.start()
@@ -54,7 +54,7 @@ class Service:
         line = self.process.stdout.readline()
         assert line.startswith("ready "), f"not ready: {line!r}\n{(self.folder / 'service.log').read_text()[-3000:]}"
         parts = dict(part.split("=", 1) for part in line.split()[1:])
-        self.http, self.telemetry, self.control, self.advisories = (parts[name] for name in ("http", "telemetry", "control", "advisories"))
+        self.http, self.telemetry, self.control, self.advisories, self.validator = (parts[name] for name in ("http", "telemetry", "control", "advisories", "validator"))
 
     def stop(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
@@ -68,7 +68,7 @@ class Service:
             return json.loads(body) if "json" in answer.headers["Content-Type"] else body
 
     def send(self, method, path, body):
-        request = urllib.request.Request(self.http + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(self.http + path, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read())

@@ -1,10 +1,12 @@
 """Kept plans: approved by somebody else, void by themselves, executed step by step, and every step recorded."""
+import json
 import pathlib
 import signal
 import threading
 import time
 
 import pytest
+import zmq
 from conftest import ROOT, Publisher, Service, run, wait_for
 from test_switching import found
 
@@ -209,3 +211,63 @@ def test_the_register_refuses_what_cannot_be(room):
     assert found(judge(room), "T4", "BLOCK_HARD")
     room.post(f"/v1/safety/{item['id']}/remove", actor="crew-1", reason="clear")
     assert room.get("/v1/safety")["items"] == [] and not found(judge(room), "T4", "BLOCK_HARD")
+
+
+def test_the_validator_is_served_on_zeromq(room):
+    context = zmq.Context.instance()
+    asked, wrong = json.dumps(PLAN).encode(), json.dumps({**PLAN, "kind": "HOPE"}).encode()
+    request = context.socket(zmq.REQ)
+    request.connect(room.validator)
+
+    def ask(*frames):
+        request.send_multipart(frames)
+        assert request.poll(20_000), "no answer"
+        return json.loads(request.recv())
+
+    over_http, verdict = judge(room), ask(asked)
+    assert verdict["plan"] == "T06" and verdict["plan_hash"] == over_http["plan_hash"]
+    assert verdict["verdict"] == over_http["verdict"] and verdict["evidence"]["advisories"] == over_http["evidence"]["advisories"]
+    assert {(f["check"], f.get("step")) for f in verdict["findings"]} == {(f["check"], f.get("step")) for f in over_http["findings"]}
+    # What is wrong is said as over HTTP, and breaks nothing.
+    refused = check(room.send("POST", "/v1/switching/validate", {**PLAN, "kind": "HOPE"}), 400)
+    assert ask(wrong) == refused and "HOPE" in refused["detail"]
+    assert ask(b"\xff{")["status"] == 400 and "one frame" in ask(asked, asked)["detail"]
+    # A DEALER has no empty frame in its envelope, and may ask again before it is answered.
+    dealer = context.socket(zmq.DEALER)
+    dealer.connect(room.validator)
+    for text in (asked, wrong, asked):
+        dealer.send(text)
+    answers = [json.loads(dealer.recv()) for _ in range(3) if dealer.poll(20_000)]
+    assert [a.get("plan_hash") for a in answers] == [verdict["plan_hash"], None, verdict["plan_hash"]]
+    # Beyond the limit the connection is closed, before anything is kept; others are served.
+    large = context.socket(zmq.DEALER)
+    large.connect(room.validator)
+    large.send(b" " * 1_100_000 + asked)
+    assert not large.poll(1500) and ask(asked)["plan"] == "T06"
+    assert {record["action"] for record in room.get("/v1/audit?subject=T06")["items"] if record["actor"] == "zeromq"} == {"plan.judged"}
+    for socket in (request, dealer, large):
+        socket.close(linger=0)
+    # Where nobody shall ask, nobody is served; and never beyond this machine.
+    done = run("run", "--data-dir", room.folder / "state", "--set", "validator.bind=tcp://0.0.0.0:5563", expect=None)
+    assert done.returncode != 0 and "validator.bind" in done.stderr and "loopback" in done.stderr
+
+
+def test_the_network_after_each_step_is_shown_element_by_element(room):
+    verdict = judge(room)
+    picture = check(room.send("POST", "/v1/switching/network", PLAN), 200)
+    stages = picture["stages"]
+    assert [stage["sequence"] for stage in stages] == [0, 1, 2] and not any(stage.get("problem") for stage in stages)
+    assert [sorted(m["element"] for m in stage["moved"]) for stage in stages] == [[], [OPEN], [OPEN, CLOSE]]
+    node, branch = picture["nodes"].index("A1b-end"), picture["branches"].index(LINE)
+    assert [stage["energised"][node] for stage in stages] == [True, False, True]
+    assert [stage["feeder"][node] is None or picture["feeders"][stage["feeder"][node]] for stage in stages] == ["A1", True, "B1"]
+    assert [stage["voltage_pu"][node] is None for stage in stages] == [False, True, False]
+    # Line A1b carries nothing at first, and what its part takes afterwards, out of its end there.
+    assert abs(stages[0]["active_power_w"][branch]) < 100 and stages[2]["active_power_w"][branch] < -100_000
+    for state, stage in zip(verdict["steps"], stages):
+        assert stage["energised"].count(False) == state["de_energised_nodes"]
+    # Of a kept plan too; reading it records nothing.
+    keep(room)
+    assert room.get("/v1/switching/plans/T06/network")["branches"] == picture["branches"]
+    assert "there is no plan" in check(room.send("GET", "/v1/switching/plans/none/network", None), 404)["detail"]
+    assert not [record for record in room.get("/v1/audit")["items"] if "picture" in record["action"]]

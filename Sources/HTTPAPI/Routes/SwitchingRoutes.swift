@@ -6,6 +6,9 @@ internal import ServiceKit
 public protocol SwitchingBackend: Sendable {
     /// The verdict on a plan, given as JSON, on the network as it is now; only the audit log keeps it.
     func judge(plan: [UInt8], actor: String) throws -> String
+    /// The network after each of its steps; nothing is recorded.
+    func picture(plan: [UInt8]) throws -> String
+    func picture(ofKept id: String) throws -> String
     /// - Parameter id: of a kept plan, for a new version of it; `nil`: a new plan.
     func keep(plan: [UInt8], id: String?, actor: String?) throws -> String
     func plans(state: String?, offset: Int, limit: Int) throws -> [String]
@@ -61,6 +64,9 @@ extension Router {
         switch (method, path.count, path.first) {
         case ("POST", 1, "validate"):
             return .json(try backend.judge(plan: request.body, actor: try actor(request, nil)))
+        case ("POST", 1, "network"): return .json(try backend.picture(plan: request.body))
+        case ("GET", 3, "plans") where path[2] == "network":
+            return .json(try backend.picture(ofKept: path[1]))
         case ("GET", 1, "plans"):
             let (offset, limit) = try query.page(standard: 200)
             let items = try backend.plans(state: query.text("state"), offset: offset, limit: limit + 1)

@@ -64,10 +64,14 @@ public struct APIError: Error, Sendable {
     public static func notFound(_ what: String) -> Self { Self(404, "Not found", what) }
     public static func badRequest(_ what: String) -> Self { Self(400, "Bad request", what) }
 
+    /// Problem details, RFC 9457.
+    public var document: String {
+        "{\"type\":\"about:blank\",\"title\":\(JSONText.quoted(title)),\"status\":\(status),"
+            + "\"detail\":\(JSONText.quoted(detail))}"
+    }
+
     public var response: Response {
-        var response = Response.json(
-            "{\"type\":\"about:blank\",\"title\":\(JSONText.quoted(title)),\"status\":\(status),"
-                + "\"detail\":\(JSONText.quoted(detail))}", status: status)
+        var response = Response.json(document, status: status)
         response.headers = [("Content-Type", "application/problem+json")]
         return response
     }

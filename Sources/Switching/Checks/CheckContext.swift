@@ -8,6 +8,7 @@ struct CheckContext {
     let graph: NetworkGraph
     let zones: Zones
     let heads: FeederHeads
+    let loading: BranchLoading
     let limits: SwitchingLimits
     let plan: SwitchingPlan
     let snapshot: GridSnapshot

@@ -51,32 +51,11 @@ enum LoadingChecks {
         let normal, emergency: Double
     }
 
-    static func linePercent(_ context: CheckContext, _ flow: FlowSolution, _ place: Int) -> Double? {
-        let line = context.network.lines[place]
-        guard line.ratedAmperes > 0, let node = context.graph.nodeIndex[line.from],
-            context.network.nodes[node].nominalKilovolts >= 1
-        else { return nil }
-        return flow.lines[place].amperes / line.ratedAmperes * 100
-    }
-
-    /// Of a transformer between high and medium voltage; the others are not judged, their load is not known well enough.
-    static func transformerPercent(_ context: CheckContext, _ flow: FlowSolution, _ place: Int) -> Double? {
-        let unit = context.network.transformers[place]
-        guard unit.ratedKVA > 0, let high = context.graph.nodeIndex[unit.highNode],
-            let low = context.graph.nodeIndex[unit.lowNode], context.network.nodes[low].nominalKilovolts >= 1,
-            context.network.nodes[high].nominalKilovolts > context.network.nodes[low].nominalKilovolts
-        else { return nil }
-        let highKV = unit.parameters["vn_hv_kv"] ?? context.network.nodes[high].nominalKilovolts
-        let lowKV = unit.parameters["vn_lv_kv"] ?? context.network.nodes[low].nominalKilovolts
-        let flow = flow.transformers[place]
-        return max(flow.fromAmperes * highKV, flow.toAmperes * lowKV) * 3.0.squareRoot() / unit.ratedKVA * 100
-    }
-
     private static func loads(_ context: CheckContext, _ flow: FlowSolution) -> [Load] {
         let limits = context.limits
         var loads: [Load] = []
         for (place, line) in context.network.lines.enumerated() {
-            guard let percent = linePercent(context, flow, place) else { continue }
+            guard let percent = context.loading.line(flow, place) else { continue }
             loads.append(
                 Load(
                     place: place, isTransformer: false, id: line.id, percent: percent,
@@ -87,7 +66,7 @@ enum LoadingChecks {
                         line.emergencyAmperes.map { $0 / line.ratedAmperes * 100 } ?? limits.lineEmergency)))
         }
         for (place, unit) in context.network.transformers.enumerated() {
-            guard let percent = transformerPercent(context, flow, place) else { continue }
+            guard let percent = context.loading.transformer(flow, place) else { continue }
             loads.append(
                 Load(
                     place: place, isTransformer: true, id: unit.id, percent: percent,
@@ -110,7 +89,7 @@ enum LoadingChecks {
             let earlier =
                 before.flatMap {
                     load.isTransformer
-                        ? transformerPercent(context, $0, load.place) : linePercent(context, $0, load.place)
+                        ? context.loading.transformer($0, load.place) : context.loading.line($0, load.place)
                 } ?? 0
             let severity: Finding.Severity =
                 if earlier > load.normal, load.percent <= earlier + limits.worseLoading {

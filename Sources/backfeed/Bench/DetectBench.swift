@@ -20,7 +20,7 @@ struct DetectBench {
             definitions: SettingsCatalogue.all,
             assignments: [
                 "telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "spool.directory=off",
-                "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
+                "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
                 "data_gap.per_device=false",
             ])
         self.conninfo = conninfo

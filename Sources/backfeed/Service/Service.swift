@@ -39,6 +39,8 @@ final class Service {
         var telemetry = ""
         var control = ""
         var advisories = ""
+        /// Empty: not served.
+        var validator = ""
     }
 
     private let settings: Settings
@@ -53,6 +55,7 @@ final class Service {
     private let amender: ProfileAmender
     private let feed: AdvisoryFeed
     private let watch: ApprovalWatch
+    private let validator: ValidatorEndpoint
     private let input: BoundedQueue<AnalyserInput>
 
     /// Loads the network and starts every part; returns when all accept work.
@@ -68,7 +71,9 @@ final class Service {
         } else {
             for key in ["telemetry.bind", "control.bind"] { try Self.refuseOpen(settings.text(key), key) }
         }
-        try Self.refuseOpen(settings.text("advisories.bind"), "advisories.bind")
+        for key in ["advisories.bind", "validator.bind"] where !settings.text(key).isEmpty {
+            try Self.refuseOpen(settings.text(key), key)
+        }
         let stored =
             try NetworkStore.load(conninfo)
             ?? StoredNetwork.none
@@ -102,6 +107,9 @@ final class Service {
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"))
         watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
+        validator = ValidatorEndpoint(
+            context: context, metrics: metrics, maximumBytes: settings.integer("http.max_body_bytes")
+        ) { try backend.judge(plan: $0, actor: "zeromq") }
         var configuration = HTTPServer.Configuration()
         configuration.address = address
         configuration.port = port
@@ -120,9 +128,12 @@ final class Service {
             try analyser.start()
             let received = try ingest.start()
             (made.telemetry, made.control) = (received.telemetry, received.control)
+            let bind = settings.text("validator.bind")
+            if !bind.isEmpty { made.validator = try validator.start(bind: bind) }
             made.http = "http://\(address):\(try server.start())"
         } catch {
             input.close()
+            validator.stop()
             ingest.stop()
             analyser.stop()
             feed.stop()
@@ -140,11 +151,12 @@ final class Service {
     }
 
     var readyLine: String {
-        "ready http=\(endpoints.http) telemetry=\(endpoints.telemetry) control=\(endpoints.control) advisories=\(endpoints.advisories) validator=-"
+        "ready http=\(endpoints.http) telemetry=\(endpoints.telemetry) control=\(endpoints.control) advisories=\(endpoints.advisories) validator=\(endpoints.validator.isEmpty ? "-" : endpoints.validator)"
     }
 
     func stop() {
         log.info("stopping")
+        validator.stop()
         watch.stop()
         amender.stop()
         ingest.stop()
@@ -182,10 +194,11 @@ final class Service {
         let isLocal = ["tcp://127.", "tcp://localhost", "tcp://[::1]", "ipc://", "inproc://"].contains {
             endpoint.hasPrefix($0)
         }
+        let canHaveKeys = key == "telemetry.bind" || key == "control.bind"
         guard isLocal else {
             throw UsageError(
                 "\(key): \(endpoint): only loopback is accepted"
-                    + (key == "advisories.bind" ? "" : " without keys: set telemetry.security = curve"))
+                    + (canHaveKeys ? " without keys: set telemetry.security = curve" : ""))
         }
     }
 }

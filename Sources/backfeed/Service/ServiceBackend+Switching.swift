@@ -7,6 +7,10 @@ internal import Switching
 extension ServiceBackend {
     func judge(plan: [UInt8], actor: String) throws -> String { try desk.judge(plan, actor: actor) }
 
+    func picture(plan: [UInt8]) throws -> String { try desk.picture(plan) }
+
+    func picture(ofKept id: String) throws -> String { try desk.picture(ofKept: id) }
+
     func keep(plan: [UInt8], id: String?, actor: String?) throws -> String {
         try desk.keep(plan, id: id, actor: actor)
     }

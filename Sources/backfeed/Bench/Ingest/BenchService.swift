@@ -15,7 +15,7 @@ final class BenchService {
         let settings =
             [
                 "database.url=\(conninfo)", "telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*",
-                "advisories.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
+                "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
                 "telemetry.security=\(isSecured ? "curve" : "plain")",
                 // A benchmark is a flood: what is measured is what is behind the limits.
                 "telemetry.max_messages_per_s=0", "telemetry.max_bytes_per_s=0",

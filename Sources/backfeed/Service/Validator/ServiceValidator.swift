@@ -69,6 +69,10 @@ struct ServiceValidator: Sendable {
         return verdict
     }
 
+    func picture(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = []) -> PlanPicture {
+        validator.picture(plan, snapshot, executed: executed)
+    }
+
     /// Feeders whose head has not been heard since a moment.
     func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
         let heads = live.now.heads

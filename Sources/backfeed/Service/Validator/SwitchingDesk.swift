@@ -29,6 +29,12 @@ final class SwitchingDesk: Sendable {
     struct Refusal: Error {
         var status: UInt32
         var reason: String
+
+        var response: APIError {
+            let titles: [UInt32: String] = [400: "Bad request", 404: "Not found", 409: "Conflict"]
+            return APIError(status, titles[status] ?? "Refused", reason)
+        }
+
         static func conflict(_ reason: String) -> Self { .init(status: 409, reason: reason) }
         static func unknown(_ reason: String) -> Self { .init(status: 404, reason: reason) }
         static func wrong(_ reason: String) -> Self { .init(status: 400, reason: reason) }
@@ -56,8 +62,7 @@ final class SwitchingDesk: Sendable {
         case .success(let value): return value
         case .failure(let refusal):
             log.info("refused", ["act": action, "subject": subject, "actor": actor, "reason": refusal.reason])
-            let titles: [UInt32: String] = [400: "Bad request", 404: "Not found", 409: "Conflict"]
-            throw APIError(refusal.status, titles[refusal.status] ?? "Refused", refusal.reason)
+            throw refusal.response
         }
     }
 
@@ -138,6 +143,20 @@ final class SwitchingDesk: Sendable {
             try AuditLog.append(actor: actor, "plan.judged", subject: plan.id, Judged(verdict, id: nil), &connection)
             return .success(JSONCoding.encode(verdict))
         }
+    }
+
+    /// The network after each step of a plan, as it would be now.
+    func picture(_ text: [UInt8]) throws -> String {
+        let plan = try ServiceValidator.decode(text)
+        let record = try sessions.connected { connection throws(StoreError) in try OperatingRecord.read(&connection) }
+        return JSONCoding.encode(validator.picture(plan, validator.snapshot(plan, record)))
+    }
+
+    func picture(ofKept id: String) throws -> String {
+        let work = try sessions.connected { connection throws(StoreError) in
+            try self.work(id, lock: false, &connection)
+        }.mapError(\.response).get()
+        return JSONCoding.encode(validator.picture(work.plan, work.snapshot, executed: work.executed))
     }
 
     struct Judged: Encodable {
