@@ -1,233 +1,200 @@
 "use strict";
-// The first page: feeders, one chart, advisories. Everything shown comes with its time and age; when the stream is lost
-// for four seconds the page says so and dims, so that old values are never taken for live ones.
-(() => {
-  const byId = id => document.getElementById(id);
-  const words = { 1: "URGENT", 2: "HIGH", 3: "MEDIUM", 4: "NOTE" };
-  const shapes = { 1: "■", 2: "▲", 3: "◆", 4: "○" };
-  const states = {
-    unacknowledged_active: "active, not acknowledged", acknowledged_active: "active, acknowledged",
-    unacknowledged_cleared: "over, not acknowledged", closed: "closed",
-  };
-  let feeders = [], advisories = new Map(), chosen = null, lastBeat = 0, plot = null, points = null, stream = null;
+// The first page: feeders, one chart, advisories. Everything shown comes with its time and age.
+import { ask, byId, cell, clock, duration, el, follow, power, rememberName } from "./common.js";
 
-  const power = watts => watts === null || watts === undefined ? "–"
-    : Math.abs(watts) >= 1e6 ? (watts / 1e6).toFixed(2) + " MW" : Math.round(watts / 1e3) + " kW";
-  const clock = text => text ? text.slice(11, 19) : "–";
-  const duration = s => s === null || s === undefined ? "–" : s < 100 ? s.toFixed(0) + " s" : s < 6000 ? Math.round(s / 60) + " min" : Math.round(s / 3600) + " h";
-  const cell = (text, className) => { const td = document.createElement("td"); td.textContent = text; if (className) td.className = className; return td; };
+const words = { 1: "URGENT", 2: "HIGH", 3: "MEDIUM", 4: "NOTE" };
+const shapes = { 1: "■", 2: "▲", 3: "◆", 4: "○" };
+const states = {
+  unacknowledged_active: "active, not acknowledged", acknowledged_active: "active, acknowledged",
+  unacknowledged_cleared: "over, not acknowledged", closed: "closed",
+};
+let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
 
-  // MARK: feeders
-  function showFeeders() {
-    const body = byId("feeders").tBodies[0];
-    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feeder : null;
-    const rows = feeders.map(feeder => {
-      const row = document.createElement("tr");
-      const stale = feeder.direction === "unknown";
-      row.className = (feeder.id === chosen ? "chosen " : "") + (stale ? "stale" : "");
-      row.dataset.feeder = feeder.id;
-      const name = document.createElement("td"), button = document.createElement("button");
-      button.className = "plain"; button.textContent = feeder.id; button.dataset.feeder = feeder.id;
-      button.setAttribute("aria-pressed", String(feeder.id === chosen));
-      name.append(button);
-      const arrow = { import: "→ import", reverse: "← REV", unknown: "? unknown" }[feeder.direction];
-      const share = feeder.direction === "reverse" && feeder.reverse_limit_w > 0
-        ? Math.round(-feeder.head_power_w / feeder.reverse_limit_w * 100) + " %" : "–";
-      const counts = Object.entries(feeder.active_advisories).sort();
-      const list = cell("");
-      for (const [severity, count] of counts) {
-        const mark = document.createElement("span");
-        mark.className = "severity s" + severity;
-        mark.textContent = `${shapes[severity]}${severity}×${count}`;
-        list.append(mark, " ");
-      }
-      if (!counts.length) list.textContent = "–";
-      row.append(name, cell(power(feeder.head_power_w), "number power"), cell(arrow, "direction"), cell(share, "number"),
-        cell(feeder.data_completeness_pct === undefined ? "–" : feeder.data_completeness_pct.toFixed(0) + " %", "number"),
-        cell(clock(feeder.head_time)), cell(duration(feeder.age_s), "number"), list);
-      row.addEventListener("click", () => choose(feeder.id));
-      return row;
-    });
-    body.replaceChildren(...rows);
-    if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus();
-    byId("feeders-title").textContent = `Feeders (${feeders.length})`;
-    if (!chosen && feeders.length) choose(feeders[0].id);
-  }
-
-  // MARK: chart
-  async function choose(id) {
-    chosen = id;
-    showFeeders(); showAdvisories();
-    byId("chart-title").textContent = `Power at the head of ${id}`;
-    points = { feeder: id, x: [], y: [] };
-    try {
-      const answer = await fetch(`/v1/feeders/${encodeURIComponent(id)}/profile?bucket=1m&quantity=net_w`);
-      const profile = await answer.json();
-      if (chosen !== id) return;
-      for (const row of profile.items) { points.x.push(Date.parse(row.time) / 1000 + 30); points.y.push(row.net_w); }
-    } catch { /* the banner tells of a lost service; live points go on when it is back */ }
-    draw();
-  }
-
-  function append() {
-    const feeder = feeders.find(f => f.id === chosen);
-    if (!feeder || !points || points.feeder !== chosen || feeder.head_power_w === undefined || feeder.direction === "unknown") return;
-    const x = Date.parse(feeder.head_time) / 1000;
-    if (points.x.length && x <= points.x[points.x.length - 1]) return;
-    points.x.push(x); points.y.push(feeder.head_power_w);
-    if (points.x.length > 6000) { points.x.splice(0, 1000); points.y.splice(0, 1000); }
-    draw();
-  }
-
-  function hatch(context, colour) {
-    const tile = document.createElement("canvas");
-    tile.width = tile.height = 8;
-    const pen = tile.getContext("2d");
-    pen.strokeStyle = colour; pen.lineWidth = 1.5;
-    pen.beginPath(); pen.moveTo(-2, 10); pen.lineTo(10, -2); pen.moveTo(-2, 2); pen.lineTo(2, -2); pen.moveTo(6, 10); pen.lineTo(10, 6); pen.stroke();
-    return context.createPattern(tile, "repeat");
-  }
-
-  function draw() {
-    const feeder = feeders.find(f => f.id === chosen);
-    if (!points || !feeder || typeof uPlot === "undefined") {
-      if (typeof uPlot === "undefined") byId("chart-note").textContent = "The chart library is not installed: run scripts/install-dependencies.";
-      return;
+// MARK: feeders
+function showFeeders() {
+  const body = byId("feeders").tBodies[0];
+  const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feeder : null;
+  const rows = feeders.map(feeder => {
+    const row = document.createElement("tr");
+    const stale = feeder.direction === "unknown";
+    row.className = (feeder.id === chosen ? "chosen " : "") + (stale ? "stale" : "");
+    row.dataset.feeder = feeder.id;
+    const name = document.createElement("td"), button = document.createElement("button");
+    button.className = "plain"; button.textContent = feeder.id; button.dataset.feeder = feeder.id;
+    button.setAttribute("aria-pressed", String(feeder.id === chosen));
+    name.append(button);
+    const arrow = { import: "→ import", reverse: "← REV", unknown: "? unknown" }[feeder.direction];
+    const share = feeder.direction === "reverse" && feeder.reverse_limit_w > 0
+      ? Math.round(-feeder.head_power_w / feeder.reverse_limit_w * 100) + " %" : "–";
+    const counts = Object.entries(feeder.active_advisories).sort();
+    const list = cell("");
+    for (const [severity, count] of counts) {
+      list.append(el("span", { class: "severity s" + severity }, `${shapes[severity]}${severity}×${count}`), " ");
     }
-    const limit = -feeder.reverse_limit_w;
-    byId("chart-note").textContent = `Now ${power(feeder.head_power_w)}; hatched below zero: reverse power. Dashed: reverse limit ${power(limit)}. Times UTC.`;
-    const low = Math.min(0, ...points.y.filter(v => v !== null)), showsLimit = low < 0.4 * limit;
-    const data = [points.x, points.y, points.y.map(v => v === null ? null : Math.min(v, 0)), points.x.map(() => showsLimit ? limit : null)];
-    const style = getComputedStyle(document.documentElement);
-    const ink = style.getPropertyValue("--ink").trim(), quiet = style.getPropertyValue("--quiet").trim(), rule = style.getPropertyValue("--rule").trim();
-    const box = byId("chart");
-    if (plot && plot.feeder === chosen && plot.shown === showsLimit) { plot.chart.setData(data); return; }
-    if (plot) plot.chart.destroy();
-    const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule } };
-    const chart = new uPlot({
-      width: Math.max(400, box.clientWidth), height: 340, tzDate: ts => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
-      legend: { show: false }, cursor: { y: false },
-      scales: { y: { range: (u, a, b) => { const span = Math.max(1000, Math.max(b, 0) - Math.min(a, 0)); return [Math.min(a, 0) - 0.06 * span, Math.max(b, 0) + 0.06 * span]; } } },
-      axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 70, values: (u, ticks) => ticks.map(power) }],
-      series: [{}, { stroke: ink, width: 1.5, points: { show: false } },
-        { stroke: "transparent", fill: u => hatch(u.ctx, quiet), fillTo: 0, points: { show: false } },
-        { stroke: quiet, dash: [6, 4], width: 1.5, points: { show: false } }],
-    }, data, box);
-    plot = { chart, feeder: chosen, shown: showsLimit };
-  }
-  addEventListener("resize", () => { if (plot) plot.chart.setSize({ width: Math.max(400, byId("chart").clientWidth), height: 340 }); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) { plot.chart.destroy(); plot = null; draw(); } });
+    if (!counts.length) list.textContent = "–";
+    row.append(name, cell(power(feeder.head_power_w), "number power"), cell(arrow, "direction"), cell(share, "number"),
+      cell(feeder.data_completeness_pct === undefined ? "–" : feeder.data_completeness_pct.toFixed(0) + " %", "number"),
+      cell(clock(feeder.head_time)), cell(duration(feeder.age_s), "number"), list);
+    row.addEventListener("click", () => choose(feeder.id));
+    return row;
+  });
+  body.replaceChildren(...rows);
+  if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus();
+  byId("feeders-title").textContent = `Feeders (${feeders.length})`;
+  if (!chosen && feeders.length) choose(feeders[0].id);
+}
 
-  // MARK: advisories
-  function order(a, b) {
-    const rank = x => (x.state === "unacknowledged_active" ? 0 : x.state === "acknowledged_active" ? 1 : 2);
-    return rank(a) - rank(b) || a.severity - b.severity || (a.onset < b.onset ? 1 : -1);
-  }
+// MARK: chart
+async function choose(id) {
+  chosen = id;
+  showFeeders(); showAdvisories();
+  byId("chart-title").textContent = `Power at the head of ${id}`;
+  points = { feeder: id, x: [], y: [] };
+  try {
+    const profile = await ask(`/v1/feeders/${encodeURIComponent(id)}/profile?bucket=1m&quantity=net_w`);
+    if (chosen !== id) return;
+    for (const row of profile.items) { points.x.push(Date.parse(row.time) / 1000 + 30); points.y.push(row.net_w); }
+  } catch { /* the banner tells of a lost service; live points go on when it is back */ }
+  draw();
+}
 
-  function worst(advisory) {
-    const { value, unit } = advisory.peak;
-    return unit === "W" ? power(value) : unit === "W/min" ? power(value) + "/min" : unit === "pu" ? value.toFixed(4) + " pu"
-      : unit === "s" ? duration(value) : value.toFixed(2) + (unit === "1" ? "" : " " + unit);
-  }
+function append() {
+  const feeder = feeders.find(f => f.id === chosen);
+  if (!feeder || !points || points.feeder !== chosen || feeder.head_power_w === undefined || feeder.direction === "unknown") return;
+  const x = Date.parse(feeder.head_time) / 1000;
+  if (points.x.length && x <= points.x[points.x.length - 1]) return;
+  points.x.push(x); points.y.push(feeder.head_power_w);
+  if (points.x.length > 6000) { points.x.splice(0, 1000); points.y.splice(0, 1000); }
+  draw();
+}
 
-  function showAdvisories() {
-    const all = [...advisories.values()].filter(a => a.state !== "closed");
-    const shown = all.filter(a => (byId("notes").checked || a.severity < 4) && (!byId("only-feeder").checked || a.feeder === chosen)).sort(order);
-    const body = byId("advisories").tBodies[0];
-    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.advisory : null;
-    body.replaceChildren(...shown.slice(0, 200).map(advisory => {
-      const row = document.createElement("tr");
-      row.dataset.advisory = advisory.id;
-      const open = advisory.state.startsWith("unacknowledged");
-      const severity = cell(`${shapes[advisory.severity]} ${advisory.severity} ${words[advisory.severity]}`, `severity s${advisory.severity}`);
-      const text = cell(advisory.message + (advisory.uncertain ? " (uncertain: data is missing)" : ""), open ? "unacknowledged" : "");
-      const response = document.createElement("span");
-      response.className = "response"; response.textContent = advisory.response;
-      text.append(response);
-      const action = cell("");
-      if (open) {
-        const button = document.createElement("button");
-        button.textContent = "Acknowledge"; button.dataset.advisory = advisory.id;
-        button.setAttribute("aria-label", `Acknowledge: ${advisory.message}`);
-        button.addEventListener("click", () => acknowledge(advisory));
-        action.append(button);
-      } else { action.textContent = advisory.acknowledged_by ? `by ${advisory.acknowledged_by}` : ""; }
-      row.append(severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
-        cell(worst(advisory), "number"), cell(states[advisory.state]), action);
-      return row;
-    }));
-    if (focused) body.querySelector(`button[data-advisory="${CSS.escape(focused)}"]`)?.focus();
-    byId("none").hidden = shown.length > 0;
-    const active = all.filter(a => a.state.endsWith("_active"));
-    const counts = [1, 2, 3, 4].map(s => `${shapes[s]}${s} ${active.filter(a => a.severity === s).length}`).join("  ");
-    byId("counts").textContent = `active: ${counts}; not acknowledged: ${all.filter(a => a.state.startsWith("unacknowledged") && a.severity < 4).length}`;
-    byId("advisories-title").textContent = `Advisories (${shown.length}${shown.length > 200 ? ", first 200 shown" : ""})`;
-  }
+function hatch(context, colour) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const pen = tile.getContext("2d");
+  pen.strokeStyle = colour; pen.lineWidth = 1.5;
+  pen.beginPath(); pen.moveTo(-2, 10); pen.lineTo(10, -2); pen.moveTo(-2, 2); pen.lineTo(2, -2); pen.moveTo(6, 10); pen.lineTo(10, 6); pen.stroke();
+  return context.createPattern(tile, "repeat");
+}
 
-  async function acknowledge(advisory) {
-    const refusal = byId("refusal");
-    refusal.hidden = true;
-    try {
-      const actor = byId("actor").value.trim();
-      const body = { version: advisory.version };
-      if (actor) body.actor = actor;
-      const answer = await fetch(`/v1/advisories/${encodeURIComponent(advisory.id)}/acknowledge`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-      });
-      const result = await answer.json();
-      if (!answer.ok) throw new Error(result.detail);
-      advisories.set(result.id, result);
-      showAdvisories();
-    } catch (error) {
-      refusal.textContent = `Not acknowledged: ${error.message}`;
-      refusal.hidden = false;
-      loadAdvisories();
+function draw() {
+  const feeder = feeders.find(f => f.id === chosen);
+  if (!points || !feeder || typeof uPlot === "undefined") {
+    if (typeof uPlot === "undefined") byId("chart-note").textContent = "The chart library is not installed: run scripts/install-dependencies.";
+    return;
+  }
+  const limit = -feeder.reverse_limit_w;
+  byId("chart-note").textContent = `Now ${power(feeder.head_power_w)}; hatched below zero: reverse power. Dashed: reverse limit ${power(limit)}. Times UTC.`;
+  const low = Math.min(0, ...points.y.filter(v => v !== null)), showsLimit = low < 0.4 * limit;
+  const data = [points.x, points.y, points.y.map(v => v === null ? null : Math.min(v, 0)), points.x.map(() => showsLimit ? limit : null)];
+  const style = getComputedStyle(document.documentElement);
+  const ink = style.getPropertyValue("--ink").trim(), quiet = style.getPropertyValue("--quiet").trim(), rule = style.getPropertyValue("--rule").trim();
+  const box = byId("chart");
+  if (plot && plot.feeder === chosen && plot.shown === showsLimit) { plot.chart.setData(data); return; }
+  if (plot) plot.chart.destroy();
+  const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule } };
+  const chart = new uPlot({
+    width: Math.max(400, box.clientWidth), height: 340, tzDate: ts => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
+    legend: { show: false }, cursor: { y: false },
+    scales: { y: { range: (u, a, b) => { const span = Math.max(1000, Math.max(b, 0) - Math.min(a, 0)); return [Math.min(a, 0) - 0.06 * span, Math.max(b, 0) + 0.06 * span]; } } },
+    axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 70, values: (u, ticks) => ticks.map(power) }],
+    series: [{}, { stroke: ink, width: 1.5, points: { show: false } },
+      { stroke: "transparent", fill: u => hatch(u.ctx, quiet), fillTo: 0, points: { show: false } },
+      { stroke: quiet, dash: [6, 4], width: 1.5, points: { show: false } }],
+  }, data, box);
+  plot = { chart, feeder: chosen, shown: showsLimit };
+}
+addEventListener("resize", () => { if (plot) plot.chart.setSize({ width: Math.max(400, byId("chart").clientWidth), height: 340 }); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) { plot.chart.destroy(); plot = null; draw(); } });
+
+// MARK: advisories
+function order(a, b) {
+  const rank = x => (x.state === "unacknowledged_active" ? 0 : x.state === "acknowledged_active" ? 1 : 2);
+  return rank(a) - rank(b) || a.severity - b.severity || (a.onset < b.onset ? 1 : -1);
+}
+
+function worst(advisory) {
+  const { value, unit } = advisory.peak;
+  return unit === "W" ? power(value) : unit === "W/min" ? power(value) + "/min" : unit === "pu" ? value.toFixed(4) + " pu"
+    : unit === "s" ? duration(value) : value.toFixed(2) + (unit === "1" ? "" : " " + unit);
+}
+
+function showAdvisories() {
+  const all = [...advisories.values()].filter(a => a.state !== "closed");
+  const shown = all.filter(a => (byId("notes").checked || a.severity < 4) && (!byId("only-feeder").checked || a.feeder === chosen)).sort(order);
+  const body = byId("advisories").tBodies[0];
+  const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.advisory : null;
+  body.replaceChildren(...shown.slice(0, 200).map(advisory => {
+    const row = document.createElement("tr");
+    row.dataset.advisory = advisory.id;
+    const open = advisory.state.startsWith("unacknowledged");
+    const severity = cell(`${shapes[advisory.severity]} ${advisory.severity} ${words[advisory.severity]}`, `severity s${advisory.severity}`);
+    const text = cell(advisory.message + (advisory.uncertain ? " (uncertain: data is missing)" : ""), open ? "unacknowledged" : "");
+    text.append(el("span", { class: "response" }, advisory.response));
+    const action = cell("");
+    if (open) {
+      const button = document.createElement("button");
+      button.textContent = "Acknowledge"; button.dataset.advisory = advisory.id;
+      button.setAttribute("aria-label", `Acknowledge: ${advisory.message}`);
+      button.addEventListener("click", () => acknowledge(advisory));
+      action.append(button);
+    } else { action.textContent = advisory.acknowledged_by ? `by ${advisory.acknowledged_by}` : ""; }
+    row.append(severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
+      cell(worst(advisory), "number"), cell(states[advisory.state]), action);
+    return row;
+  }));
+  if (focused) body.querySelector(`button[data-advisory="${CSS.escape(focused)}"]`)?.focus();
+  byId("none").hidden = shown.length > 0;
+  const active = all.filter(a => a.state.endsWith("_active"));
+  const counts = [1, 2, 3, 4].map(s => `${shapes[s]}${s} ${active.filter(a => a.severity === s).length}`).join("  ");
+  byId("counts").textContent = `active: ${counts}; not acknowledged: ${all.filter(a => a.state.startsWith("unacknowledged") && a.severity < 4).length}`;
+  byId("advisories-title").textContent = `Advisories (${shown.length}${shown.length > 200 ? ", first 200 shown" : ""})`;
+}
+
+async function acknowledge(advisory) {
+  const refusal = byId("refusal");
+  refusal.hidden = true;
+  try {
+    const actor = byId("actor").value.trim();
+    const body = { version: advisory.version };
+    if (actor) body.actor = actor;
+    const result = await ask(`/v1/advisories/${encodeURIComponent(advisory.id)}/acknowledge`, "POST", body);
+    advisories.set(result.id, result);
+    showAdvisories();
+  } catch (error) {
+    refusal.textContent = `Not acknowledged: ${error.message}`;
+    refusal.hidden = false;
+    loadAdvisories();
+  }
+}
+
+async function loadAdvisories() {
+  let cursor = "0";
+  const found = new Map();
+  try {
+    while (cursor !== null) {
+      const page = await ask(`/v1/advisories?state=open&limit=1000&cursor=${cursor}`);
+      for (const advisory of page.items) found.set(advisory.id, advisory);
+      cursor = page.next;
     }
-  }
+    advisories = found;
+    showAdvisories();
+  } catch { /* the banner tells */ }
+}
 
-  async function loadAdvisories() {
-    let cursor = "0";
-    const found = new Map();
-    try {
-      while (cursor !== null) {
-        const page = await (await fetch(`/v1/advisories?state=open&limit=1000&cursor=${cursor}`)).json();
-        for (const advisory of page.items) found.set(advisory.id, advisory);
-        cursor = page.next;
-      }
-      advisories = found;
-      showAdvisories();
-    } catch { /* the banner tells */ }
-  }
+// MARK: stream
+let due = 0;
+function soon() { if (!due) due = setTimeout(() => { due = 0; showAdvisories(); }, 150); }
 
-  // MARK: stream
-  let due = 0;
-  function soon() { if (!due) due = setTimeout(() => { due = 0; showAdvisories(); }, 150); }
+follow({
+  open: loadAdvisories,
+  feeders: list => {
+    if (list.stale) return;
+    feeders = list.items; showFeeders(); append();
+  },
+  advisory: event => { advisories.set(event.data.id, event.data); soon(); },
+});
 
-  function connect() {
-    if (stream) stream.close();
-    stream = new EventSource("/v1/events");
-    stream.addEventListener("open", loadAdvisories);
-    stream.addEventListener("heartbeat", () => { lastBeat = performance.now(); });
-    stream.addEventListener("feeders", event => {
-      const list = JSON.parse(event.data);
-      if (list.stale) return;
-      feeders = list.items; showFeeders(); append();
-    });
-    stream.addEventListener("advisory", event => { const item = JSON.parse(event.data).data; advisories.set(item.id, item); soon(); });
-  }
-
-  setInterval(() => {
-    const silent = lastBeat ? (performance.now() - lastBeat) / 1000 : performance.now() / 1000;
-    const lost = silent > 4;
-    document.body.classList.toggle("lost", lost);
-    byId("lost").hidden = !lost;
-    if (lost) byId("lost").textContent = `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`;
-    if (lost && stream.readyState === EventSource.CLOSED) connect();
-    byId("clock").textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
-  }, 500);
-
-  byId("notes").addEventListener("change", showAdvisories);
-  byId("only-feeder").addEventListener("change", showAdvisories);
-  fetch("/v1/network").then(a => a.json()).then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
-  connect();
-})();
+byId("notes").addEventListener("change", showAdvisories);
+byId("only-feeder").addEventListener("change", showAdvisories);
+rememberName(byId("actor"));

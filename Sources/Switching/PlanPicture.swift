@@ -4,11 +4,6 @@ internal import PowerFlow
 /// The network before the first and after every step of a plan, element by element, on loads and DER as they are: what a
 /// verdict's states sum up. Columns: the places of ``nodes`` and ``branches`` are those of every stage's arrays.
 public struct PlanPicture: Sendable, Encodable {
-    public struct Moved: Sendable, Encodable {
-        public var element: String
-        public var position: SwitchPosition
-    }
-
     public struct Stage: Sendable, Encodable {
         /// Of the step; 0 before the first.
         public var sequence: Int
@@ -23,8 +18,8 @@ public struct PlanPicture: Sendable, Encodable {
         public var loadingPct: [Double?]
         /// W, into the branch at its `from` end.
         public var activePowerW: [Double?]
-        /// Switches that stand elsewhere than before the first step.
-        public var moved: [Moved]
+        /// Where the switches that the plan operates stand.
+        public var switches: [String: SwitchPosition]
         public var grounds: [String]
         /// Why there are no numbers; `nil`: there are.
         public var problem: String?
@@ -65,12 +60,12 @@ extension PlanValidator {
             limits: .init(
                 lineLoadingPct: limits.lineLoading, transformerLoadingPct: limits.transformerLoading,
                 mvMinPu: limits.mvMinimum, mvMaxPu: limits.mvMaximum),
-            stages: simulation.stages.map { stage($0, first: simulation.initial, isBlind: snapshot.lacksValues) })
+            stages: simulation.stages.map { stage($0, of: plan, isBlind: snapshot.lacksValues) })
     }
 
     private var busSwitches: [Int] { network.switches.indices.filter { network.switches[$0].connects == .bus } }
 
-    private func stage(_ stage: PlanSimulation.Stage, first: PlanSimulation.Stage, isBlind: Bool) -> PlanPicture.Stage {
+    private func stage(_ stage: PlanSimulation.Stage, of plan: SwitchingPlan, isBlind: Bool) -> PlanPicture.Stage {
         let positions = stage.state.traced
         let open = Set(positions.indices.filter { positions[$0] == .open })
         var opened: Set<String> = []
@@ -86,9 +81,10 @@ extension PlanValidator {
             energised: stage.topology.energised, voltagePu: Array(repeating: nil, count: network.nodes.count),
             closed: closed, loadingPct: Array(repeating: nil, count: closed.count),
             activePowerW: Array(repeating: nil, count: closed.count),
-            moved: positions.indices.filter { stage.state.positions[$0] != first.state.positions[$0] }.map {
-                .init(element: network.switches[$0].id, position: stage.state.positions[$0])
-            }, grounds: stage.state.grounds.sorted())
+            switches: Dictionary(
+                plan.steps.filter(\.action.movesSwitch).compactMap { step in
+                    graph.switchIndex[step.element].map { (step.element, stage.state.positions[$0]) }
+                }, uniquingKeysWith: { first, _ in first }), grounds: stage.state.grounds.sorted())
         guard !isBlind else {
             picture.problem = "what is measured is missing or too old"
             return picture

@@ -257,7 +257,7 @@ def test_the_network_after_each_step_is_shown_element_by_element(room):
     picture = check(room.send("POST", "/v1/switching/network", PLAN), 200)
     stages = picture["stages"]
     assert [stage["sequence"] for stage in stages] == [0, 1, 2] and not any(stage.get("problem") for stage in stages)
-    assert [sorted(m["element"] for m in stage["moved"]) for stage in stages] == [[], [OPEN], [OPEN, CLOSE]]
+    assert [(stage["switches"][OPEN], stage["switches"][CLOSE]) for stage in stages] == [("closed", "open"), ("open", "open"), ("open", "closed")]
     node, branch = picture["nodes"].index("A1b-end"), picture["branches"].index(LINE)
     assert [stage["energised"][node] for stage in stages] == [True, False, True]
     assert [stage["feeder"][node] is None or picture["feeders"][stage["feeder"][node]] for stage in stages] == ["A1", True, "B1"]

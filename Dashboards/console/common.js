@@ -1,0 +1,76 @@
+// What every page of the console shares: words, numbers as a control room reads them, the link to the service.
+"use strict";
+
+export const byId = id => document.getElementById(id);
+
+/** An element with attributes and children; text is always text, never markup. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name.startsWith("data-") || name.startsWith("aria-") || name === "role" || name === "for" || name === "list" || name === "colspan") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter(child => child !== null && child !== undefined));
+  return element;
+}
+
+export const cell = (text, className) => el("td", { class: className }, text);
+
+export const power = watts => watts === null || watts === undefined ? "–"
+  : Math.abs(watts) >= 1e6 ? (watts / 1e6).toFixed(2) + " MW" : Math.round(watts / 1e3) + " kW";
+export const percent = value => value === null || value === undefined ? "–" : value.toFixed(1) + " %";
+export const perUnit = value => value === null || value === undefined ? "–" : value.toFixed(4) + " pu";
+export const clock = text => text ? text.slice(11, 19) : "–";
+export const moment = text => text ? text.slice(5, 19).replace("T", " ") : "–";
+export const duration = s => s === null || s === undefined ? "–" : s < 100 ? s.toFixed(0) + " s" : s < 6000 ? Math.round(s / 60) + " min" : Math.round(s / 3600) + " h";
+
+/** One request. What is refused is an error whose text is the service's own. */
+export async function ask(path, method = "GET", body = undefined) {
+  const options = { method };
+  if (body !== undefined) {
+    options.headers = { "Content-Type": "application/json" };
+    options.body = typeof body === "string" ? body : JSON.stringify(body);
+  }
+  const answer = await fetch(path, options);
+  const result = await answer.json();
+  if (!answer.ok) throw new Error(result.detail);
+  return result;
+}
+
+/** The name that acts are recorded under; kept while the window is open, and asked for on every page. */
+export function rememberName(input) {
+  input.value = sessionStorage.getItem("actor") ?? "";
+  input.addEventListener("change", () => sessionStorage.setItem("actor", input.value.trim()));
+}
+
+/**
+ * Follows the service's events. When nothing is heard for four seconds the page says so and dims, so that old values are
+ * never taken for live ones.
+ *
+ * @param handlers functions by event name; `open` is called whenever the stream begins anew.
+ */
+export function follow(handlers) {
+  let stream = null, lastBeat = 0;
+  function connect() {
+    if (stream) stream.close();
+    stream = new EventSource("/v1/events");
+    stream.addEventListener("heartbeat", () => { lastBeat = performance.now(); });
+    for (const [name, handle] of Object.entries(handlers)) {
+      stream.addEventListener(name, event => handle(event.data ? JSON.parse(event.data) : null));
+    }
+  }
+  setInterval(() => {
+    const silent = (performance.now() - lastBeat) / 1000;
+    const lost = silent > 4;
+    document.body.classList.toggle("lost", lost);
+    byId("lost").hidden = !lost;
+    if (lost) byId("lost").textContent = `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`;
+    if (lost && stream.readyState === EventSource.CLOSED) connect();
+    byId("clock").textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
+  }, 500);
+  fetch("/v1/network").then(a => a.json()).then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
+  connect();
+}
