@@ -33,55 +33,6 @@ public struct NetworkReader {
         var frequency_hz: Double?
     }
 
-    /// One table being read: hands out fields and collects what is wrong with them.
-    private struct Reading {
-        let table: CSVTable
-        var mistakes: [String] = []
-        var used: Set<String> = []
-
-        mutating func text(_ row: Int, _ name: String) -> String {
-            used.insert(name)
-            guard let column = table.column(name) else { return "" }
-            return table.text(row, column)
-        }
-
-        mutating func identifier(_ row: Int, _ name: String) -> String {
-            let value = text(row, name)
-            if let complaint = Identifier.complaint(value) { mistake(row, name, complaint) }
-            return value
-        }
-
-        mutating func number(
-            _ row: Int, _ name: String, in range: ClosedRange<Double> = -1e12...1e12, otherwise: Double? = nil
-        ) -> Double {
-            used.insert(name)
-            guard let column = table.column(name), !table.isEmpty(row, column) else {
-                if let otherwise { return otherwise }
-                mistake(row, name, "is empty, expected a number")
-                return 0
-            }
-            guard let value = table.number(row, column) else {
-                mistake(row, name, "\"\(table.text(row, column))\" is no number")
-                return 0
-            }
-            if !range.contains(value) {
-                mistake(row, name, "\(value) is outside \(range.lowerBound) to \(range.upperBound)")
-            }
-            return value
-        }
-
-        mutating func choice<Value>(_ row: Int, _ name: String, _ words: [String: Value], otherwise: Value) -> Value {
-            let value = text(row, name)
-            if let found = words[value] { return found }
-            mistake(row, name, "\"\(value)\" is none of \(words.keys.sorted().joined(separator: ", "))")
-            return otherwise
-        }
-
-        mutating func mistake(_ row: Int, _ name: String, _ what: String) {
-            mistakes.append("\(table.path):\(table.line(row)): column \(name): \(what)")
-        }
-    }
-
     private mutating func readAll() throws(DataDirectoryError) -> Result {
         guard DataFile.isDirectory(directory) else {
             throw DataDirectoryError("\(directory): no such directory; expected the network's CSV files in it")
@@ -112,8 +63,8 @@ public struct NetworkReader {
                         row, "kind", Dictionary(uniqueKeysWithValues: kinds.map { ($0, $0) }), otherwise: "mv_node"),
                     substation: table.text(row, "substation_id"), lowVoltageArea: table.text(row, "lv_area_id"),
                     feeder: table.text(row, "feeder_id"),
-                    longitude: table.text(row, "lon").isEmpty ? nil : table.number(row, "lon"),
-                    latitude: table.text(row, "lat").isEmpty ? nil : table.number(row, "lat")))
+                    longitude: table.known(row, "lon"), latitude: table.known(row, "lat"),
+                    phases: table.phases(row)))
         }
         table("lines", key: "line_id", required: ["line_id", "from_node", "to_node"], &places) { row, table in
             network.lines.append(
@@ -123,9 +74,11 @@ public struct NetworkReader {
                     reactance: table.number(row, "x_ohm", otherwise: 0),
                     capacitance: table.number(row, "c_nf", in: 0...1e9, otherwise: 0),
                     ratedAmperes: table.number(row, "max_i_a", in: 0...1e6, otherwise: 0),
-                    emergencyAmperes: table.text(row, "emergency_a").isEmpty
-                        ? nil : table.number(row, "emergency_a", in: 0...1e6),
-                    kilometres: table.number(row, "length_km", in: 0...1e5, otherwise: 0)))
+                    emergencyAmperes: table.known(row, "emergency_a", in: 0...1e6),
+                    kilometres: table.number(row, "length_km", in: 0...1e5, otherwise: 0),
+                    zeroResistance: table.known(row, "r0_ohm", in: 0...1e6),
+                    zeroReactance: table.known(row, "x0_ohm", in: -1e6...1e6),
+                    construction: table.text(row, "construction").isEmpty ? nil : table.text(row, "construction")))
         }
         let electrical = [
             "vn_hv_kv", "vn_lv_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_degree", "parallel",
@@ -163,7 +116,24 @@ public struct NetworkReader {
                     normalPosition: table.choice(
                         row, "normal_state", ["open": .open, "closed": .closed], otherwise: .open),
                     role: table.text(row, "role"), feeder: table.text(row, "feeder_id"),
-                    phases: table.text(row, "phases")))
+                    phases: table.text(row, "phases"),
+                    loadBreakAmperes: table.known(row, "load_break_a", in: 0...1e6),
+                    faultMakeKiloamperes: table.known(row, "fault_make_ka", in: 0...1e4),
+                    interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...1e4), relay: table.relay(row)))
+        }
+        if DataFile.exists("\(directory)/regulators.csv") {
+            var regulators: [Network.Regulator] = []
+            table("regulators", key: "regulator_id", required: ["regulator_id", "line_id", "mode"], &places) {
+                row, table in
+                let modes = Dictionary(uniqueKeysWithValues: Network.Regulator.Mode.allCases.map { ($0.rawValue, $0) })
+                regulators.append(
+                    Network.Regulator(
+                        id: table.identifier(row, "regulator_id"), line: table.text(row, "line_id"),
+                        isForwardFrom: table.text(row, "forward").isEmpty
+                            || table.choice(row, "forward", ["from_to": true, "to_from": false], otherwise: true),
+                        mode: table.choice(row, "mode", modes, otherwise: .lockedForward)))
+            }
+            network.regulators = regulators
         }
         table("feeders", key: "feeder_id", required: ["feeder_id", "busbar_node", "head_line_id"], &places) {
             row, table in
@@ -203,8 +173,7 @@ public struct NetworkReader {
                     site: table.text(row, "site_id"), ratedKW: table.number(row, "rated_kw", in: 0...1e7),
                     ratedKVA: table.number(row, "rated_kva", in: 0...1e7, otherwise: 0),
                     profile: table.text(row, "profile"), scaleKW: table.number(row, "scale_kw", otherwise: 0),
-                    reactiveShare: table.text(row, "q_over_p").isEmpty
-                        ? nil : table.number(row, "q_over_p", in: -10...10)))
+                    reactiveShare: table.known(row, "q_over_p", in: -10...10)))
         }
         table("sources", key: "source_id", required: ["source_id", "node_id"], &places) { row, table in
             network.sources.append(
@@ -212,8 +181,7 @@ public struct NetworkReader {
                     id: table.identifier(row, "source_id"), node: table.text(row, "node_id"),
                     voltagePerUnit: table.number(row, "vm_pu", in: 0.5...1.5, otherwise: 1),
                     angleDegrees: table.number(row, "va_degree", otherwise: 0),
-                    shortCircuitMVA: table.text(row, "sk_mva").isEmpty
-                        ? nil : table.number(row, "sk_mva", in: 1e-3...1e9)))
+                    shortCircuitMVA: table.known(row, "sk_mva", in: 1e-3...1e9)))
         }
         checkReferences(network, places)
         checkDoubts(network)
@@ -232,7 +200,7 @@ public struct NetworkReader {
     private mutating func table(
         _ name: String, key: String, required: [String], optional: Bool = false,
         _ places: inout [String: [String: Int]],
-        _ body: (Int, inout Reading) -> Void
+        _ body: (Int, inout TableReading) -> Void
     ) {
         let path = "\(directory)/\(name).csv"
         guard DataFile.exists(path) else {
@@ -248,7 +216,7 @@ public struct NetworkReader {
                 }
                 return
             }
-            var reading = Reading(table: csv)
+            var reading = TableReading(table: csv)
             var lines: [String: Int] = [:]
             for row in 0..<csv.rowCount {
                 body(row, &reading)
@@ -304,6 +272,7 @@ public struct NetworkReader {
                 refer("feeders", feeder.id, "head_switch_id", feeder.headSwitch, switches, "switch")
             }
         }
+        for item in network.regulators ?? [] { refer("regulators", item.id, "line_id", item.line, lines, "line") }
         for tie in network.ties { refer("ties", tie.id, "switch_id", tie.switchID, switches, "switch") }
         for load in network.loads { refer("loads", load.id, "node_id", load.node, nodes, "node") }
         for der in network.ders { refer("ders", der.id, "node_id", der.node, nodes, "node") }

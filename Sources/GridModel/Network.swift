@@ -9,11 +9,15 @@ public struct Network: Sendable, Codable, Equatable {
         public var kind: String
         public var substation, lowVoltageArea, feeder: String
         public var longitude, latitude: Double?
+        /// `ABC`, or the phases that a lateral has; `nil`: not known.
+        public var phases: String?
 
         public init(
             id: String, name: String = "", nominalKilovolts: Double, kind: String, substation: String = "",
-            lowVoltageArea: String = "", feeder: String = "", longitude: Double? = nil, latitude: Double? = nil
+            lowVoltageArea: String = "", feeder: String = "", longitude: Double? = nil, latitude: Double? = nil,
+            phases: String? = nil
         ) {
+            self.phases = phases
             self.id = id
             self.name = name
             self.nominalKilovolts = nominalKilovolts
@@ -37,11 +41,19 @@ public struct Network: Sendable, Codable, Equatable {
         /// A, for some hours; `nil`: not known, see `limits.line_emergency_pct`.
         public var emergencyAmperes: Double?
         public var kilometres: Double
+        /// Ω of the zero sequence, totals of the line; `nil`: not known.
+        public var zeroResistance, zeroReactance: Double?
+        /// `cable` or `overhead`; `nil`: not known.
+        public var construction: String?
 
         public init(
             id: String, from: String, to: String, resistance: Double = 0, reactance: Double = 0,
-            capacitance: Double = 0, ratedAmperes: Double = 0, emergencyAmperes: Double? = nil, kilometres: Double = 0
+            capacitance: Double = 0, ratedAmperes: Double = 0, emergencyAmperes: Double? = nil, kilometres: Double = 0,
+            zeroResistance: Double? = nil, zeroReactance: Double? = nil, construction: String? = nil
         ) {
+            self.zeroResistance = zeroResistance
+            self.zeroReactance = zeroReactance
+            self.construction = construction
             self.emergencyAmperes = emergencyAmperes
             self.id = id
             self.from = from
@@ -88,11 +100,25 @@ public struct Network: Sendable, Codable, Equatable {
         public var element: String
         public var normalPosition: SwitchPosition
         public var role, feeder, phases: String
+        /// A of load that it may interrupt; `nil`: not known.
+        public var loadBreakAmperes: Double?
+        /// kA, peak, that it may close onto; 0: none. `nil`: not known.
+        public var faultMakeKiloamperes: Double?
+        /// kA that it may interrupt; `nil`: not known.
+        public var interruptKiloamperes: Double?
+        /// `nil`: it does not protect, or that is not known.
+        public var relay: Relay?
 
         public init(
             id: String, kind: String = "LBS", connects: Connection, node: String, element: String,
-            normalPosition: SwitchPosition = .closed, role: String = "", feeder: String = "", phases: String = "ABC"
+            normalPosition: SwitchPosition = .closed, role: String = "", feeder: String = "", phases: String = "ABC",
+            loadBreakAmperes: Double? = nil, faultMakeKiloamperes: Double? = nil, interruptKiloamperes: Double? = nil,
+            relay: Relay? = nil
         ) {
+            self.loadBreakAmperes = loadBreakAmperes
+            self.faultMakeKiloamperes = faultMakeKiloamperes
+            self.interruptKiloamperes = interruptKiloamperes
+            self.relay = relay
             self.id = id
             self.kind = kind
             self.connects = connects
@@ -222,6 +248,8 @@ public struct Network: Sendable, Codable, Equatable {
     public var loads: [Load] = []
     public var ders: [DER] = []
     public var sources: [Source] = []
+    /// `nil`: the network's data say nothing of regulators.
+    public var regulators: [Regulator]?
 
     public init(id: String, attribution: String = "", nominalFrequency: Double = 50) {
         self.id = id

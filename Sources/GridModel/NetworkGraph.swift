@@ -157,6 +157,14 @@ public struct NetworkGraph: Sendable {
         return positions
     }
 
+    /// The edge that a switch is on.
+    public func edge(ofSwitch number: Int) -> Int? { switchEdge[number] < 0 ? nil : Int(switchEdge[number]) }
+
+    /// Nodes at the other ends of a node's edges.
+    public func neighbours(of node: Int) -> some Sequence<(Int, Int)> {
+        adjacency[Int(offsets[node])..<Int(offsets[node + 1])].lazy.map { (Int($0.node), Int($0.edge)) }
+    }
+
     /// Whether each edge conducts: every switch on it is closed.
     public func conducting(_ positions: [SwitchPosition]) -> [Bool] {
         var conducts = [Bool](repeating: true, count: edgeIDs.count)

@@ -10,7 +10,7 @@ struct EnginePlan {
     /// Bus switches, by their place in the network's switches.
     let busSwitches: [Int]
     private let ends: BranchEnds
-    private let firstLine, firstTransformer, firstLink, firstLoad: Int
+    private let firstLine, firstTransformer, firstLink, firstLoad, faultID: Int
     private let nodeCount: Int
     private let transformerCount: Int
 
@@ -44,6 +44,7 @@ struct EnginePlan {
         firstLink = firstTransformer + transformerCount
         let firstSource = firstLink + shortLines.count + busSwitches.count
         firstLoad = firstSource + network.sources.count
+        faultID = firstLoad + nodeCount
         let ids = { (first: Int, count: Int) in EngineColumn((first..<first + count).map { Int32($0) }) }
         let closed = { (count: Int) in EngineColumn([Int8](repeating: 1, count: count)) }
 
@@ -68,6 +69,11 @@ struct EnginePlan {
                 .init("r1", EngineColumn(real.map(\.resistance))), .init("x1", EngineColumn(real.map(\.reactance))),
                 .init("c1", EngineColumn(real.map { $0.capacitance * 1e-9 })),
                 .init("tan1", EngineColumn(real.map { _ in 0.0 })),
+                // Absent where it is not known: no fault to ground is then calculated.
+                .init("r0", EngineColumn(real.map { $0.zeroResistance ?? .nan })),
+                .init("x0", EngineColumn(real.map { $0.zeroReactance ?? .nan })),
+                .init("c0", EngineColumn(real.map { $0.capacitance * 1e-9 })),
+                .init("tan0", EngineColumn(real.map { _ in 0.0 })),
             ])
         tables.append(Self.transformers(network, first: firstTransformer, node: node, missing: &missing))
         let links =
@@ -99,6 +105,14 @@ struct EnginePlan {
                 .init("type", EngineColumn([Int8](repeating: 0, count: nodeCount))),
                 .init("p_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
                 .init("q_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
+            ])
+        // One fault, moved from place to place; out of service for load flows.
+        add(
+            "fault", 1,
+            [
+                .init("id", ids(faultID, 1)), .init("status", EngineColumn([Int8(0)])),
+                .init("fault_type", EngineColumn([Int8(0)])), .init("fault_object", EngineColumn([Int32(0)])),
+                .init("r_f", EngineColumn([0.0])), .init("x_f", EngineColumn([0.0])),
             ])
         if network.sources.isEmpty { missing.append("the network has no source") }
         guard missing.isEmpty else {
@@ -169,6 +183,17 @@ struct EnginePlan {
             least = min(number("tap_min") ?? neutral, position)
             most = max(number("tap_max") ?? neutral, position)
         }
+    }
+
+    /// Puts the fault at a node. The engine's numbers: 0 three phases, 1 one phase to ground.
+    func fault(at node: Int, _ kind: FaultKind) -> EngineTable {
+        EngineTable(
+            component: "fault", count: 1,
+            columns: [
+                .init("id", EngineColumn([Int32(faultID)])), .init("status", EngineColumn([Int8(1)])),
+                .init("fault_type", EngineColumn([kind == .threePhase ? Int8(0) : 1])),
+                .init("fault_object", EngineColumn([Int32(node)])),
+            ])
     }
 
     /// Everything that may differ between two states.

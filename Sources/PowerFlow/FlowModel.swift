@@ -6,10 +6,15 @@ public import GridModel
 /// a time: it is neither copyable nor sendable.
 public struct FlowModel: ~Copyable {
     private let network: Network
-    private let plan: EnginePlan
+    let plan: EnginePlan
     private let results: EngineResults
     /// `nil` after a change that failed: the engine's model is then undefined, and is built again.
     private var engine: EngineModel?
+    /// pu, mean of the sources.
+    let sourceVoltage: Double
+
+    /// The zero sequence of every line is known: faults to ground can be calculated.
+    public let hasZeroSequence: Bool
 
     /// - Throws: ``PowerFlowError/Code/missingData`` with every element that lacks something.
     public init(_ network: Network) throws(PowerFlowError) {
@@ -18,6 +23,8 @@ public struct FlowModel: ~Copyable {
         self.network = network
         self.plan = plan
         results = EngineResults(network, plan)
+        hasZeroSequence = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
+        sourceVoltage = network.sources.map(\.voltagePerUnit).reduce(0, +) / Double(max(1, network.sources.count))
         self.engine = consume engine
     }
 
@@ -38,8 +45,12 @@ public struct FlowModel: ~Copyable {
         return try results.solution()
     }
 
-    private mutating func calculate(_ what: EngineModel.Calculation, into tables: [EngineTable]) throws(PowerFlowError)
-    {
+    mutating func update(_ tables: [EngineTable]) throws(PowerFlowError) { try engine?.update(tables) }
+
+    /// Gives the engine's model up after a change that failed.
+    mutating func drop() { engine = nil }
+
+    mutating func calculate(_ what: EngineModel.Calculation, into tables: [EngineTable]) throws(PowerFlowError) {
         guard engine != nil else { throw PowerFlowError(.invalidInput, "load flow", "there is no model") }
         try engine?.calculate(what, into: tables)
     }

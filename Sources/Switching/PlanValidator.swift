@@ -100,10 +100,17 @@ public struct PlanValidator: Sendable {
                 solver: &solver)
             // What comes later is only about the final state, which all orders share.
             let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
+            let coldLoads =
+                !limits.isOmitted("H5")
+                ? consumption[.masked].map {
+                    ColdLoad.study(simulation, snapshot, masked: $0, scale: limits.coldLoadScale, &solver)
+                } ?? [] : []
+            let faults = limits.isOmitted("R") ? nil : FaultStudy(network, graph, simulation, snapshot.taps, &solver)
             let context = CheckContext(
                 network: network, graph: graph, zones: zones, heads: heads,
                 loading: BranchLoading(network: network, graph: graph), limits: limits, plan: plan, snapshot: snapshot,
-                injections: injections, cases: cases, simulation: simulation, outlook: outlook,
+                injections: injections, cases: cases, simulation: simulation, outlook: outlook, coldLoads: coldLoads,
+                faults: faults,
                 customers: customers)
             // On values that are not known no number is told, for or against.
             let isBlind = snapshot.lacksValues
@@ -117,7 +124,8 @@ public struct PlanValidator: Sendable {
         return Verdict(
             plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
             validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot),
-            findings: findings.filter { !limits.isOmitted($0.check) }, notRun: snapshot.notRun, steps: states)
+            findings: findings.filter { !limits.isOmitted($0.check) },
+            notRun: snapshot.notRun + MissingData.of(network), steps: states)
     }
 
     /// Elements of the steps that were done whose state is not what they left; `nil`: all are.
@@ -138,15 +146,18 @@ public struct PlanValidator: Sendable {
     private static func findings(_ context: CheckContext) -> [Finding] {
         let found =
             TopologyChecks.run(context) + IslandChecks.run(context) + SafetyChecks.run(context)
-            + LoadingChecks.run(context) + VoltageChecks.run(context) + SwitchChecks.run(context)
+            + LoadingChecks.run(context) + VoltageChecks.run(context) + DeviceChecks.run(context)
+            + ParallelChecks.run(context) + ProtectionChecks.run(context)
+            + ColdLoadChecks.run(context) + RegulatorChecks.run(context)
             + ReverseChecks.run(context) + AdvisoryChecks.run(context) + ConflictChecks.run(context)
         return context.plan.kind == .emergency ? emergency(found) : found
     }
 
     /// Checks that rest on what loads and DER are now.
     private static func isNumeric(_ check: String) -> Bool {
-        ["LF", "T10", "C2", "P2", "P3"].contains(check) || "HF".contains(check.prefix(1))
-            || ["V1", "V2", "V3"].contains(check)
+        ["LF", "T10", "C1", "C2", "C5", "C8", "P2", "P3", "P4", "R3", "R4", "R6"].contains(check)
+            || "HF".contains(check.prefix(1))
+            || ["V1", "V2", "V3", "V4"].contains(check)
     }
 
     /// Danger to life: only what could kill still blocks; the rest is told. What is not known stays so. To be reviewed

@@ -132,4 +132,32 @@ private enum TwoBus {
         let after = try model.solve(state).perUnit[busbar]
         #expect(abs(after * 1.015 - before) < 1e-3)
     }
+
+    /// Network N1 of the rules, fed from B over the closed tie: the table's currents, for the nominal voltage.
+    @Test func faultCurrentsAreTheTables() throws {
+        let network = try NetworkReader.read("\(Repository.root)/Tests/SwitchingTests/Cases/n1").network
+        var model = try FlowModel(network)
+        let isKnown = model.hasZeroSequence
+        #expect(isKnown)
+        var state = model.normalState
+        for (number, item) in network.switches.enumerated() { state.isClosed[number] = item.id != "R-A" }
+        let end = try #require(network.nodes.firstIndex { $0.id == "A1b-end" })
+        let before = try model.solve(state)
+        let phases = try #require(try model.faultCurrents(state, at: [end], .threePhase)[0])
+        #expect(abs(phases - 2568) < 2568 * 0.005)
+        // The engine gives a bank the same impedance to ground as between phases, the table 0.8 of it: 1 % apart.
+        let ground = try #require(try model.faultCurrents(state, at: [end], .phaseToGround)[0])
+        #expect(abs(ground - 1713) < 1713 * 0.015)
+        // A fault leaves no trace in the load flow; what is dead has none.
+        #expect(try model.solve(state) == before)
+        state.isClosed = state.isClosed.indices.map { state.isClosed[$0] && network.switches[$0].id != "T" }
+        #expect(try model.faultCurrents(state, at: [end], .threePhase) == [nil])
+        // Without the zero sequence nothing is said of faults to ground.
+        var unknown = network
+        unknown.lines[0].zeroReactance = nil
+        var other = try FlowModel(unknown)
+        let error = #expect(throws: PowerFlowError.self) { try other.faultCurrents(state, at: [0], .phaseToGround) }
+        #expect(error?.code == .missingData)
+        #expect(try other.faultCurrents(state, at: [0], .threePhase)[0] != nil)
+    }
 }

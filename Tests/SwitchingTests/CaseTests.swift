@@ -20,6 +20,8 @@ struct WorkedCase: Decodable {
         var sources: [Source]?
         var ders: [DER]?
         var advisories: [Active]?
+        /// How long what is dead has been dead; missing: nobody knows.
+        var dead_hours: Double?
         /// Load and PV factors of the quarter hours that follow.
         var outlook: [[Double]]?
     }
@@ -69,6 +71,23 @@ struct WorkedCase: Decodable {
 
     static func network() throws -> Network { try NetworkReader.read(folder.appending(path: "n1").path).network }
 
+    /// N1, with the files that a case has of its own in the place of N1's.
+    static func network(of name: String) throws -> Network {
+        let own = folder.appending(path: "\(name)/network")
+        let files = FileManager.default
+        guard files.fileExists(atPath: own.path) else { return try network() }
+        let made = files.temporaryDirectory.appending(path: "backfeed-\(name)-\(UUID().uuidString)")
+        defer { try? files.removeItem(at: made) }
+        try files.createDirectory(at: made, withIntermediateDirectories: true)
+        try files.copyItem(at: folder.appending(path: "n1/network"), to: made.appending(path: "network"))
+        for file in try files.contentsOfDirectory(atPath: own.path) {
+            let target = made.appending(path: "network/\(file)")
+            try? files.removeItem(at: target)
+            try files.copyItem(at: own.appending(path: file), to: target)
+        }
+        return try NetworkReader.read(made.path).network
+    }
+
     static func limits() -> SwitchingLimits {
         var limits = SwitchingLimits()
         (limits.mvMaximum, limits.voltageMargin) = (1.0583, 0.0083)
@@ -92,7 +111,7 @@ struct WorkedCase: Decodable {
     }
 
     func run(_ name: String) throws -> (plan: SwitchingPlan, verdict: Verdict, picture: PlanPicture) {
-        var network = try Self.network()
+        var network = try Self.network(of: name)
         for (id, kind) in state.switch_kinds ?? [:] {
             network.switches[network.switches.firstIndex { $0.id == id }!].kind = kind
         }
@@ -125,6 +144,9 @@ struct WorkedCase: Decodable {
             .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
         }
         if let light = state.light { snapshot.lightLoadShare = light / (state.load ?? 1) }
+        if let hours = state.dead_hours {
+            for node in network.nodes.indices { snapshot.deadSince[node] = Self.start - hours * 3600 }
+        }
         for (number, factors) in (state.outlook ?? []).enumerated() {
             let later = Self.snapshot(network, load: factors[0], pv: factors[1])
             var watts = later.loadWatts

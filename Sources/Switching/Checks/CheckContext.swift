@@ -17,7 +17,20 @@ struct CheckContext {
     let simulation: PlanSimulation
     /// The final state, later.
     let outlook: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)]
+    /// Parts that come back after an outage.
+    let coldLoads: [ColdLoad]
+    /// `nil`: protection is left out.
+    let faults: FaultStudy?
     let customers: [Int]
+
+    /// A, through a switch.
+    func amperes(through number: Int, _ flow: FlowSolution) -> Double {
+        let item = network.switches[number]
+        guard item.connects != .bus else { return flow.switches[number].amperes }
+        guard let edge = graph.edge(ofSwitch: number) else { return 0 }
+        return edge < network.lines.count
+            ? flow.lines[edge].amperes : flow.transformers[edge - network.lines.count].amperes
+    }
 
     /// Nodes without supply after a stage that had it before the plan.
     func lost(_ stage: PlanSimulation.Stage) -> [Int] {

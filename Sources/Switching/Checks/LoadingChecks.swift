@@ -78,7 +78,7 @@ enum LoadingChecks {
         return loads
     }
 
-    private static func judge(
+    static func judge(
         _ context: CheckContext, _ flow: FlowSolution, _ loadCase: Finding.LoadCase, step: Int?, when: String,
         before: FlowSolution?, check: String? = nil
     ) -> [Finding] {

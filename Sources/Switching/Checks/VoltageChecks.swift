@@ -21,7 +21,7 @@ enum VoltageChecks {
         return findings + later(context) + steps(context)
     }
 
-    private static func band(
+    static func band(
         _ context: CheckContext, _ flow: FlowSolution, _ before: FlowSolution?, _ loadCase: Finding.LoadCase,
         _ step: Int?, _ when: String, isHigh: Bool
     ) -> [Finding] {

@@ -93,6 +93,8 @@ public struct GridSnapshot: Sendable {
     public var lightLoadShare: Double?
     /// False only when it is dark for as long as the final state stays: photovoltaics then give nothing in EXPORT.
     public var hasDaylight = true
+    /// By node without supply, since when; nothing: not known.
+    public var deadSince: [Int: Timestamp] = [:]
     public var tags: Set<Tag> = []
     /// Nodes and lines.
     public var grounds: Set<String> = []

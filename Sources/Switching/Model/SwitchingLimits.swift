@@ -38,6 +38,20 @@ public struct SwitchingLimits: Sendable, Equatable {
     public var parallelVoltageMaximum = 0.05
     public var parallelAngleCondition = 5.0
     public var parallelAngleMaximum = 10.0
+    /// Percent of a loop device's phase pickup that load and circulating current may reach together.
+    public var parallelPickup = 75.0
+    /// Fault current at the end of a zone in multiples of pickup, phases and ground: wanted, and refused below.
+    public var phaseReach = 2.0
+    public var phaseReachMinimum = 1.5
+    public var groundReach = 3.0
+    public var groundReachMinimum = 2.0
+    /// Share of the pickup that load may reach: a condition beyond, and refused.
+    public var encroachment = 0.8
+    public var encroachmentMaximum = 0.9
+    /// s that a device waits for the one behind it.
+    public var coordinationSeconds = 0.3
+    /// Of what cold load takes more than usual; 0: none.
+    public var coldLoadScale = 1.0
     /// Generation to load of a part without utility source: not sustainable below, condition above, curtail above.
     public var islandSustainable = 0.67
     public var islandOvervoltage = 1.5

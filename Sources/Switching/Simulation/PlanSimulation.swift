@@ -95,17 +95,40 @@ struct StateSolver: ~Copyable {
 
     private var model: FlowModel?
     private let problem: PowerFlowError?
+    /// Faults to ground can be calculated.
+    let hasZeroSequence: Bool
+    private struct FaultKey: Hashable {
+        let closed: [Bool]
+        let nodes: [Int]
+        let kind: FaultKind
+    }
+
+    private var knownFaults: [FaultKey: [Double?]] = [:]
     private var known: [Key: Result<FlowSolution, PowerFlowError>] = [:]
 
     init(_ network: Network) {
         do throws(PowerFlowError) {
             let made = try FlowModel(network)
             problem = nil
+            hasZeroSequence = made.hasZeroSequence
             model = consume made
         } catch {
             problem = error
+            hasZeroSequence = false
             model = nil
         }
+    }
+
+    /// A, by node; see ``PowerFlow/FlowModel/faultCurrents(_:at:_:)``.
+    mutating func faultCurrents(
+        _ state: FlowState, at nodes: [Int], _ kind: FaultKind
+    ) throws(PowerFlowError) -> [Double?] {
+        if let problem { throw problem }
+        let key = FaultKey(closed: state.isClosed, nodes: nodes, kind: kind)
+        if let found = knownFaults[key] { return found }
+        let found = try model?.faultCurrents(state, at: nodes, kind) ?? nodes.map { _ in nil }
+        knownFaults[key] = found
+        return found
     }
 
     mutating func solve(_ state: FlowState, _ loadCase: Finding.LoadCase) -> Result<FlowSolution, PowerFlowError> {

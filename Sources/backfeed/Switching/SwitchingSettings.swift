@@ -64,6 +64,33 @@ extension SettingsCatalogue {
             "limits.no_load_a", .number(0...100), default: "2", unit: "A", source: "domain rules C2",
             "a disconnector may interrupt: more is refused"),
         .init(
+            "limits.parallel_pickup_pct", .number(1...200), default: "75", unit: "%", source: "domain rules P4",
+            "of the phase pickup of each device in a loop, for load and circulating current together: refused above"),
+        .init(
+            "limits.phase_reach", .number(1...20), default: "2", unit: "of pickup", source: "domain rules R1",
+            "current of a fault between two phases at the end of a zone: a condition below"),
+        .init(
+            "limits.phase_reach_min", .number(1...20), default: "1.5", unit: "of pickup", source: "domain rules R1",
+            "the same: refused below"),
+        .init(
+            "limits.ground_reach", .number(1...20), default: "3", unit: "of pickup", source: "domain rules R2",
+            "current of a fault to ground at the end of a zone: a condition below"),
+        .init(
+            "limits.ground_reach_min", .number(1...20), default: "2", unit: "of pickup", source: "domain rules R2",
+            "the same: refused below"),
+        .init(
+            "limits.load_encroachment_pct", .number(1...200), default: "80", unit: "%", source: "domain rules R3",
+            "of the phase pickup that load may reach: a condition above"),
+        .init(
+            "limits.load_encroachment_max_pct", .number(1...200), default: "90", unit: "%",
+            source: "domain rules R3, R4", "the same: refused above; with cold load a condition"),
+        .init(
+            "limits.coordination_s", .number(0...5), default: "0.3", unit: "s", source: "domain rules R5",
+            "that a device waits for the one behind it: a condition below"),
+        .init(
+            "limits.cold_load_scale", .number(0...3), default: "1", unit: "1", source: "domain rules B.3.4",
+            "of what load takes more after an outage (30 % to 150 % by its length); 0: nothing"),
+        .init(
             "validator.head_age_s", .number(1...86_400), default: "300", unit: "s", source: "domain rules D.6",
             "older heads of the feeders concerned make a plan impossible to assess"),
         .init(
@@ -120,6 +147,15 @@ extension Settings {
         made.parallelAngleCondition = number("limits.parallel_angle_deg")
         made.parallelAngleMaximum = number("limits.parallel_angle_max_deg")
         made.noLoadAmperes = number("limits.no_load_a")
+        made.parallelPickup = number("limits.parallel_pickup_pct")
+        made.phaseReach = number("limits.phase_reach")
+        made.phaseReachMinimum = number("limits.phase_reach_min")
+        made.groundReach = number("limits.ground_reach")
+        made.groundReachMinimum = number("limits.ground_reach_min")
+        made.encroachment = number("limits.load_encroachment_pct") / 100
+        made.encroachmentMaximum = number("limits.load_encroachment_max_pct") / 100
+        made.coordinationSeconds = number("limits.coordination_s")
+        made.coldLoadScale = number("limits.cold_load_scale")
         return made
     }
 }

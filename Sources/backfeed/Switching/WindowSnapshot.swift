@@ -72,23 +72,9 @@ struct WindowSnapshot {
         return min(1, totals[Int(Double(totals.count - 1) * 0.05)] / now)
     }
 
-    /// What no network carries yet.
-    static let notInNetwork: [Verdict.NotRun] = [
-        ("T8", "phase labels of sections"),
-        ("C1", "load-break ratings of switches"), ("C3", "fault-make ratings of switches"),
-        ("C6", "windings and cable lengths at banks"), ("C7", "state of remote control, battery and gas"),
-        ("C8", "elbows"), ("H5", "how long dead sections have been dead"),
-        ("V4", "modes of regulators and tap changers"), ("P6", "interrupting ratings"),
-        ("F2", "direction of relays and reclosers"), ("F3", "network protectors"),
-        ("R1", "relay settings"), ("R2", "relay settings and zero-sequence impedances"), ("R3", "relay settings"),
-        ("R4", "relay settings"), ("R5", "relay settings"), ("R6", "reclosing times"), ("R7", "settings groups"),
-        ("X7", "weather and crews"),
-    ].map { Verdict.NotRun(check: $0.0, reason: "not in the network's data: \($0.1)") }
-
     /// What a data directory does not tell.
     private static let unfed =
-        notInNetwork
-        + [
+        [
             ("T1", "how old the switch positions are: they are the normal ones and what the plan states"),
             ("T4", "tags, grounds and clearances in force: only those of the plan itself are known"),
             ("X2", "age of telemetry: the profiles stand for it"), ("X3", "other plans"),

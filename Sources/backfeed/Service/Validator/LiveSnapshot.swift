@@ -275,8 +275,7 @@ struct LiveSnapshot {
 
     /// What the service is not told yet.
     private static let unfed: [Verdict.NotRun] =
-        WindowSnapshot.notInNetwork
-        + [
+        [
             .init(check: "H3", reason: "forecasts are not built yet: only the load of now is judged"),
             .init(check: "V", reason: "tap positions are not measured: transformers stand in their normal ones"),
             .init(

@@ -1,0 +1,86 @@
+internal import Foundation
+
+/// What a protective device is set to, and what a regulator does: data that a network may carry, for the checks that need
+/// them.
+extension Network {
+    /// Overcurrent protection of a switch.
+    public struct Relay: Sendable, Codable, Equatable {
+        /// A, where phase elements start.
+        public var phasePickup: Double
+        /// A of residual current; `nil`: no ground element known.
+        public var groundPickup: Double?
+        public var curve: Curve?
+        /// Time dial (IEEE) or time multiplier (IEC).
+        public var timeDial: Double?
+        /// s from the trip to the first reclosing; `nil`: it does not reclose, or that is not known.
+        public var firstReclose: Double?
+
+        public init(
+            phasePickup: Double, groundPickup: Double? = nil, curve: Curve? = nil, timeDial: Double? = nil,
+            firstReclose: Double? = nil
+        ) {
+            self.phasePickup = phasePickup
+            self.groundPickup = groundPickup
+            self.curve = curve
+            self.timeDial = timeDial
+            self.firstReclose = firstReclose
+        }
+
+        /// Inverse-time characteristics of IEEE C37.112 and IEC 60255-151.
+        public enum Curve: String, Sendable, Codable, CaseIterable {
+            case moderatelyInverse = "MI"
+            case veryInverse = "VI"
+            case extremelyInverse = "EI"
+            case standardInverseIEC = "IEC_SI"
+            case veryInverseIEC = "IEC_VI"
+            case extremelyInverseIEC = "IEC_EI"
+
+            /// t = dial · (a / (m^p - 1) + b), m the multiple of pickup.
+            var constants: (a: Double, b: Double, p: Double) {
+                switch self {
+                case .moderatelyInverse: (0.0515, 0.1140, 0.02)
+                case .veryInverse: (19.61, 0.491, 2)
+                case .extremelyInverse: (28.2, 0.1217, 2)
+                case .standardInverseIEC: (0.14, 0, 0.02)
+                case .veryInverseIEC: (13.5, 0, 1)
+                case .extremelyInverseIEC: (80, 0, 2)
+                }
+            }
+        }
+
+        /// Seconds until the phase element trips; `nil`: never, or its curve is not known.
+        public func tripSeconds(amperes: Double) -> Double? {
+            guard let curve, let timeDial, amperes > phasePickup else { return nil }
+            let (a, b, p) = curve.constants
+            return timeDial * (a / (pow(amperes / phasePickup, p) - 1) + b)
+        }
+    }
+
+    /// A voltage regulator on a line. Its ratio is not part of the load flow: it stands in neutral there.
+    public struct Regulator: Sendable, Codable, Equatable {
+        /// What its control does when power comes from its other side.
+        public enum Mode: String, Sendable, Codable, CaseIterable {
+            case lockedForward = "LOCKED_FORWARD"
+            case lockedReverse = "LOCKED_REVERSE"
+            case bidirectional = "BIDIRECTIONAL"
+            case cogeneration = "COGENERATION"
+            case neutralIdle = "NEUTRAL_IDLE"
+            case idle = "IDLE"
+            case reactiveBidirectional = "REACTIVE_BIDIR"
+            /// By hand, in neutral: it does nothing.
+            case manualNeutral = "MANUAL_NEUTRAL"
+        }
+
+        public var id, line: String
+        /// The source is normally at the line's `from` end.
+        public var isForwardFrom: Bool
+        public var mode: Mode
+
+        public init(id: String, line: String, isForwardFrom: Bool = true, mode: Mode) {
+            self.id = id
+            self.line = line
+            self.isForwardFrom = isForwardFrom
+            self.mode = mode
+        }
+    }
+}

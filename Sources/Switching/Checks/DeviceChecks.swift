@@ -1,0 +1,201 @@
+internal import GridModel
+internal import PowerFlow
+
+/// C1–C3, C5, C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
+/// switch, one that it does not carry is not known.
+enum DeviceChecks {
+    /// Kinds that interrupt no load.
+    private static let noLoadKinds: Set<String> = [
+        "DS", "DISCONNECT", "SECTIONALIZER", "JUMPER", "CUT", "BYPASS", "CUTOUT",
+    ]
+    /// Kinds that clear a fault that they close onto.
+    private static let breakerKinds: Set<String> = ["CB", "CIRCUIT_BREAKER", "RECLOSER"]
+
+    static func run(_ context: CheckContext) -> [Finding] {
+        let network = context.network
+        let hasBreakRatings = network.switches.contains { $0.loadBreakAmperes != nil }
+        let hasMakeRatings = network.switches.contains { $0.faultMakeKiloamperes != nil }
+        var blocked: Set<String> = []
+        var findings: [Finding] = []
+        for (place, (before, after)) in context.simulation.transitions.enumerated() {
+            guard let step = after.step else { continue }
+            if let trip = GroundTrip(step, context) {
+                if trip.isBlocked { blocked.insert(trip.device) } else { blocked.remove(trip.device) }
+            }
+            guard step.action.movesSwitch, let number = context.graph.switchIndex[step.element] else { continue }
+            findings += singlePole(context, before, after, step, number, blocked)
+            if step.action == .open {
+                findings += interrupts(context, before, step, number, hasBreakRatings)
+            } else {
+                findings += phases(context, step, number)
+                findings += elbow(context, before, step, number)
+                if hasMakeRatings { findings += makes(context, before, after, step, number, stage: place + 1) }
+            }
+        }
+        return findings
+    }
+
+    /// C1, C2 and C8: the largest current of any load case, against what the device interrupts.
+    private static func interrupts(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ step: SwitchingPlan.Step, _ number: Int,
+        _ hasRatings: Bool
+    ) -> [Finding] {
+        let item = context.network.switches[number]
+        let kind = item.kind.uppercased()
+        let worst = context.cases.compactMap { loadCase in
+            before.flow(loadCase).map { (amperes: context.amperes(through: number, $0), loadCase: loadCase) }
+        }.max { $0.amperes < $1.amperes }
+        guard let worst, worst.amperes > context.limits.noLoadAmperes + 1e-9 else { return [] }
+        func hard(_ check: String, _ what: String, _ limit: Double, _ source: String) -> [Finding] {
+            [
+                Finding(
+                    check, step: step.sequence, .blockHard, elements: [item.id], value: worst.amperes, limit: limit,
+                    unit: "A", limitSource: source, loadCase: worst.loadCase,
+                    "Step \(step.sequence) opens \(item.id), \(what), under \(Say.amperes(worst.amperes)).",
+                    remedy: "Open a load-break switch or breaker in series first.")
+            ]
+        }
+        if let rating = item.loadBreakAmperes, rating > 0 {
+            guard worst.amperes > rating + 1e-9 else { return [] }
+            return hard("C1", "which breaks \(Say.amperes(rating))", rating, "load_break_a of the switch")
+        }
+        if kind == "ELBOW_NLB" {
+            return hard("C8", "an elbow that breaks no load", context.limits.noLoadAmperes, "limits.no_load_a")
+        }
+        if noLoadKinds.contains(kind) {
+            let what = kind == "DS" || kind == "DISCONNECT" ? "a disconnector" : "a device that breaks no load"
+            return hard("C2", what, context.limits.noLoadAmperes, "limits.no_load_a")
+        }
+        guard hasRatings, !breakerKinds.contains(kind) else { return [] }
+        if item.loadBreakAmperes == 0 { return hard("C1", "which breaks no load", 0, "load_break_a of the switch") }
+        return [
+            Finding(
+                "C1", step: step.sequence, .unknown, elements: [item.id],
+                "What \(item.id) may interrupt is not known; step \(step.sequence) opens it under \(Say.amperes(worst.amperes)).",
+                remedy: "Enter its load-break rating in the network.")
+        ]
+    }
+
+    /// C8: an elbow neither makes nor breaks a tie between two live parts.
+    private static func elbow(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ step: SwitchingPlan.Step, _ number: Int
+    ) -> [Finding] {
+        let item = context.network.switches[number]
+        guard item.kind.uppercased().hasPrefix("ELBOW"),
+            let (a, b) = context.zones.joins(number, context.network, before.state.traced),
+            before.topology.energised[a], before.topology.energised[b]
+        else { return [] }
+        return [
+            Finding(
+                "C8", step: step.sequence, .blockHard, elements: [item.id],
+                "Step \(step.sequence) closes \(item.id), an elbow, between two live parts.",
+                remedy: "Make the tie with a switch.")
+        ]
+    }
+
+    /// C3: what was dead before the plan may be faulted.
+    private static func makes(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
+        _ step: SwitchingPlan.Step, _ number: Int, stage: Int
+    ) -> [Finding] {
+        let dead = Set(context.simulation.initial.topology.deadIslands.joined())
+        let revived = dead.filter { !before.topology.energised[$0] && after.topology.energised[$0] }
+        guard !revived.isEmpty else { return [] }
+        let item = context.network.switches[number]
+        func finding(_ severity: Finding.Severity, _ text: String, _ remedy: String) -> [Finding] {
+            [
+                Finding(
+                    "C3", step: step.sequence, severity, elements: [item.id],
+                    value: item.faultMakeKiloamperes, unit: item.faultMakeKiloamperes == nil ? nil : "kA",
+                    "Step \(step.sequence) closes \(item.id) onto \(Say.list(revived.sorted().map(context.name))), which may be faulted: \(text).",
+                    remedy: remedy)
+            ]
+        }
+        if breakerKinds.contains(item.kind.uppercased()) {
+            guard !after.state.reclosingDisabled.contains(item.id) else { return [] }
+            return finding(.condition, "it would reclose onto the fault", "Disable its reclosing before the step.")
+        }
+        let patrolled = context.plan.steps.prefix { $0.sequence != step.sequence }.contains { earlier in
+            earlier.action == .verify && earlier.value?.lowercased() == "patrolled"
+                && context.zones.ends(of: earlier.element).contains(where: revived.contains)
+        }
+        if patrolled { return [] }
+        let remedy =
+            "Patrol it and say so (a verify step with value \"patrolled\"), or close with a breaker or recloser."
+        guard let rating = item.faultMakeKiloamperes else {
+            return finding(.unknown, "what it may close onto is not known", remedy)
+        }
+        let peak = (context.faults?.closing[stage] ?? nil).map { $0 * 2.6 / 1000 }
+        guard let peak else {
+            return rating > 0
+                ? finding(.unknown, "the fault current there is not known", remedy)
+                : finding(.blockSoft, "it is not made to close onto a fault", remedy)
+        }
+        guard peak > rating else { return [] }
+        return finding(
+            .blockSoft, "a fault draws \(Say.decimals(peak)) kA at its peak, it makes \(Say.decimals(rating)) kA",
+            remedy)
+    }
+
+    /// T8: what is joined has the same phases.
+    private static func phases(_ context: CheckContext, _ step: SwitchingPlan.Step, _ number: Int) -> [Finding] {
+        guard let edge = context.graph.edge(ofSwitch: number) else { return [] }
+        let ends = context.graph.edgeEnds[edge]
+        let sides = [Int(ends.from), Int(ends.to)].map { context.network.nodes[$0] }
+        guard let one = sides[0].phases, let other = sides[1].phases else { return [] }
+        guard Set(one).isDisjoint(with: other) else { return [] }
+        return [
+            Finding(
+                "T8", step: step.sequence, .blockHard, elements: [step.element],
+                "Step \(step.sequence) joins phase \(one) of \(sides[0].id) to phase \(other) of \(sides[1].id).",
+                remedy: "Join equal phases only; check on site which they are.")
+        ]
+    }
+
+    /// C5: one pole alone makes a residual current that ground relays see.
+    private static func singlePole(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
+        _ step: SwitchingPlan.Step, _ number: Int, _ blocked: Set<String>
+    ) -> [Finding] {
+        guard step.phases != "ABC" else { return [] }
+        let loaded = step.action == .open ? before : after
+        let zones = ProtectionZones(context.network, context.graph, loaded.state.traced)
+        let item = context.network.switches[number]
+        guard let node = context.graph.nodeIndex[item.node], let flow = loaded.flow(.now) else { return [] }
+        // Balanced load: with one or two poles open the residual is what a phase carries.
+        let residual = context.amperes(through: number, flow)
+        var findings: [Finding] = []
+        var device = zones.device[node]
+        while let upstream = device {
+            let relayed = context.network.switches[upstream]
+            if let pickup = relayed.relay?.groundPickup, residual >= 0.8 * pickup - 1e-9, !blocked.contains(relayed.id)
+            {
+                findings.append(
+                    Finding(
+                        "C5", step: step.sequence, .blockSoft, elements: [relayed.id, item.id], value: residual,
+                        limit: 0.8 * pickup, unit: "A", limitSource: "ground_pickup_a of the switch", loadCase: .now,
+                        "Step \(step.sequence) operates a pole of \(item.id) alone: \(relayed.id) sees \(Say.amperes(residual)) to ground, its pickup is \(Say.amperes(pickup)).",
+                        remedy:
+                            "Block its ground trip before (a control step on \(relayed.id) with value block_ground) and unblock it after."
+                    ))
+            }
+            device = zones.zones[upstream]?.upstream
+        }
+        return findings
+    }
+}
+
+/// A control step that blocks or unblocks the ground trip of a relay.
+struct GroundTrip {
+    let device: String
+    let isBlocked: Bool
+
+    init?(_ step: SwitchingPlan.Step, _ context: CheckContext) {
+        guard step.action == .control, let number = context.graph.switchIndex[step.element],
+            context.network.switches[number].relay != nil, let value = step.value?.lowercased(),
+            value == "block_ground" || value == "unblock_ground"
+        else { return nil }
+        device = step.element
+        isBlocked = value == "block_ground"
+    }
+}
