@@ -271,3 +271,39 @@ def test_the_network_after_each_step_is_shown_element_by_element(room):
     assert room.get("/v1/switching/plans/T06/network")["branches"] == picture["branches"]
     assert "there is no plan" in check(room.send("GET", "/v1/switching/plans/none/network", None), 404)["detail"]
     assert not [record for record in room.get("/v1/audit")["items"] if "picture" in record["action"]]
+
+
+def test_the_next_hours_are_judged_by_the_stored_profiles(folder):
+    run("network", "import", NETWORK, "--data-dir", folder / "state")
+    service = Service(folder, settings=("validator.analyser_age_s=90", "ramp.scale=100"))
+    try:
+        # Four weeks in which the loads were half again what the rules' midday has; DER gave what they give there.
+        service.sql(
+            "INSERT INTO backfeed_store.feeder_profile_15m (time, net_w, pv_w, battery_w, ev_charger_w, other_der_w, native_w, head_coverage,"
+            " der_coverage, area_id, feeder, normal_feeder) SELECT t, 1.5 * load - pv, pv, 0, 0, 0, 1.5 * load, 1, 1, 1, f, f"
+            " FROM generate_series(date_trunc('hour', now()) - interval '28 days', date_trunc('hour', now()) - interval '1 hour', '15 minutes') AS t,"
+            " (VALUES ('A1', 5.5e6, 2e6), ('B1', 4.5e6, 0.5e6)) AS feeders (f, load, pv)")
+        service.stop()
+        service.start()
+        service.post = lambda path, expect=200, **body: check(service.send("POST", path, body), expect)
+        service.post("/v1/safety/declare", actor="ann", reason="register copied from the log book")
+        heads = Heads(service)
+        verdict = wait_for(lambda: (v := judge(service)) and not found(v, "X2", "UNKNOWN") and not found(v, "H3", "UNKNOWN") and v, what="fresh heads")
+        # Now everything is carried; for the whole hour that the final state stays, B1a would not be.
+        assert not [f for f in verdict["findings"] if f["check"] in ("H1", "H2") and f["severity"].startswith("BLOCK")]
+        later = found(verdict, "H3", "BLOCK_SOFT")[0]
+        assert "B1a" in later["elements"] and later["message"].startswith("From ") and later["value"] > later["limit"] > 100
+        first, last = (time.strptime(part[:16], "%Y-%m-%dT%H:%M") for part in (later["message"][5:], later["message"].split(" to ")[1]))
+        assert time.mktime(last) - time.mktime(first) == 2700, later["message"]
+        assert verdict["verdict"] == "REJECT" and "H3" not in {item["check"] for item in verdict["not_run"]}
+        # Too few days, and that is said.
+        heads.ended.set()
+        service.sql("DELETE FROM backfeed_store.feeder_profile_15m WHERE time > now() - interval '60 days' AND normal_feeder = 'B1'")
+        service.stop()
+        service.start()
+        heads = Heads(service)
+        verdict = wait_for(lambda: (v := judge(service)) and found(v, "H3", "CONDITION") and v, what="a condition")
+        assert found(verdict, "H3", "CONDITION")[0]["elements"] == ["B1"] and "0 days" in found(verdict, "H3", "CONDITION")[0]["message"]
+        heads.ended.set()
+    finally:
+        service.stop()

@@ -54,6 +54,7 @@ final class Service {
     private let analyser: AnalyserService
     private let amender: ProfileAmender
     private let feed: AdvisoryFeed
+    private let outlook: ProfileOutlook
     private let watch: ApprovalWatch
     private let validator: ValidatorEndpoint
     private let input: BoundedQueue<AnalyserInput>
@@ -87,8 +88,10 @@ final class Service {
         let hub = EventHub()
         let feedBox = Guarded<AdvisoryFeed?>(nil)
         let announce: @Sendable () -> Void = { feedBox.withLock { $0 }?.announce() }
+        outlook = ProfileOutlook(live: live, conninfo: conninfo, settings: settings)
         let backend = ServiceBackend(
-            live: live, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub, announce: announce
+            live: live, outlook: outlook, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub,
+            announce: announce
         ) { _ = input.put(.switchMoved($0, $1, $2)) }
         let name = ProcessInfo.processInfo.hostName
         let feed = AdvisoryFeed(
@@ -141,6 +144,7 @@ final class Service {
         }
         endpoints = made
         amender.start()
+        outlook.start()
         watch.start()
         log.info(
             "started",
@@ -158,6 +162,7 @@ final class Service {
         log.info("stopping")
         validator.stop()
         watch.stop()
+        outlook.stop()
         amender.stop()
         ingest.stop()
         input.close()

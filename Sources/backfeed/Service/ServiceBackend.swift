@@ -18,7 +18,7 @@ final class ServiceBackend: Backend {
     private let log = Log("api")
 
     init(
-        live: LiveState, metrics: Metrics, settings: Settings, conninfo: String, hub: EventHub,
+        live: LiveState, outlook: ProfileOutlook, metrics: Metrics, settings: Settings, conninfo: String, hub: EventHub,
         announce: @escaping @Sendable () -> Void,
         switchMoved: @escaping @Sendable (String, SwitchPosition, Timestamp) -> Void
     ) {
@@ -35,7 +35,7 @@ final class ServiceBackend: Backend {
         }
         derRating = rating
         desk = SwitchingDesk(
-            validator: ServiceValidator(live: live, settings: settings), sessions: sessions,
+            validator: ServiceValidator(live: live, outlook: outlook, settings: settings), sessions: sessions,
             positionTime: { Self.positionTime(live) },
             areaOf: { id in live.stored.registry.index[id].map { live.stored.areaIDs[Int($0)] } },
             moved: { id, position in

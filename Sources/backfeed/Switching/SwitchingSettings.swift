@@ -102,7 +102,13 @@ extension SettingsCatalogue {
         .init(
             "validator.light_load_pct", .number(0...100), default: "35", unit: "%",
             source: "domain rules D.9, network N1",
-            "load of the EXPORT case on the live network, of the load now: stored profiles are not used yet"),
+            "load of the EXPORT case on the live network, of the load now, while there are too few days of profiles"),
+        .init(
+            "validator.profile_weeks", .number(1...104), default: "8", unit: "weeks", source: "domain rules B.1.2",
+            "of stored profiles from which the load and the DER of the next hours are taken"),
+        .init(
+            "validator.profile_days_min", .number(1...100), default: "5", unit: "days", source: "engineering judgement",
+            "of the same kind (weekday, weekend) that there must be for each quarter hour: a condition below"),
         .init(
             "validator.clock", .choice(["wall", "data"]), default: "wall", source: "interface",
             "data: for replays, whose newest sample then counts as now; verdicts say so"),

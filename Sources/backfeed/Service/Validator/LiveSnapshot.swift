@@ -276,7 +276,6 @@ struct LiveSnapshot {
     /// What the service is not told yet.
     private static let unfed: [Verdict.NotRun] =
         [
-            .init(check: "H3", reason: "forecasts are not built yet: only the load of now is judged"),
             .init(check: "V", reason: "tap positions are not measured: transformers stand in their normal ones"),
             .init(
                 check: "X4", reason: "users are not built yet: the names of author and approver are taken at their word"

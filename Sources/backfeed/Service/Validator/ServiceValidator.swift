@@ -13,9 +13,11 @@ struct ServiceValidator: Sendable {
     private let headShare: Double
     /// W by feeder.
     private let ratings: [String: Double]
+    private let outlook: ProfileOutlook
 
-    init(live: LiveState, settings: Settings) {
+    init(live: LiveState, outlook: ProfileOutlook, settings: Settings) {
         self.live = live
+        self.outlook = outlook
         limits = .init(settings)
         validMinutes = settings.number("validator.validity_min")
         headShare = settings.number("validator.head_change_pct") / 100
@@ -57,6 +59,10 @@ struct ServiceValidator: Sendable {
     func verdict(
         _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [], overrides: [Override] = []
     ) -> Verdict {
+        var snapshot = snapshot
+        outlook.foresee(
+            &snapshot, from: outlook.clock, hours: plan.holdHours,
+            concerned: validator.feeders(touchedBy: plan, positions: snapshot.positions))
         var verdict = validator.validate(plan, snapshot, executed: executed, validMinutes: validMinutes)
         guard !overrides.isEmpty else { return verdict }
         let now = snapshot.time
