@@ -1,7 +1,10 @@
 """Kept plans: approved by somebody else, void by themselves, executed step by step, and every step recorded."""
 import json
 import pathlib
+import shutil
 import signal
+import socket
+import subprocess
 import threading
 import time
 
@@ -186,6 +189,88 @@ def test_an_approval_dies_by_itself_whatever_changes(room):
     assert "nobody watched" in voided(room, within=10)
 
 
+def ports(count):
+    """Free ones, that stay the same when the service starts its parts again."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    numbers = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return numbers
+
+
+def test_a_revision_and_other_limits_void_an_approval(folder):
+    run("network", "import", NETWORK, "--data-dir", folder / "state")
+    http, telemetry = ports(2)
+    room = Service(folder, settings=(
+        "validator.analyser_age_s=90", "validator.light_load_pct=100", "ramp.scale=100", f"http.listen=127.0.0.1:{http}", f"telemetry.bind=tcp://127.0.0.1:{telemetry}"))
+    heads = Heads(room)
+    try:
+        room.post = lambda path, expect=200, **body: check(room.send("POST", path, body), expect)
+        room.post("/v1/safety/declare", actor="ann", reason="register copied from the log book")
+        wait_for(lambda: not found(judge(room), "X2", "UNKNOWN"), what="fresh heads")
+        revised(room, folder)
+    finally:
+        heads.ended.set()
+        room.stop()
+
+
+def revised(room, folder):
+    keep(room)
+    approved(room)
+    shutil.copytree(NETWORK / "network", folder / "changed/network")
+    lines = folder / "changed/network/lines.csv"
+    lines.write_text(lines.read_text().replace("0.30,0.60", "0.31,0.60"))
+    run("network", "import", folder / "changed", "--data-dir", folder / "state")
+    assert "the network is at revision 2, it was 1" in voided(room)
+    # The service takes the revision over by itself, and the plan can be judged and approved on it.
+    def taken_over():
+        try:
+            verdict = judge(room)
+        except OSError:
+            return False
+        return verdict["evidence"]["network_revision"] == "2" and not found(verdict, "X2", "UNKNOWN") and not found(verdict, "T1", "UNKNOWN")
+
+    wait_for(taken_over, what="fresh heads on revision 2")
+    approved(room)
+    # Other limits, by a restart of the service.
+    room.stop()
+    room.command += ["--set", "limits.mv_min_pu=0.94"]
+    room.start()
+    assert "limits have changed" in voided(room, within=10)
+
+
+def test_without_the_analyser_nothing_is_approved(folder):
+    """It is kept from storing its position: everything else goes on."""
+    run("network", "import", NETWORK, "--data-dir", folder / "state")
+    service = Service(folder, settings=("validator.analyser_age_s=60", "validator.light_load_pct=100", "ramp.scale=100"))
+    lock, heads = None, None
+    try:
+        service.post = lambda path, expect=200, **body: check(service.send("POST", path, body), expect)
+        heads = Heads(service)
+        service.post("/v1/safety/declare", actor="ann", reason="register copied from the log book")
+        wait_for(lambda: not found(judge(service), "X2", "UNKNOWN"), what="fresh heads")
+        keep(service)
+        approved(service)
+        lock = subprocess.Popen(
+            ["psql", "-h", str(folder / "state/postgres"), "-U", "backfeed", "-d", "postgres", "-qc",
+             "BEGIN; LOCK TABLE backfeed_store.analyser_position IN EXCLUSIVE MODE; SELECT pg_sleep(120)"], stdout=subprocess.DEVNULL)
+        stopped = time.monotonic()
+        wait_for(lambda: plan(service)["state"] == "recheck", 90, what="recheck")
+        assert time.monotonic() - stopped < 65
+        assert "analysed up to" in plan(service)["reason"] or "does not accept writes" in plan(service)["reason"], plan(service)["reason"]
+        # Heads are as fresh as ever; no plan is approved all the same.
+        verdict = judge(service)
+        assert verdict["verdict"] == "CANNOT_ASSESS" and not [f for f in found(verdict, "X2", "UNKNOWN") if "head of" in f["message"]]
+        assert "void" in service.post("/v1/switching/plans/T06/steps/1/issue", 409, actor="kim")["detail"]
+    finally:
+        if lock:
+            service.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%' AND pid <> pg_backend_pid()")
+            lock.wait(20)
+        if heads:
+            heads.ended.set()
+        service.stop()
+
+
 def test_execution_holds_when_something_is_found_otherwise(room):
     keep(room)
     approved(room)
@@ -245,8 +330,8 @@ def test_the_validator_is_served_on_zeromq(room):
     large.send(b" " * 1_100_000 + asked)
     assert not large.poll(1500) and ask(asked)["plan"] == "T06"
     assert {record["action"] for record in room.get("/v1/audit?subject=T06")["items"] if record["actor"] == "zeromq"} == {"plan.judged"}
-    for socket in (request, dealer, large):
-        socket.close(linger=0)
+    for client in (request, dealer, large):
+        client.close(linger=0)
     # Where nobody shall ask, nobody is served; and never beyond this machine.
     done = run("run", "--data-dir", room.folder / "state", "--set", "validator.bind=tcp://0.0.0.0:5563", expect=None)
     assert done.returncode != 0 and "validator.bind" in done.stderr and "loopback" in done.stderr
