@@ -27,7 +27,7 @@ enum BenchCommand {
             Option("devices", "N", "devices of ingest (default 2000, then 100000)"),
             Option("security", "plain|curve|both", "keys of ingest (default both)"),
             Option("latency-seconds", "N", "seconds of ingest at each rate for latency; 0: none (default 10)"),
-            Option("python", "FILE", "ingest: a Python with pyzmq and psycopg, to compare with"),
+            Option("python", "FILE", "a Python to compare with: pyzmq and psycopg for ingest, pandapower for validate"),
             Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
             Option("format", "table|json", "how to print it (default table)"),
         ] + LoadPublisher.options
@@ -39,7 +39,7 @@ enum BenchCommand {
         case "publish":
             try LoadPublisher.command(invocation)
             return .done
-        case "validate": result = try ValidateBench.run()
+        case "validate": result = try ValidateBench.run(python: invocation.arguments.text("python"))
         case "trace": result.figures = TraceBench.run()
         case "ingest":
             result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }

@@ -6,21 +6,33 @@ internal import Switching
 
 /// What a verdict costs: one load flow of a changed state by size of the network, and whole plans.
 enum ValidateBench {
-    static func run() throws -> BenchResult {
+    /// - Parameter python: one with pandapower, to compare with.
+    static func run(python: String?) throws -> BenchResult {
         var result = BenchResult()
         for count in [100, 1000, 10_000] {
             let network = network(nodes: count)
             var model = try FlowModel(network)
             let states = states(network, count: 50)
-            var times: [Double] = []
+            var (times, lowest) = ([Double](), [Double]())
             for (round, state) in states.enumerated() {
                 let started = SystemClock.monotonicNanoseconds
-                _ = try model.solve(state)
+                let solution = try model.solve(state)
+                lowest.append(zip(solution.perUnit, solution.isEnergised).filter(\.1).map(\.0).min() ?? .nan)
                 if round >= 5 { times.append(Double(SystemClock.monotonicNanoseconds - started) / 1e6) }
             }
             times.sort()
             result.figures.append(
                 ("what-if, \(count) nodes, median of \(times.count), ms", text(times[times.count / 2])))
+            guard let python else { continue }
+            let peer = try PandapowerPeer(python: python).run(network, states)
+            let theirs = peer.ms.dropFirst(5).sorted()
+            result.figures.append(
+                (
+                    "the same in pandapower \(peer.version)\(peer.numba ? " with Numba" : ""), ms",
+                    text(theirs[theirs.count / 2])
+                ))
+            let apart = zip(lowest, peer.lowest).map { abs($0 - $1) }.max() ?? .nan
+            result.figures.append(("lowest voltages of all states apart at most, pu", text(apart)))
         }
 
         let network = network(nodes: 1000)
@@ -41,12 +53,39 @@ enum ValidateBench {
             ))
         result.figures.append(("its states", "\(verdict?.steps.count ?? 0)"))
 
-        // Every state of the plan at every quarter hour in every case, which is more than a verdict asks for today.
-        var model = try FlowModel(network)
+        // Every state of the plan at every quarter hour in every case, which is more than a verdict asks for.
         let before = residentMB
         let started = SystemClock.monotonicNanoseconds
+        let solved = Guarded(0)
+        let problem = Guarded<PowerFlowError?>(nil)
+        let workers = (0..<2).map { half in
+            // A model is one thread's.
+            WorkerThread(name: "bench.\(half)") {
+                do throws(PowerFlowError) {
+                    let count = try sweep(network, base, steps: Array(stride(from: half, to: 20, by: 2)))
+                    solved.withLock { $0 += count }
+                } catch {
+                    problem.withLock { $0 = error }
+                }
+            }
+        }
+        for worker in workers { worker.join() }
+        if let problem = problem.withLock({ $0 }) { throw problem }
+        result.figures.append(
+            (
+                "\(solved.withLock { $0 }) load flows of 1000 nodes on two threads, s",
+                text(Double(SystemClock.monotonicNanoseconds - started) / 1e9)
+            ))
+        result.figures.append(("memory they added, MB", "\(max(0, residentMB - before))"))
+        return result
+    }
+
+    private static func sweep(
+        _ network: Network, _ base: FlowState, steps: [Int]
+    ) throws(PowerFlowError) -> Int {
+        var model = try FlowModel(network)
         var solved = 0
-        for step in 0..<20 {
+        for step in steps {
             for quarter in 0..<96 {
                 for share in [1.0, 1.2, 0.35] {
                     var state = base
@@ -59,13 +98,7 @@ enum ValidateBench {
                 }
             }
         }
-        result.figures.append(
-            (
-                "\(solved) load flows of 1000 nodes on one thread, s",
-                text(Double(SystemClock.monotonicNanoseconds - started) / 1e9)
-            ))
-        result.figures.append(("memory they added, MB", "\(max(0, residentMB - before))"))
-        return result
+        return solved
     }
 
     /// Ten feeders as chains from one busbar, every section with a switch, neighbours joined by open ties.
