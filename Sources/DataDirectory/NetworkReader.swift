@@ -101,7 +101,8 @@ public struct NetworkReader {
                     isSinglePhase: !phases.isEmpty && phases.count < 3,
                     hasZeroSequenceProtection: ["1": true, "true": true, "0": false, "false": false][
                         table.text(row, "has_3v0")],
-                    parameters: parameters))
+                    parameters: parameters,
+                    windings: table.text(row, "windings").isEmpty ? nil : table.text(row, "windings")))
         }
         table(
             "switches", key: "switch_id", required: ["switch_id", "connects", "node_id", "element_id", "normal_state"],

@@ -75,11 +75,14 @@ public struct Network: Sendable, Codable, Equatable {
         public var hasZeroSequenceProtection: Bool?
         /// Electrical data kept for load flow, by column name.
         public var parameters: [String: Double]
+        /// Vector group, as `Dyn` or `YNyn`; `nil`: not known.
+        public var windings: String?
 
         public init(
             id: String, highNode: String, lowNode: String, ratedKVA: Double, isSinglePhase: Bool = false,
-            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:]
+            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:], windings: String? = nil
         ) {
+            self.windings = windings
             self.id = id
             self.highNode = highNode
             self.lowNode = lowNode

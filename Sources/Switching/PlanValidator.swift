@@ -155,7 +155,7 @@ public struct PlanValidator: Sendable {
 
     /// Checks that rest on what loads and DER are now.
     private static func isNumeric(_ check: String) -> Bool {
-        ["LF", "T10", "C1", "C2", "C5", "C8", "P2", "P3", "P4", "R3", "R4", "R6"].contains(check)
+        ["LF", "T10", "C1", "C2", "C5", "C6", "C8", "P2", "P3", "P4", "R3", "R4", "R6"].contains(check)
             || "HF".contains(check.prefix(1))
             || ["V1", "V2", "V3", "V4"].contains(check)
     }

@@ -25,7 +25,7 @@ class Heads(threading.Thread):
 
     def __init__(self, service):
         super().__init__(daemon=True)
-        self.service, self.ended = service, threading.Event()
+        self.service, self.ended, self.voltage = service, threading.Event(), {}
         self.power = {"FH-A1": 3_500_000.0, "FH-B1": 4_000_000.0, "PV-A1a": 500e3, "PV-A1b": 1500e3, "PV-B1b": 200e3, "PV-B1a": 300e3}
         self.start()
 
@@ -33,7 +33,9 @@ class Heads(threading.Thread):
         publisher = Publisher(self.service, "UTIL-SCADA")
         while not self.ended.wait(1):
             now = int(time.time() * 1e6)
-            publisher.samples(*[{"device": device, "time": now, "active_power_w": power} for device, power in self.power.items()])
+            publisher.samples(*[
+                {"device": device, "time": now, "active_power_w": power, **({"voltage_v": self.voltage[device]} if device in self.voltage else {})}
+                for device, power in self.power.items()])
         publisher.close()
 
 
@@ -296,6 +298,27 @@ def test_the_register_refuses_what_cannot_be(room):
     assert found(judge(room), "T4", "BLOCK_HARD")
     room.post(f"/v1/safety/{item['id']}/remove", actor="crew-1", reason="clear")
     assert room.get("/v1/safety")["items"] == [] and not found(judge(room), "T4", "BLOCK_HARD")
+
+
+def test_what_is_alive_on_a_dead_section_is_found(room):
+    """D39: a device shows voltage where the network is dead as switched; people hold a clearance there."""
+    room.heads.power.update({"PV-A1b": 0, "FH-A1": 2_500_000.0})
+    room.heads.voltage.update({"PV-A1b": 0.97 * 12_470})
+    room.send("PUT", f"/v1/network/switches/{OPEN}", {"position": "open", "actor": "kim"})
+    elsewhere = {"id": "E", "kind": "PLANNED_OUTAGE", "author": "kim", "hold_hours": 1, "steps": [{"sequence": 1, "action": "disable_reclosing", "element": "R-B"}]}
+    verdict = wait_for(lambda: (v := judge(room, elsewhere)) and found(v, "T1", "UNKNOWN") and v, 40, what="a doubt about the positions")
+    assert found(verdict, "T1", "UNKNOWN")[0]["elements"] == ["PV-A1b"] and verdict["verdict"] == "CANNOT_ASSESS"
+    room.post("/v1/safety", 201, kind="clearance", element=LINE, value="crew-1", actor="pat")
+    verdict = judge(room, elsewhere)
+    assert set(found(verdict, "T4", "BLOCK_HARD")[0]["elements"]) == {LINE, "PV-A1b"} and verdict["verdict"] == "REJECT"
+    # Dead as it should be: the doubt is gone.
+    room.heads.voltage.update({"PV-A1b": 0})
+    wait_for(lambda: not found(judge(room, elsewhere), "T1", "UNKNOWN") and not found(judge(room, elsewhere), "T4", "BLOCK_HARD"), 20, what="no doubt")
+    # And the other way round: three devices without voltage where it should be.
+    room.send("PUT", f"/v1/network/switches/{OPEN}", {"position": "closed", "actor": "kim"})
+    room.heads.voltage.update({"PV-A1b": 0, "PV-A1a": 0, "FH-A1": 0})
+    verdict = wait_for(lambda: (v := judge(room, elsewhere)) and found(v, "T1", "UNKNOWN") and v, 40, what="a doubt about the positions")
+    assert found(verdict, "T1", "UNKNOWN")[0]["elements"] == ["FH-A1", "PV-A1a", "PV-A1b"]
 
 
 def test_the_validator_is_served_on_zeromq(room):

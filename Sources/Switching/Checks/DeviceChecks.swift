@@ -1,7 +1,7 @@
 internal import GridModel
 internal import PowerFlow
 
-/// C1–C3, C5, C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
+/// C1–C3, C5, C6, C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
 /// switch, one that it does not carry is not known.
 enum DeviceChecks {
     /// Kinds that interrupt no load.
@@ -24,6 +24,7 @@ enum DeviceChecks {
             }
             guard step.action.movesSwitch, let number = context.graph.switchIndex[step.element] else { continue }
             findings += singlePole(context, before, after, step, number, blocked)
+            findings += ferroresonance(context, before, after, step, number)
             if step.action == .open {
                 findings += interrupts(context, before, step, number, hasBreakRatings)
             } else {
@@ -150,6 +151,40 @@ enum DeviceChecks {
                 "Step \(step.sequence) joins phase \(one) of \(sides[0].id) to phase \(other) of \(sides[1].id).",
                 remedy: "Join equal phases only; check on site which they are.")
         ]
+    }
+
+    /// C6: a lightly loaded bank that one pole feeds over a cable. Its iron and the cable's capacitance can resonate.
+    private static func ferroresonance(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
+        _ step: SwitchingPlan.Step, _ number: Int
+    ) -> [Finding] {
+        guard step.phases != "ABC" else { return [] }
+        let (network, graph) = (context.network, context.graph)
+        let loaded = step.action == .open ? before : after
+        // What hangs on the switch: live with it, dead without.
+        let other = step.action == .open ? after : before
+        let behind = Set(
+            network.nodes.indices.filter { loaded.topology.energised[$0] && !other.topology.energised[$0] })
+        let cable = network.lines.filter { line in
+            line.construction == "cable"
+                && [line.from, line.to].contains { graph.nodeIndex[$0].map(behind.contains) ?? false }
+        }.reduce(0) { $0 + $1.kilometres }
+        return network.transformers.compactMap { unit in
+            guard let windings = unit.windings, let high = graph.nodeIndex[unit.highNode],
+                let low = graph.nodeIndex[unit.lowNode], behind.contains(high)
+            else { return nil }
+            // Above 15 kV any cable is enough, up to there more than 30 m.
+            let isLong = network.nodes[high].nominalKilovolts > 15 ? cable > 0 : cable > 0.03
+            guard isLong else { return nil }
+            let load = context.injections.balance(of: [low, high]).load
+            let share = load / (unit.ratedKVA * 1000)
+            guard share < 0.1 else { return nil }
+            return Finding(
+                "C6", step: step.sequence, .blockSoft, elements: [unit.id, step.element], value: share * 100, limit: 10,
+                unit: "% load", limitSource: "domain rules C6",
+                "Step \(step.sequence) operates a pole of \(step.element) alone: \(unit.id) (\(windings)), loaded with \(Say.percent(share * 100)) behind \(Say.decimals(cable * 1000)) m of cable, may go into ferroresonance.",
+                remedy: "Use a gang-operated switch, or switch at the bank's terminals.")
+        }
     }
 
     /// C5: one pole alone makes a residual current that ground relays see.

@@ -10,7 +10,7 @@ enum MissingData {
         let ground = switches.contains { $0.relay?.groundPickup != nil }
         let zero = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
         var missing = [
-            ("C6", "windings and cable lengths at banks"), ("C7", "state of remote control, battery and gas"),
+            ("C7", "state of remote control, battery and gas"),
             ("F2", "direction of relays and reclosers"), ("F3", "network protectors"), ("R7", "settings groups"),
             ("X7", "weather and crews"),
         ]
@@ -19,6 +19,7 @@ enum MissingData {
         }
         need(switches.contains { $0.loadBreakAmperes != nil }, "C1", "load_break_a of switches")
         need(switches.contains { $0.faultMakeKiloamperes != nil }, "C3", "fault_make_ka of switches")
+        need(network.transformers.contains { $0.windings != nil }, "C6", "windings of transformers")
         need(ground, "C5", "ground_pickup_a of switches")
         need(switches.contains { $0.interruptKiloamperes != nil }, "P6", "interrupt_ka of switches")
         for check in ["R1", "R3", "R4"] { need(relays, check, "phase_pickup_a of switches") }

@@ -14,10 +14,21 @@ final class LiveState: Sendable {
         static let never = Self(power: .nan, time: .distantPast, receivedAt: 0)
     }
 
+    /// pu of the device's own base.
+    struct Voltage: Sendable {
+        var perUnit: Float
+        /// Wall clock, microseconds.
+        var receivedAt: Int64
+
+        static let never = Self(perUnit: .nan, receivedAt: 0)
+    }
+
     struct Contents: Sendable {
         var heads: [String: Head] = [:]
         /// Newest value of each device, by registry index; before its first one, ``Head/never``.
         var devices: [Head]
+        /// Newest voltage of each device, by registry index.
+        var voltages: [Voltage]
         var positions: [String: Analyser.Position] = [:]
         var switches: [String: SwitchPosition] = [:]
         var topology: Topology
@@ -41,6 +52,7 @@ final class LiveState: Sendable {
         headOf = devices.map { $0.kind == .feederHead ? $0.normalFeeder : nil }
         var start = Contents(
             devices: Array(repeating: .never, count: devices.count),
+            voltages: Array(repeating: .never, count: devices.count),
             topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
         start.switches = stored.livePositions
         contents = Guarded(start)
@@ -52,8 +64,14 @@ final class LiveState: Sendable {
 
     /// Takes stored samples over, after their commit. Late ones are history, not now.
     func observe(_ samples: [Sample], receivedAt: Int64) {
-        let headOf = headOf
+        let (headOf, registry) = (headOf, stored.registry)
         contents.withLock { contents in
+            for sample in samples where !sample.voltage.isNaN && !sample.quality.contains(.late) {
+                let index = Int(sample.device)
+                let base = registry.devices[index].voltageBase
+                guard base > 0 else { continue }
+                contents.voltages[index] = Voltage(perUnit: sample.voltage / Float(base), receivedAt: receivedAt)
+            }
             for sample in samples where !sample.activePower.isNaN && !sample.quality.contains(.late) {
                 let index = Int(sample.device)
                 guard contents.devices[index].time <= sample.time else { continue }

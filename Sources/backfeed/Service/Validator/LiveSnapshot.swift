@@ -88,13 +88,9 @@ struct LiveSnapshot {
                 contradictions.append(der.id)
             }
         }
-        if !contradictions.isEmpty {
-            doubts.append(
-                Finding(
-                    "T1", .unknown, elements: contradictions.sorted(), value: Double(contradictions.count), unit: "DER",
-                    "\(contradictions.count) DER give power where the network is dead as switched: a switch position is wrong.",
-                    remedy: "Check the switch positions, correct them, then validate again."))
-        }
+        doubts += Contradictions(
+            stored: stored, graph: graph, topology: topology, settled: settled, maximumAge: limits.derAge, wall: wall
+        ).doubts(now, record, giving: contradictions)
 
         // Heads, and what their feeders' loads take.
         // What a feeder's head and its known DER leave for its loads, less what silent DER give; W.
