@@ -170,7 +170,7 @@ function showSteps() {
     return el("tr", { class: sequence === step ? "chosen" : "", "data-step": sequence, onclick: () => chooseStep(sequence) },
       el("td", {}, el("button", { class: "plain", "data-sequence": sequence, "aria-pressed": String(sequence === step) }, place ? String(sequence) : "before")),
       el("td", {}, item ? el("span", {}, `${item.action.replaceAll("_", " ")} ${item.element}${item.value ? ` (${item.value})` : ""}`) : ""),
-      cell(!state ? "–" : state.radial ? "radial" : [state.loops ? `${state.loops} loop` : "", state.parallel_sources ? "parallel sources" : ""].filter(Boolean).join(", ") || "not radial"),
+      cell(!state ? "–" : (state.safe_to_stop ? "" : "▷ do not stop here; ") + (state.radial ? "radial" : [state.loops ? `${state.loops} loop` : "", state.parallel_sources ? "parallel sources" : ""].filter(Boolean).join(", ") || "not radial")),
       cell(!state ? "–" : state.de_energised_nodes ? `${state.de_energised_nodes} nodes, ${state.de_energised_customers} customers` : "none", "number"),
       cell(state?.worst_loading_pct === undefined ? "–" : `${percent(state.worst_loading_pct)} ${state.worst_loading_element}`, "number"),
       cell(state?.min_voltage_pu === undefined ? "–" : `${state.min_voltage_pu.toFixed(3)} to ${state.max_voltage_pu.toFixed(3)}`, "number"),
@@ -345,7 +345,13 @@ async function loadRegister() {
   const { declared, items } = register;
   byId("declared").replaceChildren(declared ? `Declared complete by ${declared.by}, ${moment(declared.at)} UTC. ${items.length} in force.`
     : marked(["?", "not declared complete: nothing can be approved", "s2"]));
-  byId("items").replaceChildren(...items.map(item => el("li", {}, `${item.kind.replaceAll("_", " ")} ${item.value ?? ""} on ${item.element} `, el("button", {
+  byId("items").replaceChildren(...items.map(item => el("li", {}, `${item.kind.replaceAll("_", " ")} ${item.value ?? ""} on ${item.element} `, item.kind !== "clearance" ? null : el("button", {
+    "aria-label": `Hand over clearance of ${item.value} on ${item.element}`,
+    onclick: async () => {
+      const given = await question({ title: `Hand over the clearance on ${item.element}`, text: `${item.value} holds it, and must be the one who acts.`, fields: [{ name: "to", label: "New holder" }, { name: "reason", label: "Reason" }], yes: "Hand over" });
+      if (given) register_act("Not handed over", `/v1/safety/${item.id}/transfer`, given);
+    },
+  }, "Hand over…"), " ", el("button", {
     "aria-label": `Remove ${item.kind} on ${item.element}`,
     onclick: async () => {
       const given = await question({ title: `Remove ${item.kind} on ${item.element}`, fields: [{ name: "reason", label: "Reason" }], yes: "Remove" });

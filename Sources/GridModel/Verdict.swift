@@ -82,6 +82,9 @@ public struct Verdict: Sendable, Codable, Equatable {
         public var maxVoltagePu: Double?
         public var maxVoltageNode: String?
         public var heads: [String: Head]
+        /// Execution may rest here: nothing in parallel, nobody without supply who has it before and after the plan, no
+        /// isolation half placed; `nil`: not said (verdicts of before this was judged).
+        public var safeToStop: Bool?
 
         public init(sequence: Int, topology: Topology, deEnergisedCustomers: Int) {
             self.sequence = sequence

@@ -72,6 +72,30 @@ public enum SafetyRegister {
         return .done
     }
 
+    private struct Transferred: Encodable {
+        var from, to, reason: String
+    }
+
+    /// A clearance gets another holder, and the log both.
+    public static func transfer(
+        _ item: Item, to holder: String, actor: String, reason: String, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> Outcome {
+        let isTaken = try !connection.query(
+            """
+            SELECT 1 FROM backfeed_store.safety_item WHERE kind = 'clearance' AND element = $1 AND value = $2 \
+            AND removed_at IS NULL
+            """, [item.element, holder], as: "look for clearance"
+        ).isEmpty
+        guard !isTaken else { return .refused("\(holder) holds a clearance of \(item.element) already") }
+        try connection.query(
+            "UPDATE backfeed_store.safety_item SET value = $2 WHERE id = $1", [String(item.id), holder],
+            as: "transfer clearance")
+        try AuditLog.append(
+            actor: actor, "safety.transferred", subject: item.element,
+            Transferred(from: item.value, to: holder, reason: reason), &connection)
+        return .done
+    }
+
     /// The item in force with a number; locked until the transaction ends.
     public static func item(_ id: Int64, _ connection: inout PostgresConnection) throws(StoreError) -> Item? {
         try connection.query(

@@ -192,12 +192,25 @@ public struct PlanValidator: Sendable {
         return solved
     }
 
+    private func isSafeToStop(_ stage: PlanSimulation.Stage, _ simulation: PlanSimulation) -> Bool {
+        let (first, last) = (simulation.initial, simulation.final)
+        let isAnyoneOut = stage.topology.energised.indices.contains { node in
+            !stage.topology.energised[node] && first.topology.energised[node] && last.topology.energised[node]
+        }
+        let isWhole = [first, last].contains { end in
+            stage.state.tags == end.state.tags && stage.state.grounds == end.state.grounds
+                && stage.state.clearances == end.state.clearances
+        }
+        return stage.topology.isRadial && !isAnyoneOut && isWhole
+    }
+
     private func state(
         of stage: PlanSimulation.Stage, _ context: CheckContext, isBlind: Bool
     ) -> Verdict.StepState {
         let dead = stage.topology.deadIslands.joined()
         var state = Verdict.StepState(
             sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customerCount(dead))
+        state.safeToStop = isSafeToStop(stage, context.simulation)
         guard !isBlind, let flow = stage.flow(.now) else { return state }
         for place in network.lines.indices {
             guard let percent = context.loading.line(flow, place), percent > state.worstLoadingPct ?? -1

@@ -98,6 +98,8 @@ def test_a_plan_is_approved_by_another_person_and_executed_step_by_step(room):
     assert "X4" in room.post(f"{path}/approve", 409, actor="Kim", verdict=first["verdict_id"])["detail"]
     second = room.post(f"{path}/validate", actor="kim")
     assert "is newer than" in room.post(f"{path}/approve", 409, actor="lee", verdict=first["verdict_id"])["detail"]
+    # Between the two steps a part is dead: no place to rest.
+    assert [state["safe_to_stop"] for state in second["verdict"]["steps"]] == [True, False, True]
     made = room.post(f"{path}/approve", actor="lee", verdict=second["verdict_id"])
     assert made["state"] == "approved" and made["approved_by"] == "lee" and made["valid_until"]
     assert "approved already" in room.post(f"{path}/approve", 409, actor="lee", verdict=made["verdict_id"])["detail"]
@@ -296,7 +298,15 @@ def test_the_register_refuses_what_cannot_be(room):
     # S3: who holds it releases it. A cleared line that is live is T4, for every plan.
     assert "S3" in room.post(f"/v1/safety/{item['id']}/remove", 409, actor="eve", reason="x")["detail"]
     assert found(judge(room), "T4", "BLOCK_HARD")
-    room.post(f"/v1/safety/{item['id']}/remove", actor="crew-1", reason="clear")
+    # A recorded hand-over makes somebody else the holder; only the holder can give it.
+    assert "S3" in room.post(f"/v1/safety/{item['id']}/transfer", 409, actor="eve", to="eve", reason="shift")["detail"]
+    assert "to (the new holder)" in room.post(f"/v1/safety/{item['id']}/transfer", 400, actor="crew-1", reason="shift")["detail"]
+    handed = room.post(f"/v1/safety/{item['id']}/transfer", actor="crew-1", to="crew-2", reason="end of shift")
+    assert handed["items"][0]["value"] == "crew-2"
+    assert "S3" in room.post(f"/v1/safety/{item['id']}/remove", 409, actor="crew-1", reason="clear")["detail"]
+    records = {record["action"]: record for record in room.get(f"/v1/audit?subject={LINE}")["items"]}
+    assert records["safety.transferred"]["content"]["from"] == "crew-1" and records["safety.transferred"]["content"]["to"] == "crew-2"
+    room.post(f"/v1/safety/{item['id']}/remove", actor="crew-2", reason="clear")
     assert room.get("/v1/safety")["items"] == [] and not found(judge(room), "T4", "BLOCK_HARD")
 
 

@@ -35,6 +35,8 @@ public enum SafetyAction: Sendable {
     case declare(reason: String)
     case place(kind: String, element: String, value: String, reason: String)
     case remove(id: Int64, reason: String)
+    /// A clearance, to another holder.
+    case transfer(id: Int64, to: String, reason: String)
 }
 
 extension Router {
@@ -51,6 +53,7 @@ extension Router {
         var kind: String?
         var element: String?
         var value: String?
+        var to: String?
 
         func needed<Value>(_ value: Value?, _ name: String) throws -> Value {
             guard let value else { throw APIError.badRequest("field \(name) is missing") }
@@ -125,11 +128,17 @@ extension Router {
                         value: body.value ?? "", reason: body.reason ?? ""), actor: actor), status: 201)
         case (1, "declare"):
             return .json(try backend.act(.declare(reason: try body.needed(body.reason, "reason")), actor: actor))
-        case (2, _) where path[1] == "remove":
+        case (2, _) where path[1] == "remove" || path[1] == "transfer":
             guard let id = Int64(path[0]) else {
                 throw APIError.badRequest("expected an item's number, got \(path[0])")
             }
-            return .json(try backend.act(.remove(id: id, reason: try body.needed(body.reason, "reason")), actor: actor))
+            let reason = try body.needed(body.reason, "reason")
+            guard path[1] == "transfer" else {
+                return .json(try backend.act(.remove(id: id, reason: reason), actor: actor))
+            }
+            let holder = try body.needed(body.to, "to (the new holder)")
+            if let complaint = Identifier.complaint(holder) { throw APIError.badRequest("to: \(complaint)") }
+            return .json(try backend.act(.transfer(id: id, to: holder, reason: reason), actor: actor))
         default: return nil
         }
     }

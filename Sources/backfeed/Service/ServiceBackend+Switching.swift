@@ -71,6 +71,23 @@ extension ServiceBackend {
                 if case .refused(let why) = outcome { return .failure(.conflict(why)) }
                 return .success(try SafetyRegister.list(&connection))
             }
+        case .transfer(let id, let holder, let reason):
+            return try desk.act("safety.transfer", by: actor, on: "\(id)") { connection throws(StoreError) in
+                guard let item = try SafetyRegister.item(id, &connection) else {
+                    return .failure(.unknown("no item \(id) is in force"))
+                }
+                guard item.kind == .clearance else {
+                    return .failure(.conflict("only a clearance has a holder, \(id) is a \(item.kind.rawValue)"))
+                }
+                guard item.value == actor else {
+                    return .failure(
+                        .conflict("S3: \(item.value) holds the clearance, \(actor) cannot hand it over"))
+                }
+                let outcome = try SafetyRegister.transfer(
+                    item, to: holder, actor: actor, reason: reason, &connection)
+                if case .refused(let why) = outcome { return .failure(.conflict(why)) }
+                return .success(try SafetyRegister.list(&connection))
+            }
         case .remove(let id, let reason):
             return try desk.act("safety.remove", by: actor, on: "\(id)") { connection throws(StoreError) in
                 guard let item = try SafetyRegister.item(id, &connection) else {

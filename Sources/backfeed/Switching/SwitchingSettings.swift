@@ -116,6 +116,9 @@ extension SettingsCatalogue {
             "validator.validity_min", .number(1...1440), default: "30", unit: "min", source: "domain rules D.7",
             "that a verdict and its approval are good for, when nothing changes before"),
         .init(
+            "validator.clearance_validity_min", .number(1...1440), default: "240", unit: "min",
+            source: "domain rules D.7", "the same for a plan of kind CLEARANCE that moves no switch"),
+        .init(
             "validator.head_change_pct", .number(0.1...100), default: "10", unit: "%", source: "domain rules D.7",
             "of a head's rating: when its load has moved further, the approval is void"),
         .init(

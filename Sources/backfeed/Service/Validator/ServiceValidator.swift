@@ -9,7 +9,7 @@ struct ServiceValidator: Sendable {
     private let live: LiveState
     private let validator: PlanValidator
     private let limits: LiveSnapshot.Limits
-    private let validMinutes: Double
+    private let validMinutes, clearanceMinutes: Double
     private let headShare: Double
     /// W by feeder.
     private let ratings: [String: Double]
@@ -20,6 +20,7 @@ struct ServiceValidator: Sendable {
         self.outlook = outlook
         limits = .init(settings)
         validMinutes = settings.number("validator.validity_min")
+        clearanceMinutes = settings.number("validator.clearance_validity_min")
         headShare = settings.number("validator.head_change_pct") / 100
         validator = PlanValidator(
             live.stored.network, limits: settings.switchingLimits, software: "backfeed \(Program.version)")
@@ -63,7 +64,10 @@ struct ServiceValidator: Sendable {
         outlook.foresee(
             &snapshot, from: outlook.clock, hours: plan.holdHours,
             concerned: validator.feeders(touchedBy: plan, positions: snapshot.positions))
-        var verdict = validator.validate(plan, snapshot, executed: executed, validMinutes: validMinutes)
+        // Where nothing is switched nothing moves by itself either.
+        let isQuiet = plan.kind == .clearance && !plan.steps.contains { $0.action.movesSwitch }
+        var verdict = validator.validate(
+            plan, snapshot, executed: executed, validMinutes: isQuiet ? clearanceMinutes : validMinutes)
         guard !overrides.isEmpty else { return verdict }
         let now = snapshot.time
         verdict = verdict.with(findings: Override.apply(overrides, to: verdict.findings, at: now))
