@@ -57,7 +57,9 @@ final class ProfileOutlook: Sendable {
 
     private func run() {
         var session = DatabaseSession(conninfo, deadlineMilliseconds: 60_000)
-        repeat {
+        var wait = 0
+        while !stopped.wait(milliseconds: wait) {
+            wait = 500
             let now = clock
             let last = contents.withLock { $0.readAt }
             // A replay passes quarter hours quickly, and may jump back.
@@ -76,8 +78,9 @@ final class ProfileOutlook: Sendable {
             } catch {
                 log.error("profiles cannot be read", ["error": "\(error)"])
                 contents.withLock { $0.problem = "\(error)" }
+                wait = 5000
             }
-        } while !stopped.wait(milliseconds: 5000)
+        }
     }
 
     /// Puts what the next hours may bring into a snapshot: for each quarter hour much load (95th percentile) with little
