@@ -48,8 +48,9 @@ public struct AdvisoryStore: ~Copyable {
     private var session: DatabaseSession
 
     /// - Parameter deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
-    public init(conninfo: String, deadlineMilliseconds: Int = 60_000) {
-        session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
+    public init(conninfo: String, deadlineMilliseconds: Int = 60_000, lockMilliseconds: Int? = nil) {
+        session = DatabaseSession(
+            conninfo, deadlineMilliseconds: deadlineMilliseconds, lockMilliseconds: lockMilliseconds)
     }
 
     /// One analyser output, with the positions it stands for.

@@ -164,20 +164,23 @@ public struct PostgresConnection: ~Copyable {
 public struct DatabaseSession: ~Copyable {
     public let conninfo: String
     private var connection: PostgresConnection?
-    private let deadline: Int?
+    private let deadline, lockTimeout: Int?
 
-    /// - Parameter deadlineMilliseconds: for each ``use(_:)``; a server that stands still is cut off then. `nil`: none.
-    public init(_ conninfo: String, deadlineMilliseconds: Int? = nil) {
+    /// - Parameters:
+    ///   - deadlineMilliseconds: for each ``use(_:)``; a server that stands still is cut off then. `nil`: none.
+    ///   - lockMilliseconds: to wait for a lock; `nil`: two thirds of the deadline.
+    public init(_ conninfo: String, deadlineMilliseconds: Int? = nil, lockMilliseconds: Int? = nil) {
         self.conninfo = conninfo
         deadline = deadlineMilliseconds
+        lockTimeout = lockMilliseconds ?? deadlineMilliseconds.map { max(1, $0 * 2 / 3) }
     }
 
     public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
         if connection == nil || connection?.isUsable == false {
             var opened = try PostgresConnection(conninfo)
-            if let deadline {
+            if let lockTimeout {
                 // A lock that a frozen backend holds must not make us look frozen too.
-                try opened.query("SET lock_timeout = \(max(1, deadline * 2 / 3))", as: "prepare session")
+                try opened.query("SET lock_timeout = \(lockTimeout)", as: "prepare session")
             }
             connection = consume opened
         }

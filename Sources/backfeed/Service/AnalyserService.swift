@@ -13,6 +13,7 @@ final class AnalyserService: Sendable {
     private let input: BoundedQueue<AnalyserInput>
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
+    private let ending = Gate()
     private let log = Log("analyser")
 
     /// - Parameter announce: there are new events to publish.
@@ -74,6 +75,9 @@ final class AnalyserService: Sendable {
         thread.withLock { $0 = worker }
     }
 
+    /// The service is about to stop: when the store fails now, what is not stored is left to the next start.
+    func prepareToStop() { ending.open() }
+
     /// The input must be closed first; what is in it is still analysed.
     func stop() { thread.withLock { $0 }?.join() }
 
@@ -90,8 +94,11 @@ final class AnalyserService: Sendable {
         }
     }
 
+    /// Somebody's lock must not keep a service that was told to stop.
+    private static let lockMilliseconds = 10_000
+
     private func run(_ analyser: inout Analyser) {
-        var store = AdvisoryStore(conninfo: conninfo)
+        var store = AdvisoryStore(conninfo: conninfo, lockMilliseconds: Self.lockMilliseconds)
         var queries = Queries(conninfo: conninfo)
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
@@ -120,22 +127,32 @@ final class AnalyserService: Sendable {
             lastCommit = now
             let rollsUp = now - lastRollUp > 1_000_000_000 || !isOpen
             if rollsUp { lastRollUp = now }
-            persist(&pending, analyser, &store, rollsUp: rollsUp)
+            guard persist(&pending, analyser, &store, rollsUp: rollsUp) else {
+                // Whoever waits to put something in must not wait for us.
+                input.close()
+                return
+            }
         }
     }
 
-    /// Stores until it is stored: an advisory that is found is never given up while the service runs.
+    /// Stores until it is stored: an advisory that is found is never given up while the service runs. One that ends has
+    /// little time: what it leaves is found again in the stored samples at the next start.
+    ///
+    /// - Returns: false when it was left.
     private func persist(
         _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore, rollsUp: Bool
-    ) {
-        for attempt in 0... {
+    ) -> Bool {
+        var attempt = 0
+        while true {
             do throws(StoreError) {
-                return try commit(&pending, analyser, &store, rollsUp: rollsUp)
+                try commit(&pending, analyser, &store, rollsUp: rollsUp)
+                return true
             } catch {
                 log.error("advisories not stored, trying again", ["error": "\(error)"])
                 live.update { $0.storeProblem = error.description }
-                if attempt > 5, input.isFinished { return }
+                if attempt > 0, ending.isOpen { return false }
                 SystemClock.pause(milliseconds: UInt32(min(2000, 50 << min(attempt, 5))))
+                attempt += 1
             }
         }
     }

@@ -160,6 +160,7 @@ final class Service {
 
     func stop() {
         log.info("stopping")
+        analyser.prepareToStop()
         validator.stop()
         watch.stop()
         outlook.stop()
