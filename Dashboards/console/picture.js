@@ -16,6 +16,7 @@ export class Picture {
   constructor(network) {
     this.network = network;
     this.ends = new Map(network.branches.map(branch => [branch.id, branch]));
+    this.#root.selectAll("*").remove();
     this.#layer = this.#root.append("g");
     this.#zoom = d3.zoom().scaleExtent([0.8, 60]).on("zoom", () => {
       this.#layer.attr("transform", d3.event.transform);

@@ -270,7 +270,8 @@ async function draw(isOther) {
     const answer = shown.id !== undefined ? await ask(`/v1/switching/plans/${encodeURIComponent(shown.id)}/network`) : await ask("/v1/switching/network", "POST", shown.plan);
     if (mine !== serial) return;
     picture = answer;
-    if (!drawing && typeof d3 !== "undefined") drawing = new Picture(await ask("/v1/network"));
+    // Another revision is another network.
+    if (typeof d3 !== "undefined" && String(drawing?.network.revision) !== answer.network_revision) drawing = new Picture(await ask("/v1/network"));
     drawStage(isOther);
   } catch (error) {
     if (mine === serial) { picture = null; byId("picture-note").textContent = `No picture: ${error.message}`; }

@@ -116,6 +116,10 @@ import Testing
             steps: [.init(sequence: 1, action: .close, element: "T")], kind: .restoration, isOpen: ["R-A"],
             change: on("R-B") { $0.relay?.phasePickup = 200 }, check: "R4", severity: .condition, element: "R-B",
             step: 1),
+        // 38 A of load and 13 A around the loop, through a recloser between two nodes.
+        .init(
+            testDescription: "a recloser in the loop", change: on("R-B") { $0.relay?.phasePickup = 60 }, check: "P4",
+            severity: .blockSoft, element: "R-B", step: 1),
         .init(
             testDescription: "an elbow between live parts", change: on("T") { $0.kind = "ELBOW_LB" }, check: "C8",
             severity: .blockHard, element: "T", step: 1),

@@ -77,7 +77,7 @@ enum ParallelChecks {
         return findings + circulation(context, before, flow, step, number, a, b)
     }
 
-    /// P4: load, and the current that the difference of voltage drives around the loop, in every line of it.
+    /// P4: load, and the current that the difference of voltage drives around the loop, in every line and device of it.
     private static func circulation(
         _ context: CheckContext, _ before: PlanSimulation.Stage, _ flow: FlowSolution, _ step: SwitchingPlan.Step,
         _ number: Int, _ a: Int, _ b: Int
@@ -115,12 +115,16 @@ enum ParallelChecks {
             weigh(
                 line.id, amperes, line.emergencyAmperes ?? line.ratedAmperes * context.limits.lineEmergency / 100,
                 "limits.line_emergency_pct")
-            for (device, item) in network.switches.enumerated()
-            where item.relay != nil && context.graph.edge(ofSwitch: device) == place {
-                weigh(
-                    item.id, amperes, (item.relay?.phasePickup ?? 0) * context.limits.parallelPickup / 100,
-                    "limits.parallel_pickup_pct")
+        }
+        for (device, item) in network.switches.enumerated() {
+            guard let relay = item.relay, let own = context.graph.edge(ofSwitch: device), loop.edges.contains(own)
+            else {
+                continue
             }
+            let level = context.graph.nodeIndex[item.node].map { network.nodes[$0].nominalKilovolts } ?? kilovolts
+            weigh(
+                item.id, context.amperes(through: device, flow) + circulating * kilovolts / level,
+                relay.phasePickup * context.limits.parallelPickup / 100, "limits.parallel_pickup_pct")
         }
         guard let worst else { return [] }
         return [

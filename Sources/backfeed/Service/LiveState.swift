@@ -17,10 +17,11 @@ final class LiveState: Sendable {
     /// pu of the device's own base.
     struct Voltage: Sendable {
         var perUnit: Float
+        var time: Timestamp
         /// Wall clock, microseconds.
         var receivedAt: Int64
 
-        static let never = Self(perUnit: .nan, receivedAt: 0)
+        static let never = Self(perUnit: .nan, time: .distantPast, receivedAt: 0)
     }
 
     struct Contents: Sendable {
@@ -69,8 +70,9 @@ final class LiveState: Sendable {
             for sample in samples where !sample.voltage.isNaN && !sample.quality.contains(.late) {
                 let index = Int(sample.device)
                 let base = registry.devices[index].voltageBase
-                guard base > 0 else { continue }
-                contents.voltages[index] = Voltage(perUnit: sample.voltage / Float(base), receivedAt: receivedAt)
+                guard base > 0, contents.voltages[index].time <= sample.time else { continue }
+                contents.voltages[index] = Voltage(
+                    perUnit: sample.voltage / Float(base), time: sample.time, receivedAt: receivedAt)
             }
             for sample in samples where !sample.activePower.isNaN && !sample.quality.contains(.late) {
                 let index = Int(sample.device)

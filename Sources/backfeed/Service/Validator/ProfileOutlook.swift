@@ -100,7 +100,9 @@ final class ProfileOutlook: Sendable {
         var days: [String: Int] = [:]
         var time = start.floored(toSeconds: 900) + 900
         let spread = Spread(network, live.graph)
-        var lightest: Double?
+        let loads = spread.loads(snapshot)
+        // Of the feeder whose load falls farthest: EXPORT is about the feeders concerned, not about the sum of all.
+        var lightest: Double? = 1
         while time <= end {
             let seconds = time.microseconds / 1_000_000
             // 1970-01-01 was a Thursday.
@@ -117,14 +119,16 @@ final class ProfileOutlook: Sendable {
                     let moment = spread.moment(values, load: load, der: der, snapshot)
                     snapshot.outlook.append(.init(time: time, watts: moment.watts, vars: moment.vars))
                 }
-            }
-            if values.count == network.feeders.count {
-                lightest = min(lightest ?? .infinity, values.values.reduce(0) { $0 + max(0, $1.native[0]) })
+                for feeder in concerned {
+                    guard let now = loads[feeder], now > 0, let found = values[feeder] else { continue }
+                    lightest = lightest.map { min($0, max(0, found.native[0]) / now) }
+                }
+            } else {
+                lightest = nil
             }
             time = time + 900
         }
-        let total = snapshot.loadWatts.reduce(0, +)
-        if let lightest, total > 0 { snapshot.lightLoadShare = min(1, lightest / total) }
+        if let lightest, !concerned.isEmpty { snapshot.lightLoadShare = lightest }
         let short = concerned.filter { Double(days[$0] ?? 0) < minimumDays }.sorted()
         guard !short.isEmpty else { return }
         let least = short.map { days[$0] ?? 0 }.min() ?? 0
@@ -172,6 +176,11 @@ private struct Spread {
         case .electricVehicleCharger: "ev"
         default: "other"
         }
+    }
+
+    /// W that the loads of each feeder's normal fleet take now.
+    func loads(_ now: GridSnapshot) -> [String: Double] {
+        Dictionary(zip(feeder, now.loadWatts), uniquingKeysWith: +)
     }
 
     /// By node; feeders without quantiles stay as they are now.
