@@ -267,6 +267,9 @@ public struct MessageBuffer: ~Copyable {
         return String(cString: text)
     }
 
+    /// Of all frames that are kept.
+    public var byteCount: Int { (0..<count).reduce(0) { $0 + zmq_msg_size(frames + $1) } }
+
     /// The bytes of a frame; valid until the next receive.
     public func bytes(_ place: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: zmq_msg_data(frames + place), count: zmq_msg_size(frames + place))

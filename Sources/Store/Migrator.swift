@@ -22,12 +22,16 @@ public enum Migrator {
         var connection = try PostgresConnection(conninfo)
         // A session lock, not one of a transaction: each migration has a transaction of its own.
         try connection.query("SELECT pg_advisory_lock(7316000)", as: "lock migrations")
-        try connection.query(
-            """
-            CREATE TABLE IF NOT EXISTS public.backfeed_migration (number int PRIMARY KEY, name text NOT NULL, \
-            digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
-            """, as: "prepare migrations")
-        let known = try applied(&connection)
+        let isPrepared = try isPrepared(&connection)
+        if !isPrepared {
+            // IF NOT EXISTS would ask a role that may not create tables for that right, though there is nothing to do.
+            try connection.query(
+                """
+                CREATE TABLE public.backfeed_migration (number int PRIMARY KEY, name text NOT NULL, \
+                digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
+                """, as: "prepare migrations")
+        }
+        let known = isPrepared ? try applied(&connection) : [:]
         if let newest = known.keys.max(), newest > files.last?.number ?? 0 {
             throw StoreError(
                 .setUpFailed, "migrate",
@@ -69,12 +73,15 @@ public enum Migrator {
     /// Every migration and whether the database has it. Changes nothing.
     public static func status(_ conninfo: String, directory: String) throws -> [Migration] {
         var connection = try PostgresConnection(conninfo)
-        let exists = try connection.query(
-            "SELECT to_regclass('public.backfeed_migration') IS NOT NULL", as: "migration status")
-        let known = exists.first?[0] == "t" ? try applied(&connection) : [:]
+        let known = try isPrepared(&connection) ? applied(&connection) : [:]
         return try files(directory).map {
             Migration(number: $0.number, name: $0.name, applied: known[$0.number] != nil)
         }
+    }
+
+    private static func isPrepared(_ connection: inout PostgresConnection) throws(StoreError) -> Bool {
+        try connection.query("SELECT to_regclass('public.backfeed_migration') IS NOT NULL", as: "migration status")
+            .first?[0] == "t"
     }
 
     private static func applied(_ connection: inout PostgresConnection) throws(StoreError) -> [Int: String] {

@@ -28,9 +28,14 @@ enum SettingsCatalogue {
             source: "a third more than the largest message that is taken",
             "larger messages end their connection before they are read into memory"),
         .init(
-            "telemetry.receive_queue", .number(1...1_000_000), default: "12", unit: "messages",
-            source: "memory: libzmq counts messages, not their bytes; a long one halves the CPU of small messages",
-            "messages that wait in libzmq for each aggregator at most, of up to hard_message_bytes each"),
+            "telemetry.receive_queue", .number(1...1_000_000), default: "1000", unit: "messages",
+            source: "libzmq's own; a short one stops and starts the connection all the time",
+            "messages of an aggregator that libzmq holds until the inlet takes them, within a millisecond"),
+        .init(
+            "telemetry.receive_buffer_bytes", .number(2_097_152...1e11), default: "25165824", unit: "B",
+            source: "memory; a second of 100,000 samples/s in JSON is 20 MB",
+            "messages that wait for the receiving thread; when it is full reading stops, and what comes while memory grows by as much again is dropped and asked for again"
+        ),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",
             source: "interface: without keys only loopback",
@@ -53,6 +58,10 @@ enum SettingsCatalogue {
         .init(
             "control.bind", .text, default: "tcp://127.0.0.1:5561", source: "interface",
             "ROUTER endpoint of the control channel; loopback only unless telemetry.security is curve"),
+        .init(
+            "control.receive_queue", .number(1...1_000_000), default: "8", unit: "messages",
+            source: "memory: libzmq counts messages, not their bytes",
+            "messages of an aggregator that libzmq holds on the control channel; more wait at the aggregator"),
         .init(
             "control.grace_ms", .number(0...60_000), default: "500", unit: "ms", source: judgement,
             "after a hello that names messages which have not come, until they count as missing"),

@@ -263,6 +263,13 @@ enum TestCluster {
         #expect(files.filter { !$0.applied }.isEmpty)
     }
 
+    @Test func aRoleThatMayMakeNothingMigratesWhenNothingIsToBeDone() throws {
+        let owner = try TestCluster.database()
+        let service = owner.replacing("user=backfeed", with: "user=\(Migrator.serviceRole)")
+        try Migrator.migrate(owner, directory: "\(Repository.root)/Migrations", protecting: true)
+        #expect(try Migrator.migrate(service, directory: "\(Repository.root)/Migrations").isEmpty)
+    }
+
     @Test func anImportIsARevisionAndNamesEachSwitchThatChanged() throws {
         var network = SmallNetwork.make()
         #expect(try NetworkStore.importRevision(network, by: "test", conninfo).isNew == false)

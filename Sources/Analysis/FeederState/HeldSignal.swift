@@ -18,12 +18,18 @@ public struct HeldSignal: Sendable {
     /// - Returns: whether it was taken.
     @discardableResult
     public mutating func insert(_ sample: Sample) -> Bool {
+        // Nearly always the newest; then nothing is read of the samples before, which are in no cache.
+        if sample.time > last {
+            samples.append(sample)
+            last = sample.time
+            count += 1
+            return true
+        }
         if let carry, carry.time >= sample.time { return false }
         var place = samples.count
         while place > 0, samples[place - 1].time > sample.time { place -= 1 }
         if place > 0, samples[place - 1].time == sample.time { return false }
         samples.insert(sample, at: place)
-        last = max(last, sample.time)
         count += 1
         return true
     }

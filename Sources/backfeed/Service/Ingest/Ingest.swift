@@ -31,14 +31,49 @@ final class IngestExchange: Sendable {
     private let contents = Guarded(Contents())
     /// Wakes the receiving thread.
     let wake = WakeDescriptor()
+    /// Ends the inlet's wait.
+    let closeInlet = WakeDescriptor()
 
     var now: Contents { contents.withLock { $0 } }
     func update<R: Sendable>(_ change: (inout Contents) -> R) -> R { contents.withLock { change(&$0) } }
 }
 
-/// The ingest role: one thread receives, decodes, checks and encodes; one writes; one keeps the door. A fixed number of
-/// batches circulates between them and the analyser, so memory is bounded: when all are in use, messages go to the
-/// spool if the database is away, and otherwise the sockets are not read.
+/// A thread that first opens something, which whoever started it waits for, and then runs until it is told to stop.
+private final class Opening<Value: Sendable>: Sendable {
+    private let gate = Gate()
+    private let outcome = Guarded<Result<Value, any Error>?>(nil)
+
+    func result() throws -> Value {
+        gate.wait()
+        guard let outcome = outcome.withLock({ $0 }) else { preconditionFailure("opened without an outcome") }
+        return try outcome.get()
+    }
+
+    func succeed(_ value: Value) {
+        outcome.withLock { $0 = .success(value) }
+        gate.open()
+    }
+
+    /// An error before ``succeed(_:)`` is the result; one afterwards ends the service.
+    func attempt(_ body: () throws -> Void) {
+        do {
+            try body()
+        } catch {
+            if gate.isOpen {
+                Log("ingest").error("receiving ended: stopping", ["error": "\(error)"])
+                ShutdownSignal.request()
+            } else {
+                outcome.withLock { $0 = .failure(error) }
+                gate.open()
+            }
+        }
+    }
+}
+
+/// The ingest role: one thread empties the telemetry socket; one receives, decodes, checks and encodes; one writes; one
+/// keeps the door. Memory is bounded: what the first has taken by bytes, and a fixed number of batches circulates between
+/// the others and the analyser. When all are in use, messages go to the spool if the database is away, and otherwise
+/// wait.
 final class Ingest: Sendable {
     struct Endpoints: Sendable {
         var telemetry = ""
@@ -84,39 +119,42 @@ final class Ingest: Sendable {
         try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
         let state = try store.loadState()
         exchange.update { $0.committed = state.streams.mapValues(\.position) }
-        let bound = Gate()
-        let outcome = Guarded<Result<Endpoints, any Error>>(.success(Endpoints()))
-        let receiver = WorkerThread(name: "ingest.receive") { [self] in
-            do {
-                var receiver = try Receiver(
-                    limits: limits,
-                    intake: Intake(limits: limits, analysis: analysis, stored: stored, state: state),
-                    ring: door?.ring, context: context, exchange: exchange, metrics: metrics)
-                let endpoints = receiver.endpoints
-                outcome.withLock { $0 = .success(endpoints) }
-                bound.open()
-                try receiver.run(
-                    take: { [free] in free.withLock { $0.popLast() } }, deliver: { [filled] in _ = filled.offer($0) })
-            } catch {
-                outcome.withLock { $0 = .failure(error) }
-                if bound.isOpen {
-                    log.error("receiving ended: stopping", ["error": "\(error)"])
-                    ShutdownSignal.request()
-                }
-                bound.open()
-            }
-            filled.close()
-        }
-        bound.wait()
-        let endpoints: Endpoints
+        let buffer = ReceiveBuffer(maximumBytes: limits.receiveBuffer)
+        var endpoints = Endpoints()
         do {
-            endpoints = try outcome.withLock { $0 }.get()
+            let inlet = Opening<String>()
+            let inletThread = WorkerThread(name: "ingest.inlet") { [self] in
+                inlet.attempt {
+                    var open = try Inlet(
+                        limits: limits, context: context, buffer: buffer, exchange: exchange, metrics: metrics)
+                    inlet.succeed(open.endpoint)
+                    try open.run()
+                }
+            }
+            endpoints.telemetry = try inlet.result()
+            threads.withLock { $0 = [inletThread] }
+            let desk = Opening<String>()
+            let receiver = WorkerThread(name: "ingest.receive") { [self] in
+                desk.attempt {
+                    var receiver = try Receiver(
+                        limits: limits,
+                        intake: Intake(limits: limits, analysis: analysis, stored: stored, state: state),
+                        ring: door?.ring, context: context, buffer: buffer, exchange: exchange, metrics: metrics)
+                    desk.succeed(receiver.endpoint)
+                    try receiver.run(
+                        take: { [free] in free.withLock { $0.popLast() } },
+                        deliver: { [filled] in _ = filled.offer($0) }, drained: { inletThread.join() })
+                }
+                filled.close()
+            }
+            threads.withLock { $0.append(receiver) }
+            endpoints.control = try desk.result()
         } catch {
-            door?.stop()
+            stop()
             throw error
         }
         let writer = WorkerThread(name: "ingest.write") { [self] in write() }
-        threads.withLock { $0 = [receiver, writer] }
+        threads.withLock { $0.append(writer) }
         startUpkeep()
         return endpoints
     }
@@ -125,6 +163,7 @@ final class Ingest: Sendable {
     func stop() {
         exchange.update { $0.isStopping = true }
         exchange.wake.wake()
+        exchange.closeInlet.wake()
         for thread in threads.withLock({ $0 }) { thread.join() }
         door?.stop()
     }

@@ -13,6 +13,8 @@ extension Ingest {
         var maximumMessage: Int
         var hardMessage: Int
         var receiveQueue: Int
+        var receiveBuffer: Int
+        var controlQueue: Int
         var messagesPerSecond: Double
         var bytesPerSecond: Double
         var maximumAggregators: Int
@@ -47,6 +49,13 @@ extension Ingest {
             maximumMessage = settings.integer("telemetry.max_message_bytes")
             hardMessage = settings.integer("telemetry.hard_message_bytes")
             receiveQueue = settings.integer("telemetry.receive_queue")
+            receiveBuffer = settings.integer("telemetry.receive_buffer_bytes")
+            controlQueue = settings.integer("control.receive_queue")
+            guard receiveBuffer >= 2 * hardMessage else {
+                throw UsageError(
+                    "telemetry.receive_buffer_bytes: expected at least twice telemetry.hard_message_bytes (\(2 * hardMessage)), got \(receiveBuffer)"
+                )
+            }
             messagesPerSecond = settings.number("telemetry.max_messages_per_s")
             bytesPerSecond = settings.number("telemetry.max_bytes_per_s")
             maximumAggregators = settings.integer("telemetry.max_aggregators")

@@ -153,10 +153,8 @@ struct Intake: ~Copyable {
     }
 
     /// A message that is none.
-    mutating func refuse(_ message: borrowing MessageBuffer) {
-        rejects.add(
-            "?", "wrong_frame_count", "\(message.count + message.surplus) frames, expected 3",
-            message.count > 0 ? message.bytes(0) : nil)
+    mutating func refuse(frameCount: Int, first: UnsafeRawBufferPointer) {
+        rejects.add("?", "wrong_frame_count", "\(frameCount) frames, expected 3", first)
     }
 
     // MARK: Messages

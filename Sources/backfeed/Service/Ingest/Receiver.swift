@@ -3,7 +3,7 @@ internal import Messaging
 internal import ServiceKit
 internal import Store
 
-/// The receiving thread: telemetry and control sockets in, batches out; the spool when the database is away.
+/// The receiving thread: telemetry and control messages in, batches out; the spool when the database is away.
 ///
 /// The spool is one queue. While there is something on it, everything that comes goes to its end, and batches are filled
 /// from its front: order stays, and a message is judged new or known when it leaves the spool. Batches that were on
@@ -16,11 +16,14 @@ struct Receiver: ~Copyable {
     private let ring: KeyRing?
     private let log = Log("ingest")
 
-    private var telemetry: Socket
+    private var live: ReceiveBuffer.Reader
+    private let buffer: ReceiveBuffer
     private var control: Socket
-    let endpoints: Ingest.Endpoints
+    /// Where aggregators say hello.
+    let endpoint: String
     private var intake: Intake
     private var desk: ControlDesk
+    /// The newest message of the control channel.
     private var message: MessageBuffer
 
     private var batch: SampleBatch?
@@ -32,51 +35,37 @@ struct Receiver: ~Copyable {
     private let spool: Spool?
     /// The database is away, and the batches in flight are copied.
     private var isCopied = false
-    /// The message in ``message`` did not fit onto the spool; its first frame's place. Nothing is read before it has a
-    /// place.
-    private var held: Int?
+    /// The newest message of the live stream, or that of the control channel, did not fit onto the spool. Nothing is
+    /// read before it has a place.
+    private var held: Intake.Origin?
     private var toldAt: UInt64 = 0
 
     init(
         limits: Ingest.Limits, intake: consuming Intake, ring: KeyRing?, context: MessagingContext,
-        exchange: IngestExchange, metrics: Metrics
+        buffer: ReceiveBuffer, exchange: IngestExchange, metrics: Metrics
     ) throws {
         let spool =
             limits.keepsMessages
             ? try Spool(
                 directory: limits.spoolDirectory, segmentBytes: limits.spoolSegmentBytes,
                 maximumBytes: limits.spoolBytes, sync: limits.spoolSync) : nil
-        var telemetry = try Socket(.subscribe, in: context)
         var control = try Socket(.router, in: context)
-        try telemetry.limitMessage(bytes: limits.hardMessage)
         try control.limitMessage(bytes: limits.hardMessage)
-        // Once and for all: libzmq (4.3.4) can stop reading for good when the limit of an open connection changes.
-        try telemetry.limitQueues(receiving: limits.receiveQueue)
-        try control.limitQueues(sending: 1000, receiving: limits.receiveQueue)
-        try telemetry.linger(milliseconds: 0)
+        // Short: what comes here is asked for, and waits at the sender.
+        try control.limitQueues(sending: 1000, receiving: limits.controlQueue)
         try control.linger(milliseconds: 0)
-        if let key = limits.serverKey {
-            try telemetry.requireKeys(server: key)
-            try control.requireKeys(server: key)
-        }
-        try telemetry.subscribe("")
-        var endpoints = Ingest.Endpoints()
-        for address in limits.bind { try telemetry.bind(address) }
-        endpoints.telemetry = telemetry.boundEndpoint()
+        if let key = limits.serverKey { try control.requireKeys(server: key) }
         try control.bind(limits.controlBind)
-        endpoints.control = control.boundEndpoint()
-        for address in limits.connect { try telemetry.connect(address) }
-        self.telemetry = telemetry
+        endpoint = control.boundEndpoint()
         self.control = control
-        self.endpoints = endpoints
+        self.buffer = buffer
+        live = ReceiveBuffer.Reader(buffer)
         self.spool = spool
         self.limits = limits
         self.intake = intake
         self.ring = ring
         self.exchange = exchange
         self.metrics = metrics
-        // Never so many that the sender stands waiting for us.
-        worthAWake = min(200, limits.receiveQueue / 2)
         desk = ControlDesk(limits.desk)
         message = MessageBuffer()
     }
@@ -86,7 +75,8 @@ struct Receiver: ~Copyable {
     /// - Parameters:
     ///   - take: an empty batch, when one is free.
     ///   - deliver: hands a filled batch to the writing thread.
-    mutating func run(take: () -> SampleBatch?, deliver: (SampleBatch) -> Void) throws {
+    ///   - drained: waits until the inlet has put everything into the buffer that it will.
+    mutating func run(take: () -> SampleBatch?, deliver: (SampleBatch) -> Void, drained: () -> Void) throws {
         var lastTick: UInt64 = 0
         var lastSecond = SystemClock.monotonicNanoseconds
         while true {
@@ -98,23 +88,21 @@ struct Receiver: ~Copyable {
             try copyInFlight()
             // Without a batch there is nowhere to put anything; while the database is away, the spool takes it.
             let canRead = held == nil && (batch != nil || isSpooling)
-            let ready = try telemetry.wait(
-                with: control, alsoFor: exchange.wake.rawValue, watchingSockets: canRead, milliseconds: patience)
+            let isReady = canRead && live.isReady
+            let ready = try control.wait(
+                alsoFor: exchange.wake.rawValue, watchingSocket: canRead, milliseconds: isReady ? 0 : patience)
             if ready.descriptor { exchange.wake.clear() }
             let state = exchange.now
             settle(state.committedBatch)
             try placeHeld()
             if state.isStopping {
-                try leave(deliver)
+                drained()
+                try leave(take, deliver)
                 return
             }
-            // Bounded, so that a flood on one socket keeps us neither from the other nor from flushing.
-            if ready.other { try receiveControl() }
-            if ready.socket, try receiveTelemetry() < worthAWake {
-                // Small messages that come one by one would each cost a wake-up on both sides of the socket: a
-                // millisecond is nothing beside the flush interval, and lets some gather.
-                SystemClock.pause(milliseconds: 1)
-            }
+            // Bounded, so that a flood on one channel keeps us neither from the other nor from flushing.
+            if ready.socket { try receiveControl() }
+            try receiveTelemetry()
             drain(state)
             let now = SystemClock.monotonicNanoseconds
             if now - lastTick > 100_000_000 {
@@ -144,28 +132,26 @@ struct Receiver: ~Copyable {
 
     // MARK: In
 
-    /// Messages in one go below which it pays to let some gather.
-    private let worthAWake: Int
+    private var frames: MessageLog.Frames { (live.frames[0], live.frames[1], live.frames[2]) }
 
-    /// - Returns: how many messages there were.
-    private mutating func receiveTelemetry() throws -> Int {
+    private mutating func receiveTelemetry() throws {
         let now = SystemClock.nowMicroseconds
-        var count = 0
         for _ in 0..<2000 {
-            guard hasRoom else { break }
-            guard try telemetry.receive(into: &message) else { break }
-            count += 1
-            guard message.count == 3, message.surplus == 0 else {
-                intake.refuse(message)
-                continue
-            }
-            let frames = (message.bytes(0), message.bytes(1), message.bytes(2))
-            let key = ring == nil ? nil : message.userID
-            guard let admitted = intake.admit(frames, key: key, ring, now: now) else { continue }
-            try put(admitted, frames, .live, now: now)
+            guard hasRoom, live.take() else { break }
+            if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
+            try take(now: now)
         }
-        if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
-        return count
+    }
+
+    /// The message that ``live`` has given.
+    private mutating func take(now: Int64) throws {
+        guard live.frameCount == 3 else {
+            intake.refuse(frameCount: live.frameCount, first: live.frames[0])
+            return
+        }
+        let frames = frames
+        guard let admitted = intake.admit(frames, key: live.key, ring, now: now) else { return }
+        try put(admitted, frames, .live, now: now)
     }
 
     /// Another message can be taken.
@@ -180,7 +166,7 @@ struct Receiver: ~Copyable {
         _ admitted: Intake.Admitted, _ frames: MessageLog.Frames, _ origin: Intake.Origin, now: Int64
     ) throws {
         if isSpooling {
-            try putOnSpool(frames, firstFrame: origin == .live ? 0 : 2)
+            try putOnSpool(frames, origin)
         } else if let batch {
             intake.take(admitted, frames, origin, into: batch, now: now)
         }
@@ -280,11 +266,10 @@ struct Receiver: ~Copyable {
 
     // MARK: Spool
 
-    /// - Parameter firstFrame: where in ``message`` the three frames begin.
-    private mutating func putOnSpool(_ frames: MessageLog.Frames, firstFrame: Int) throws {
+    private mutating func putOnSpool(_ frames: MessageLog.Frames, _ origin: Intake.Origin) throws {
         guard let spool, try !spool.put(frames, isCopy: false) else { return }
-        // Not read again before this one has its place: the sender's queue, then its journal, hold what follows.
-        held = firstFrame
+        // Not read again before this one has its place: the buffer, then the sender's journal, hold what follows.
+        held = origin
         metrics.add("backfeed_spool_full_total", 1, help: "Times that the spool was full and reading stopped")
         log.error("the spool is full: reading stops until there is room", ["bytes": "\(spool.bytes)"])
     }
@@ -293,8 +278,8 @@ struct Receiver: ~Copyable {
     ///
     /// - Parameter isLast: we are about to end: one message more than the spool's limit is better than one less.
     private mutating func placeHeld(isLast: Bool = false) throws {
-        guard let first = held else { return }
-        let frames = (message.bytes(first), message.bytes(first + 1), message.bytes(first + 2))
+        guard let origin = held else { return }
+        let frames = origin == .live ? frames : (message.bytes(2), message.bytes(3), message.bytes(4))
         if isSpooling {
             guard let spool, try spool.put(frames, isCopy: false, beyondLimit: isLast) else { return }
         } else {
@@ -372,9 +357,15 @@ struct Receiver: ~Copyable {
         deliver(current)
     }
 
-    /// What is in the batch is written, or is on the spool when the database is away.
-    private mutating func leave(_ deliver: (SampleBatch) -> Void) throws {
+    /// What was received is written, or is on the spool when the database is away.
+    private mutating func leave(_ take: () -> SampleBatch?, _ deliver: (SampleBatch) -> Void) throws {
         try placeHeld(isLast: true)
+        let deadline = SystemClock.monotonicNanoseconds + 10_000_000_000
+        while live.take() {
+            if !isSpooling, batch.map({ isFull($0) }) ?? true { try makeRoom(until: deadline, take, deliver) }
+            try self.take(now: SystemClock.nowMicroseconds)
+            try placeHeld(isLast: true)
+        }
         if let batch, !batch.isEmpty || intake.hasMoved { hand(batch, deliver) }
         batch = nil
         // The writing thread tries once more. What it then cannot write must be on the spool before we are gone.
@@ -392,6 +383,22 @@ struct Receiver: ~Copyable {
         try spool?.syncNow()
     }
 
+    /// While we end: another batch, or the spool if there is none in time.
+    private mutating func makeRoom(
+        until deadline: UInt64, _ take: () -> SampleBatch?, _ deliver: (SampleBatch) -> Void
+    ) throws {
+        if let batch { hand(batch, deliver) }
+        batch = take()
+        while batch == nil, !exchange.now.storeIsAway, SystemClock.monotonicNanoseconds < deadline {
+            SystemClock.pause(milliseconds: 10)
+            batch = take()
+        }
+        if let batch { return batch.reset() }
+        exchange.update { $0.storeIsAway = true }
+        isCopied = false
+        try copyInFlight(isLast: true)
+    }
+
     private mutating func tell() {
         intake.report(to: metrics)
         for (name, silence) in desk.silences(at: seconds) {
@@ -399,6 +406,8 @@ struct Receiver: ~Copyable {
                 "backfeed_control_silence_seconds", (silence * 10).rounded() / 10, ["aggregator": name],
                 help: "Time since the aggregator was last heard on the control channel")
         }
+        metrics.set(
+            "backfeed_receive_buffer_bytes", Double(buffer.bytes), help: "Messages that wait for the receiving thread")
         guard let spool else { return }
         let isIdle = !spool.hasBacklog && !isCopied
         metrics.set("backfeed_spool_bytes", isIdle ? 0 : Double(spool.bytes), help: "Bytes waiting on the spool")
