@@ -249,8 +249,14 @@ function takeOver(finding) {
   }, isSeen ? "Seen on site…" : "Override…")];
 }
 
+/** When what comes after the plan is due; a time only once the plan is done. */
+function dueAfter(item) {
+  if (item.due_at === undefined) return `afterwards, within ${item.due_hours} h`;
+  return `${item.met || new Date(item.due_at) > Date.now() ? "due" : "OVERDUE since"} ${clock(item.due_at)}`;
+}
+
 function showConditions() {
-  const list = (shown.conditions ?? []).filter(item => item.kind === "PRE");
+  const list = (shown.conditions ?? []).filter(item => item.kind !== "DURING");
   byId("conditions-part").hidden = !list.length;
   byId("conditions").replaceChildren(...list.map(item => el("li", {}, item.met ? null : el("button", {
       "aria-label": `Met: ${item.text}`,
@@ -258,7 +264,7 @@ function showConditions() {
         const given = await question({ title: "Condition met", text: item.text, fields: [{ name: "evidence", label: "What was done or seen" }], yes: "Record" });
         if (given) act("Not recorded", "conditions", { key: item.key, ...given });
       },
-    }, "Met…"), `${item.step === undefined ? "Plan" : `Step ${item.step}`}, ${item.check}: ${item.text} `,
+    }, "Met…"), `${item.step === undefined ? "Plan" : `Step ${item.step}`}, ${item.check}${item.kind === "POST" ? `, ${dueAfter(item)}` : ""}: ${item.text} `,
     item.remedy ? el("span", { class: "response" }, item.remedy) : null,
     item.met ? el("span", {}, `✓ met by ${item.met.met_by}, ${clock(item.met.met_at)}: ${item.met.evidence}`) : null)));
 }

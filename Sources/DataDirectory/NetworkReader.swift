@@ -102,7 +102,8 @@ public struct NetworkReader {
                     hasZeroSequenceProtection: ["1": true, "true": true, "0": false, "false": false][
                         table.text(row, "has_3v0")],
                     parameters: parameters,
-                    windings: table.text(row, "windings").isEmpty ? nil : table.text(row, "windings")))
+                    windings: table.text(row, "windings").isEmpty ? nil : table.text(row, "windings"),
+                    neutral: table.word(row, "neutral", .grounded)))
         }
         table(
             "switches", key: "switch_id", required: ["switch_id", "connects", "node_id", "element_id", "normal_state"],
@@ -120,7 +121,8 @@ public struct NetworkReader {
                     phases: table.text(row, "phases"),
                     loadBreakAmperes: table.known(row, "load_break_a", in: 0...1e6),
                     faultMakeKiloamperes: table.known(row, "fault_make_ka", in: 0...1e4),
-                    interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...1e4), relay: table.relay(row)))
+                    interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...1e4), relay: table.relay(row),
+                    remote: table.word(row, "remote", .none)))
         }
         if DataFile.exists("\(directory)/regulators.csv") {
             var regulators: [Network.Regulator] = []

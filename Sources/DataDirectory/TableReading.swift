@@ -53,6 +53,19 @@ struct TableReading {
         text(row, name).isEmpty ? nil : number(row, name, in: range)
     }
 
+    /// Yes or no, or not known.
+    mutating func flag(_ row: Int, _ name: String) -> Bool? {
+        text(row, name).isEmpty
+            ? nil : choice(row, name, ["1": true, "true": true, "0": false, "false": false], otherwise: false)
+    }
+
+    /// One of the words of a type, or not known.
+    mutating func word<Value: RawRepresentable & CaseIterable>(_ row: Int, _ name: String, _ otherwise: Value) -> Value?
+    where Value.RawValue == String {
+        let words = Dictionary(uniqueKeysWithValues: Value.allCases.map { ($0.rawValue, $0) })
+        return text(row, name).isEmpty ? nil : choice(row, name, words, otherwise: otherwise)
+    }
+
     /// Of a node: some of `ABC`, each once.
     mutating func phases(_ row: Int) -> String? {
         let value = text(row, "phases")
@@ -68,13 +81,16 @@ struct TableReading {
         let ground = known(row, "ground_pickup_a", in: 0.1...1e5)
         let dial = known(row, "time_dial", in: 0.01...100)
         let reclose = known(row, "first_reclose_s", in: 0...3600)
-        let curves = Dictionary(uniqueKeysWithValues: Network.Relay.Curve.allCases.map { ($0.rawValue, $0) })
-        let curve = text(row, "curve").isEmpty ? nil : choice(row, "curve", curves, otherwise: .veryInverse)
+        let curve: Network.Relay.Curve? = word(row, "curve", .veryInverse)
+        let (directional, alternate) = (flag(row, "directional"), flag(row, "alternate_settings"))
         guard let phase = known(row, "phase_pickup_a", in: 0.1...1e5) else {
-            if ground != nil || curve != nil { mistake(row, "phase_pickup_a", "is empty beside other relay settings") }
+            if ground != nil || curve != nil || directional != nil || alternate != nil {
+                mistake(row, "phase_pickup_a", "is empty beside other relay settings")
+            }
             return nil
         }
         return Network.Relay(
-            phasePickup: phase, groundPickup: ground, curve: curve, timeDial: dial, firstReclose: reclose)
+            phasePickup: phase, groundPickup: ground, curve: curve, timeDial: dial, firstReclose: reclose,
+            isDirectional: directional, hasAlternateSettings: alternate)
     }
 }

@@ -14,11 +14,17 @@ extension Network {
         public var timeDial: Double?
         /// s from the trip to the first reclosing; `nil`: it does not reclose, or that is not known.
         public var firstReclose: Double?
+        /// It tells from which side a fault is fed; `nil`: not known.
+        public var isDirectional: Bool?
+        /// It has a second group of settings, for a feed from its other side; `nil`: not known.
+        public var hasAlternateSettings: Bool?
 
         public init(
             phasePickup: Double, groundPickup: Double? = nil, curve: Curve? = nil, timeDial: Double? = nil,
-            firstReclose: Double? = nil
+            firstReclose: Double? = nil, isDirectional: Bool? = nil, hasAlternateSettings: Bool? = nil
         ) {
+            self.isDirectional = isDirectional
+            self.hasAlternateSettings = hasAlternateSettings
             self.phasePickup = phasePickup
             self.groundPickup = groundPickup
             self.curve = curve

@@ -41,12 +41,16 @@ public struct Finding: Sendable, Codable, Hashable {
     public var remedy: String?
     /// The advisory that it rests on.
     public var advisory: String?
+    /// Of a condition that is due afterwards: hours from the plan's completion.
+    public var dueHours: Double?
 
     public init(
         _ check: String, step: Int? = nil, _ severity: Severity, elements: [String] = [], value: Double? = nil,
         limit: Double? = nil, unit: String? = nil, limitSource: String? = nil, loadCase: LoadCase? = nil,
-        _ message: String, remedy: String? = nil, advisory: String? = nil
+        _ message: String, remedy: String? = nil, advisory: String? = nil,
+        dueHours: Double? = nil
     ) {
+        self.dueHours = dueHours
         self.check = check
         self.step = step
         self.severity = severity
@@ -65,6 +69,6 @@ public struct Finding: Sendable, Codable, Hashable {
         case check, step, severity, elements, value, limit, unit
         case limitSource
         case loadCase = "case"
-        case message, remedy, advisory
+        case message, remedy, advisory, dueHours
     }
 }

@@ -77,12 +77,21 @@ public struct Network: Sendable, Codable, Equatable {
         public var parameters: [String: Double]
         /// Vector group, as `Dyn` or `YNyn`; `nil`: not known.
         public var windings: String?
+        public enum Neutral: String, Sendable, Codable, CaseIterable {
+            case grounded, isolated, compensated
+            /// A fault to ground is signalled, and not tripped by its current.
+            public var isOnlySignalled: Bool { self != .grounded }
+        }
+        /// Of its low-voltage side; `nil`: not known.
+        public var neutral: Neutral?
 
         public init(
             id: String, highNode: String, lowNode: String, ratedKVA: Double, isSinglePhase: Bool = false,
-            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:], windings: String? = nil
+            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:], windings: String? = nil,
+            neutral: Neutral? = nil
         ) {
             self.windings = windings
+            self.neutral = neutral
             self.id = id
             self.highNode = highNode
             self.lowNode = lowNode
@@ -111,13 +120,23 @@ public struct Network: Sendable, Codable, Equatable {
         public var interruptKiloamperes: Double?
         /// `nil`: it does not protect, or that is not known.
         public var relay: Relay?
+        public enum Remote: String, Sendable, Codable, CaseIterable {
+            /// Worked by hand only.
+            case none
+            case healthy
+            /// Its battery, gas or communication is not as it should be, or it is blocked on site.
+            case faulty
+        }
+        /// Its remote control; `nil`: not known.
+        public var remote: Remote?
 
         public init(
             id: String, kind: String = "LBS", connects: Connection, node: String, element: String,
             normalPosition: SwitchPosition = .closed, role: String = "", feeder: String = "", phases: String = "ABC",
             loadBreakAmperes: Double? = nil, faultMakeKiloamperes: Double? = nil, interruptKiloamperes: Double? = nil,
-            relay: Relay? = nil
+            relay: Relay? = nil, remote: Remote? = nil
         ) {
+            self.remote = remote
             self.loadBreakAmperes = loadBreakAmperes
             self.faultMakeKiloamperes = faultMakeKiloamperes
             self.interruptKiloamperes = interruptKiloamperes

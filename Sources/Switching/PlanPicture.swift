@@ -50,7 +50,7 @@ extension PlanValidator {
         var solver = StateSolver(network)
         let simulation = PlanSimulation(
             course.done.map(\.step) + course.rest, course.start, graph, cases: [.now],
-            consumption: [.now: Injections(network, course.snapshot).consumption(.now)], taps: snapshot.taps,
+            injections: Injections(network, course.snapshot), taps: snapshot.taps,
             solver: &solver)
         return PlanPicture(
             plan: plan.id, assessedAt: snapshot.time, networkRevision: snapshot.networkRevision,

@@ -72,7 +72,6 @@ public struct PlanValidator: Sendable {
         let snapshot = course.snapshot
         let cases = Finding.LoadCase.allCases.filter { $0 == .now || cases.contains($0) }
         let injections = Injections(network, snapshot)
-        let consumption = Dictionary(uniqueKeysWithValues: cases.map { ($0, injections.consumption($0)) })
         var solver = StateSolver(network)
         var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
@@ -95,16 +94,17 @@ public struct PlanValidator: Sendable {
         }
         for (place, order) in (orders ?? [rest]).enumerated() {
             let simulation = PlanSimulation(
-                done.map(\.step) + order, course.start, graph, cases: cases, consumption: consumption,
+                done.map(\.step) + order, course.start, graph, cases: cases, injections: injections,
                 taps: snapshot.taps,
                 solver: &solver)
             // What comes later is only about the final state, which all orders share.
             let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
             let coldLoads =
                 !limits.isOmitted("H5")
-                ? consumption[.masked].map {
-                    ColdLoad.study(simulation, snapshot, masked: $0, scale: limits.coldLoadScale, &solver)
-                } ?? [] : []
+                    && cases.contains(.masked)
+                ? ColdLoad.study(
+                    simulation, snapshot, masked: injections.consumption(.masked), scale: limits.coldLoadScale, &solver)
+                : []
             let faults = limits.isOmitted("R") ? nil : FaultStudy(network, graph, simulation, snapshot.taps, &solver)
             let context = CheckContext(
                 network: network, graph: graph, zones: zones, heads: heads,
@@ -149,7 +149,8 @@ public struct PlanValidator: Sendable {
             + LoadingChecks.run(context) + VoltageChecks.run(context) + DeviceChecks.run(context)
             + ParallelChecks.run(context) + ProtectionChecks.run(context)
             + ColdLoadChecks.run(context) + RegulatorChecks.run(context)
-            + ReverseChecks.run(context) + AdvisoryChecks.run(context) + ConflictChecks.run(context)
+            + ReverseChecks.run(context) + DirectionChecks.run(context) + AdvisoryChecks.run(context)
+            + ConflictChecks.run(context) + DutyChecks.run(context)
         return context.plan.kind == .emergency ? emergency(found) : found
     }
 
@@ -166,7 +167,7 @@ public struct PlanValidator: Sendable {
         let blocking: Set<String> = ["T1", "T2", "T3", "T4", "T8", "T9", "P1"]
         return findings.map { finding in
             guard finding.severity > .note, finding.severity != .unknown, !blocking.contains(finding.check),
-                !finding.check.hasPrefix("S")
+                !finding.check.hasPrefix("S"), finding.dueHours == nil
             else {
                 return finding
             }

@@ -123,7 +123,69 @@ import Testing
         .init(
             testDescription: "an elbow between live parts", change: on("T") { $0.kind = "ELBOW_LB" }, check: "C8",
             severity: .blockHard, element: "T", step: 1),
+        // 0.4 MW of load and 2.3 MW of PV behind R-B: 88 A come back when loads are low.
+        .init(
+            testDescription: "power back through what tells no directions", load: 0.1, pv: 1,
+            change: on("R-B") {
+                $0.relay?.phasePickup = 100
+                $0.relay?.isDirectional = false
+            }, check: "F2", severity: .blockSoft, element: "R-B"),
+        .init(
+            testDescription: "power back through what tells directions", load: 0.1, pv: 1,
+            change: on("R-B") {
+                $0.relay?.phasePickup = 100
+                $0.relay?.isDirectional = true
+            }, check: "F2", severity: nil, element: "R-B"),
+        .init(
+            testDescription: "power back through what may not tell directions", load: 0.1, pv: 1,
+            change: { network in
+                on("CB-A1") { $0.relay?.isDirectional = true }(&network)
+                on("R-B") { $0.relay?.phasePickup = 100 }(&network)
+            }, check: "F2", severity: .unknown, element: "R-B"),
+        .init(
+            testDescription: "power back, clear of the pickup", load: 0.1, pv: 1,
+            change: on("R-B") { $0.relay?.isDirectional = false }, check: "F2", severity: nil, element: "R-B"),
+        .init(
+            testDescription: "power back through a network protector", load: 0.1, pv: 1,
+            change: on("T") { $0.kind = "NETWORK_PROTECTOR" }, check: "F3", severity: .blockHard, element: "T"),
+        .init(
+            testDescription: "nothing back through a network protector",
+            change: { network in
+                on("T") { $0.kind = "NETWORK_PROTECTOR" }(&network)
+                network.ders = []
+            }, check: "F3", severity: nil, element: "T"),
+        .init(
+            testDescription: "alternate settings left unused", steps: Self.whole(),
+            change: on("R-A") { $0.relay?.hasAlternateSettings = true }, check: "R7", severity: .condition,
+            element: "R-A"),
+        .init(
+            testDescription: "alternate settings used",
+            steps: Self.whole(after: [.init(sequence: 1, action: .control, element: "R-A", value: "alternate_settings")]
+            ),
+            change: on("R-A") { $0.relay?.hasAlternateSettings = true }, check: "R7", severity: nil, element: "R-A",
+            step: 3),
+        .init(
+            testDescription: "alternate settings that nobody knows of", steps: Self.whole(),
+            change: on("R-B") { $0.relay?.hasAlternateSettings = false }, check: "R7", severity: .unknown,
+            element: "R-A"),
+        .init(
+            testDescription: "a remote control that is faulty", change: on("T") { $0.remote = .faulty }, check: "C7",
+            severity: .condition, element: "T", step: 1),
+        .init(
+            testDescription: "a switch worked by hand", change: on("T") { $0.remote = Network.Switch.Remote.none },
+            check: "C7", severity: nil, element: "T", step: 1),
+        .init(
+            testDescription: "a remote control that nobody knows of", change: on("R-A") { $0.remote = .healthy },
+            check: "C7", severity: .unknown, element: "T", step: 1),
     ]
+
+    /// All of A fed from B, over R-A from its other side.
+    private static func whole(after first: [SwitchingPlan.Step] = []) -> [SwitchingPlan.Step] {
+        first + [
+            .init(sequence: first.count + 1, action: .close, element: "T"),
+            .init(sequence: first.count + 2, action: .open, element: "CB-A1"),
+        ]
+    }
 
     @Test(arguments: changes)
     func eachCheckSpeaksWhenItMust(item: Change) throws {
@@ -165,12 +227,70 @@ import Testing
             return Set(verdict.notRun.map(\.check))
         }
         let carried = missing()
-        #expect(carried.isSuperset(of: ["C3", "C6", "P6", "R6", "R7", "T8", "V4"]))
-        #expect(carried.isDisjoint(with: ["C1", "C5", "R1", "R2", "R3", "R4", "R5"]))
+        #expect(carried.isSuperset(of: ["C3", "C6", "C7", "F2", "P6", "R6", "R7", "T8", "V4"]))
+        #expect(carried.isDisjoint(with: ["F3", "X7", "C1", "C5", "R1", "R2", "R3", "R4", "R5"]))
         for place in network.switches.indices {
             network.switches[place].relay = nil
             network.switches[place].loadBreakAmperes = nil
         }
         #expect(missing().isSuperset(of: ["C1", "C5", "R1", "R2", "R3", "R4", "R5", "R6"]))
+    }
+}
+
+/// What people are asked to see to beside the steps, and when.
+@Suite struct DutyTests {
+    private func verdict(
+        _ steps: [SwitchingPlan.Step], kind: SwitchingPlan.Kind = .loadTransfer, hold: Double = 4,
+        limits: SwitchingLimits = WorkedCase.limits(), change: (inout Network) -> Void = { _ in }
+    ) throws -> Verdict {
+        var network = try WorkedCase.network()
+        change(&network)
+        let plan = SwitchingPlan(
+            id: "p", kind: kind, holdHours: hold, policy: .init(allowTransientLoop: true), steps: steps)
+        return PlanValidator(network, limits: limits, software: "test").validate(
+            plan, WorkedCase.snapshot(network, load: 0.6, pv: 0))
+    }
+
+    @Test func aRestrictionInForceIsAConditionOfEveryPlan() throws {
+        var limits = WorkedCase.limits()
+        limits.restrictions = ["fire day", "lightning"]
+        let asked = Condition.of(try verdict(ProtectionTests.transfer, limits: limits)).filter { $0.check == "X7" }
+        #expect(asked.map(\.text) == ["In force: fire day.", "In force: lightning."])
+        #expect(asked.allSatisfy { $0.kind == .before && $0.isDue(before: 1) })
+        // An approval given without it is void: the limits are others.
+        #expect(limits.hash != WorkedCase.limits().hash)
+    }
+
+    @Test func aLimitOnDERIsWatchedAndAnEmergencyIsReviewed() throws {
+        let limited = try verdict(
+            [.init(sequence: 1, action: .control, element: "PV-A1b", value: "limit_kw 1500")], kind: .emergency)
+        let asked = Condition.of(limited)
+        #expect(asked.map(\.kind) == [.after])
+        #expect(asked.first?.check == "X4" && asked.first?.dueHours == 24)
+        let calm = Condition.of(
+            try verdict([.init(sequence: 1, action: .control, element: "PV-A1b", value: "limit_kw 1500")]))
+        #expect(calm.filter { $0.check == "F1" }.map(\.kind) == [.during])
+    }
+
+    @Test func whatAPlanLeavesOtherwiseIsDueAfterwards() throws {
+        let block = SwitchingPlan.Step(sequence: 1, action: .control, element: "R-A", value: "block_ground")
+        let left = Condition.of(try verdict([block])).filter { $0.check == "C5" }
+        #expect(left.map(\.kind) == [.after] && left.map(\.dueHours) == [1])
+        #expect(left.allSatisfy { !$0.isDue(before: 1) })
+        let undone = try verdict([
+            block, .init(sequence: 2, action: .control, element: "R-A", value: "unblock_ground"),
+        ])
+        #expect(!undone.findings.contains { $0.check == "C5" })
+        let regulator = Condition.of(
+            try verdict(
+                [.init(sequence: 1, action: .control, element: "VR1", value: "MANUAL_NEUTRAL")], hold: 12
+            ) { $0.regulators = [.init(id: "VR1", line: "A1a", mode: .lockedForward)] })
+        #expect(regulator.filter { $0.kind == .after }.map(\.dueHours) == [12])
+    }
+
+    @Test(arguments: ["limit_kw", "limit_kw x", "limit_kw -1", "limit 5", "limit_kw inf", ""])
+    func aCommandThatIsNoneIsNotKnown(text: String) throws {
+        let verdict = try verdict([.init(sequence: 1, action: .control, element: "PV-A1b", value: text)])
+        #expect(verdict.verdict == .cannotAssess)
     }
 }

@@ -1,4 +1,5 @@
 """Kept plans: approved by somebody else, void by themselves, executed step by step, and every step recorded."""
+import datetime
 import json
 import pathlib
 import shutil
@@ -142,6 +143,29 @@ def test_a_plan_is_approved_by_another_person_and_executed_step_by_step(room):
     # The view of engineers has it, too.
     assert room.sql("SELECT state FROM backfeed.switching_plan") == "completed"
     assert int(room.sql("SELECT count(*) FROM backfeed.switching_verdict WHERE occasion = 'issue'")) == 2
+
+
+def test_what_is_due_after_a_plan_has_a_time_once_it_is_done(room):
+    keep(room, {"id": "E-1", "kind": "EMERGENCY", "author": "kim", "purpose": "Too much comes back", "steps": [
+        {"sequence": 1, "action": "control", "element": "PV-A1b", "value": "limit_kw 1000"}]})
+    approved(room, "E-1")
+    path = "/v1/switching/plans/E-1"
+    asked = plan(room, "E-1")["conditions"]
+    assert [(c["check"], c["kind"], c["due_hours"], "due_at" in c) for c in asked] == [("X4", "POST", 24, False)]
+    # It stands against no step.
+    room.post(f"{path}/steps/1/issue", actor="kim")
+    room.post(f"{path}/steps/1/executed", actor="kim", note="1 MW read")
+    done = plan(room, "E-1")
+    assert done["state"] == "completed"
+    due = (stamp(done["conditions"][0]["due_at"]) - stamp(done["changed_at"])).total_seconds()
+    assert due == 24 * 3600
+    met = room.post(f"{path}/conditions", actor="pat", key=asked[0]["key"], evidence="reviewed with lee")
+    assert met["conditions"][0]["met"]["met_by"] == "pat" and met["state"] == "completed"
+    assert room.get("/v1/audit?subject=E-1")["items"][-1]["action"] == "plan.condition_met"
+
+
+def stamp(text):
+    return datetime.datetime.fromisoformat(text)
 
 
 def test_an_approval_dies_by_itself_whatever_changes(room):

@@ -18,14 +18,17 @@ public struct Condition: Sendable, Codable, Equatable {
     public var step: Int?
     public var text: String
     public var remedy: String?
+    /// Of one that is due afterwards: hours from the plan's completion.
+    public var dueHours: Double?
 
-    /// Loading, voltage and reverse flow are watched; everything else must be done first.
+    /// Loading, voltage and reverse flow are watched; what has a time is due afterwards; everything else must be done first.
     public static func of(_ verdict: Verdict) -> [Condition] {
         verdict.findings.filter { $0.severity == .condition }.map { finding in
             let isWatched = "HVF".contains(finding.check.prefix(1))
             return Condition(
-                key: finding.key, kind: isWatched ? .during : .before, check: finding.check, step: finding.step,
-                text: finding.message, remedy: finding.remedy)
+                key: finding.key, kind: finding.dueHours != nil ? .after : isWatched ? .during : .before,
+                check: finding.check, step: finding.step, text: finding.message, remedy: finding.remedy,
+                dueHours: finding.dueHours)
         }
     }
 

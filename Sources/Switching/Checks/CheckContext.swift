@@ -24,13 +24,17 @@ struct CheckContext {
     let customers: [Int]
 
     /// A, through a switch.
-    func amperes(through number: Int, _ flow: FlowSolution) -> Double {
-        let item = network.switches[number]
-        guard item.connects != .bus else { return flow.switches[number].amperes }
-        guard let edge = graph.edge(ofSwitch: number) else { return 0 }
-        return edge < network.lines.count
-            ? flow.lines[edge].amperes : flow.transformers[edge - network.lines.count].amperes
+    func amperes(through number: Int, _ flow: FlowSolution) -> Double { branch(of: number, flow).amperes }
+
+    /// What flows in a switch: that of its line or transformer, or its own.
+    func branch(of number: Int, _ flow: FlowSolution) -> BranchFlow {
+        guard network.switches[number].connects != .bus else { return flow.switches[number] }
+        guard let edge = graph.edge(ofSwitch: number) else { return BranchFlow() }
+        return edge < network.lines.count ? flow.lines[edge] : flow.transformers[edge - network.lines.count]
     }
+
+    /// What a control step does; `nil`: that is not known.
+    func command(_ step: SwitchingPlan.Step) -> ControlCommand? { ControlCommand(step, network, graph) }
 
     /// Nodes without supply after a stage that had it before the plan.
     func lost(_ stage: PlanSimulation.Stage) -> [Int] {
@@ -56,6 +60,7 @@ enum Say {
     static func power(_ watts: Double) -> String {
         abs(watts) >= 999_500 ? String(format: "%.2f MW", watts / 1e6) : String(format: "%.0f kW", watts / 1e3)
     }
+    static func hours(_ value: Double) -> String { String(format: "%g h", value) }
     static func degrees(_ value: Double) -> String { String(format: "%.1f°", value) }
     static func decimals(_ value: Double) -> String { String(format: "%.2f", value) }
     /// At most five, and how many more.

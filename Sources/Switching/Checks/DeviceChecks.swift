@@ -1,7 +1,7 @@
 internal import GridModel
 internal import PowerFlow
 
-/// C1–C3, C5, C6, C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
+/// C1–C3, C5–C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
 /// switch, one that it does not carry is not known.
 enum DeviceChecks {
     /// Kinds that interrupt no load.
@@ -15,14 +15,16 @@ enum DeviceChecks {
         let network = context.network
         let hasBreakRatings = network.switches.contains { $0.loadBreakAmperes != nil }
         let hasMakeRatings = network.switches.contains { $0.faultMakeKiloamperes != nil }
+        let hasRemotes = network.switches.contains { $0.remote != nil }
         var blocked: Set<String> = []
         var findings: [Finding] = []
         for (place, (before, after)) in context.simulation.transitions.enumerated() {
             guard let step = after.step else { continue }
-            if let trip = GroundTrip(step, context) {
-                if trip.isBlocked { blocked.insert(trip.device) } else { blocked.remove(trip.device) }
+            if case .groundTrip(let isBlocked) = context.command(step) {
+                if isBlocked { blocked.insert(step.element) } else { blocked.remove(step.element) }
             }
             guard step.action.movesSwitch, let number = context.graph.switchIndex[step.element] else { continue }
+            if hasRemotes { findings += remote(context, step, number) }
             findings += singlePole(context, before, after, step, number, blocked)
             findings += ferroresonance(context, before, after, step, number)
             if step.action == .open {
@@ -75,6 +77,29 @@ enum DeviceChecks {
                 "What \(item.id) may interrupt is not known; step \(step.sequence) opens it under \(Say.amperes(worst.amperes)).",
                 remedy: "Enter its load-break rating in the network.")
         ]
+    }
+
+    /// C7: who is to work it, when its remote control is not as it should be.
+    private static func remote(_ context: CheckContext, _ step: SwitchingPlan.Step, _ number: Int) -> [Finding] {
+        let item = context.network.switches[number]
+        switch item.remote {
+        // One that is worked by hand needs no remote control.
+        case Network.Switch.Remote.none?, .healthy?: return []
+        case .faulty?:
+            return [
+                Finding(
+                    "C7", step: step.sequence, .condition, elements: [item.id],
+                    "The remote control of \(item.id) is not healthy.",
+                    remedy: "Work \(item.id) on site, and look at its battery, gas and communication.")
+            ]
+        case nil:
+            return [
+                Finding(
+                    "C7", step: step.sequence, .unknown, elements: [item.id],
+                    "Whether \(item.id) can be worked remotely is not known.",
+                    remedy: "Enter the state of its remote control in the network.")
+            ]
+        }
     }
 
     /// C8: an elbow neither makes nor breaks a tie between two live parts.
@@ -217,20 +242,5 @@ enum DeviceChecks {
             device = zones.zones[upstream]?.upstream
         }
         return findings
-    }
-}
-
-/// A control step that blocks or unblocks the ground trip of a relay.
-struct GroundTrip {
-    let device: String
-    let isBlocked: Bool
-
-    init?(_ step: SwitchingPlan.Step, _ context: CheckContext) {
-        guard step.action == .control, let number = context.graph.switchIndex[step.element],
-            context.network.switches[number].relay != nil, let value = step.value?.lowercased(),
-            value == "block_ground" || value == "unblock_ground"
-        else { return nil }
-        device = step.element
-        isBlocked = value == "block_ground"
     }
 }

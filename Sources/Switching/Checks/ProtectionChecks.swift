@@ -69,7 +69,14 @@ enum ProtectionChecks {
             "R1", current * 0.866, relay.phasePickup, before?.atEnd.map { $0 * 0.866 }, limits.phaseReachMinimum,
             limits.phaseReach, "A fault between two phases")
         let ground: Finding? =
-            if let pickup = relay.groundPickup, let amperes = reach.toGround {
+            if let bank = studied.zones.bank(of: reach.zone.nodes.first, context.network),
+                bank.neutral?.isOnlySignalled ?? false
+            {
+                Finding(
+                    "R2", step: stage.finding, .note, elements: [bank.id],
+                    "Behind \(bank.id) a fault to ground is signalled, and not tripped by its current: its neutral is \(bank.neutral?.rawValue ?? "")."
+                )
+            } else if let pickup = relay.groundPickup, let amperes = reach.toGround {
                 judge(
                     "R2", amperes, pickup, before?.toGround, limits.groundReachMinimum, limits.groundReach,
                     "A fault to ground")

@@ -27,7 +27,9 @@ enum RegulatorChecks {
         var findings: [Finding] = []
         var last: [String: State] = [:]
         for stage in context.simulation.stages {
-            if let step = stage.step, let mode = mode(step, context) { modes[step.element] = mode }
+            if let step = stage.step, case .regulatorMode(let mode) = context.command(step) {
+                modes[step.element] = mode
+            }
             let zones = ProtectionZones(context.network, context.graph, stage.state.traced)
             for item in regulators {
                 guard let now = state(context, stage, zones, item, modes[item.id] ?? item.mode) else { continue }
@@ -37,13 +39,6 @@ enum RegulatorChecks {
             }
         }
         return findings
-    }
-
-    /// A control step that sets a regulator's mode.
-    static func mode(_ step: SwitchingPlan.Step, _ context: CheckContext) -> Network.Regulator.Mode? {
-        guard step.action == .control, (context.network.regulators ?? []).contains(where: { $0.id == step.element })
-        else { return nil }
-        return step.value.flatMap { Network.Regulator.Mode(rawValue: $0.uppercased()) }
     }
 
     private static func state(

@@ -68,7 +68,7 @@ enum TopologyChecks {
                 if !context.zones.exists(step.element) {
                     findings.append(unknown(step, "section, transformer or node"))
                 }
-            case .control where RegulatorChecks.mode(step, context) != nil || GroundTrip(step, context) != nil: break
+            case .control where context.command(step) != nil: break
             case .control:
                 findings.append(
                     Finding(

@@ -9,11 +9,7 @@ enum MissingData {
         let curves = switches.contains { $0.relay?.curve != nil }
         let ground = switches.contains { $0.relay?.groundPickup != nil }
         let zero = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
-        var missing = [
-            ("C7", "state of remote control, battery and gas"),
-            ("F2", "direction of relays and reclosers"), ("F3", "network protectors"), ("R7", "settings groups"),
-            ("X7", "weather and crews"),
-        ]
+        var missing: [(String, String)] = []
         func need(_ isThere: Bool, _ check: String, _ what: String) {
             if !isThere { missing.append((check, what)) }
         }
@@ -23,7 +19,16 @@ enum MissingData {
         need(ground, "C5", "ground_pickup_a of switches")
         need(switches.contains { $0.interruptKiloamperes != nil }, "P6", "interrupt_ka of switches")
         for check in ["R1", "R3", "R4"] { need(relays, check, "phase_pickup_a of switches") }
-        need(ground && zero, "R2", "ground_pickup_a of switches, r0_ohm and x0_ohm of every line")
+        need(switches.contains { $0.remote != nil }, "C7", "remote of switches")
+        need(switches.contains { $0.relay?.isDirectional != nil }, "F2", "directional of switches")
+        need(switches.allSatisfy { !$0.kind.isEmpty }, "F3", "kind of every switch")
+        need(switches.contains { $0.relay?.hasAlternateSettings != nil }, "R7", "alternate_settings of switches")
+        // Where every bank's neutral only signals a fault to ground, there is nothing to be tripped by its current.
+        let banks = network.transformers.filter { unit in
+            network.nodes.contains { $0.id == unit.highNode && $0.kind == "hv_busbar" }
+        }
+        let signals = !banks.isEmpty && banks.allSatisfy { $0.neutral?.isOnlySignalled ?? false }
+        need(signals || ground && zero, "R2", "ground_pickup_a of switches, r0_ohm and x0_ohm of every line")
         need(curves, "R5", "curve and time_dial of switches")
         need(switches.contains { $0.relay?.firstReclose != nil }, "R6", "first_reclose_s of switches")
         need(network.nodes.contains { $0.phases != nil }, "T8", "phases of nodes")

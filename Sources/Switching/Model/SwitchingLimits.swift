@@ -58,6 +58,8 @@ public struct SwitchingLimits: Sendable, Equatable {
     /// Share of synchronous machines, and the ratio, from which an island holds.
     public var islandSynchronousShare = 0.25
     public var islandSynchronousRatio = 0.33
+    /// What is in force for the whole network: fire days, lightning.
+    public var restrictions: [String] = []
     /// Checks that are left out, by name (`P5`) or group (`P`).
     public var omitted: Set<String> = []
 

@@ -69,6 +69,28 @@ struct ProtectionZones {
         parentNode = parents
     }
 
+    /// Whether power reaches a switch, or the line or transformer that it is in, at the first of its ends; `nil`: it is
+    /// dead, or in no radial part.
+    func isFedFromFirstEnd(_ number: Int, _ graph: NetworkGraph) -> Bool? {
+        guard let edge = graph.edge(ofSwitch: number) else { return nil }
+        let ends = graph.edgeEnds[edge]
+        if parentEdge[Int(ends.to)] == edge { return true }
+        return parentEdge[Int(ends.from)] == edge ? false : nil
+    }
+
+    /// The transformer from high voltage that feeds a node.
+    func bank(of node: Int?, _ network: Network) -> Network.Transformer? {
+        var at = node ?? -1
+        while at >= 0, parentEdge[at] >= 0 {
+            let place = parentEdge[at] - network.lines.count
+            at = parentNode[at]
+            if network.transformers.indices.contains(place), network.nodes[at].kind == "hv_busbar" {
+                return network.transformers[place]
+            }
+        }
+        return nil
+    }
+
     /// Nodes that a device feeds, through whatever other devices.
     func nodes(behind device: Int) -> [Int] {
         zones.values.filter { zone in

@@ -9,6 +9,8 @@ struct GridState: Equatable {
     var reclosingDisabled: Set<String>
     /// Elements that were tested dead while dead, and have not been live since.
     var testedDead: Set<String> = []
+    /// W that a DER may give, by its id, where a step has limited it.
+    var derLimits: [String: Double] = [:]
 
     init(_ snapshot: GridSnapshot) {
         positions = snapshot.positions
@@ -50,7 +52,9 @@ struct GridState: Equatable {
         case .disableReclosing: reclosingDisabled.insert(step.element)
         case .enableReclosing: reclosingDisabled.remove(step.element)
         case .verify: testedDead.insert(step.element)
-        case .control, .text: break
+        case .control:
+            if let limit = ControlCommand.limit(step.value) { derLimits[step.element] = limit }
+        case .text: break
         }
     }
 
@@ -71,7 +75,9 @@ struct GridState: Equatable {
         case .releaseClearance: clearances.insert(.init(element: step.element, holder: step.value ?? ""))
         case .disableReclosing: reclosingDisabled.remove(step.element)
         case .enableReclosing: reclosingDisabled.insert(step.element)
-        case .verify, .control, .text: break
+        // A snapshot knows of no limits: those of the steps that were done come back with them.
+        case .control: derLimits[step.element] = nil
+        case .verify, .text: break
         }
     }
 }

@@ -18,7 +18,11 @@ struct Injections {
     ///
     /// MASKED leaves out what DER give, on every feeder, and keeps what they take: chargers that go on are the worse
     /// case for what MASKED asks. EXPORT puts every DER that can generate at its rating, and chargers at nothing.
-    func consumption(_ loadCase: Finding.LoadCase) -> (watts: [Double], vars: [Double]) {
+    ///
+    /// - Parameter limits: W that some DER may give, by id. MASKED has them gone anyway.
+    func consumption(
+        _ loadCase: Finding.LoadCase, limits: [String: Double] = [:]
+    ) -> (watts: [Double], vars: [Double]) {
         let light = loadCase == .export ? snapshot.lightLoadShare ?? 1 : 1
         let loads = loadCase == .masked ? snapshot.largestLoadWatts ?? snapshot.loadWatts : snapshot.loadWatts
         var watts = loads.map { $0 * light }
@@ -35,7 +39,7 @@ struct Injections {
                 case .masked: min(now, 0)
                 case .export: canGive(der) ? der.ratedKW * 1000 : 0
                 }
-            watts[node] -= given
+            watts[node] -= min(given, limits[der.id] ?? .infinity)
         }
         return (watts, vars)
     }

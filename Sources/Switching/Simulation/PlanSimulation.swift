@@ -34,19 +34,27 @@ struct PlanSimulation {
 
     init(
         _ steps: [SwitchingPlan.Step], _ initial: GridState, _ graph: NetworkGraph, cases: [Finding.LoadCase],
-        consumption: [Finding.LoadCase: (watts: [Double], vars: [Double])], taps: [Int?],
+        injections: Injections, taps: [Int?],
         solver: inout StateSolver
     ) {
         var state = initial
         var stages: [Stage] = []
+        // Every state has the same injections, but for what the plan limits.
+        var (limits, consumption) = (
+            initial.derLimits, cases.map { injections.consumption($0, limits: initial.derLimits) }
+        )
         func stage(_ step: SwitchingPlan.Step?) -> Stage {
             var stage = Stage(
                 step: step, state: state, topology: Topology(graph, positions: state.traced))
             let closed = state.traced.map { $0 == .closed }
-            for loadCase in cases {
-                guard let injections = consumption[loadCase] else { continue }
+            if state.derLimits != limits {
+                limits = state.derLimits
+                consumption = cases.map { injections.consumption($0, limits: limits) }
+            }
+            for (loadCase, taken) in zip(cases, consumption) {
                 stage.flows[loadCase] = solver.solve(
-                    FlowState(isClosed: closed, taps: taps, watts: injections.watts, vars: injections.vars), loadCase)
+                    FlowState(isClosed: closed, taps: taps, watts: taken.watts, vars: taken.vars), loadCase,
+                    limits: limits)
             }
             return stage
         }
@@ -91,6 +99,7 @@ struct StateSolver: ~Copyable {
     private struct Key: Hashable {
         let closed: [Bool]
         let loadCase: Finding.LoadCase
+        let limits: [String: Double]
     }
 
     private var model: FlowModel?
@@ -131,8 +140,11 @@ struct StateSolver: ~Copyable {
         return found
     }
 
-    mutating func solve(_ state: FlowState, _ loadCase: Finding.LoadCase) -> Result<FlowSolution, PowerFlowError> {
-        let key = Key(closed: state.isClosed, loadCase: loadCase)
+    /// - Parameter limits: by which the load case differs from what it is in other states.
+    mutating func solve(
+        _ state: FlowState, _ loadCase: Finding.LoadCase, limits: [String: Double]
+    ) -> Result<FlowSolution, PowerFlowError> {
+        let key = Key(closed: state.isClosed, loadCase: loadCase, limits: limits)
         if let found = known[key] { return found }
         let result = solve(state)
         known[key] = result

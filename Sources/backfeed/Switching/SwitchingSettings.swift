@@ -94,6 +94,10 @@ extension SettingsCatalogue {
             "validator.head_age_s", .number(1...86_400), default: "300", unit: "s", source: "domain rules D.6",
             "older heads of the feeders concerned make a plan impossible to assess"),
         .init(
+            "limits.restrictions", .text, default: "", source: "domain rules X7",
+            "what is in force for the whole network, separated by commas (fire day, lightning): each is a condition of every plan"
+        ),
+        .init(
             "validator.der_age_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules D.6",
             "of DER that have been silent longer only bounds are known: nothing, and their rating"),
         .init(
@@ -165,6 +169,8 @@ extension Settings {
         made.encroachmentMaximum = number("limits.load_encroachment_max_pct") / 100
         made.coordinationSeconds = number("limits.coordination_s")
         made.coldLoadScale = number("limits.cold_load_scale")
+        made.restrictions = text("limits.restrictions").split(separator: ",")
+            .map { $0.trimmingPrefix(while: \.isWhitespace) }.filter { !$0.isEmpty }.map(String.init)
         return made
     }
 }

@@ -32,12 +32,15 @@ struct PlanView: Encodable {
     struct Asked: Encodable {
         var condition: Condition
         var met: SwitchingStore.Met?
+        /// Of what is due afterwards, once the plan is completed.
+        var dueAt: Timestamp?
 
-        private enum Key: String, CodingKey { case met }
+        private enum Key: String, CodingKey { case met, dueAt }
         func encode(to encoder: any Encoder) throws {
             try condition.encode(to: encoder)
             var container = encoder.container(keyedBy: Key.self)
             try container.encode(met, forKey: .met)
+            try container.encodeIfPresent(dueAt, forKey: .dueAt)
         }
     }
 
@@ -61,7 +64,12 @@ struct PlanView: Encodable {
         verdictID = verdict?.id
         self.verdict = verdict?.verdict
         findingKeys = verdict?.verdict.findings.map(\.key) ?? []
-        conditions = verdict.map { Condition.of($0.verdict) }?.map { Asked(condition: $0, met: met[$0.key]) } ?? []
+        conditions = (verdict.map { Condition.of($0.verdict) } ?? []).map { condition in
+            let isCounting = row.state == .completed
+            return Asked(
+                condition: condition, met: met[condition.key],
+                dueAt: isCounting ? condition.dueHours.map { row.changedAt + $0 * 3600 } : nil)
+        }
         self.overrides = overrides
         execution = steps
     }
