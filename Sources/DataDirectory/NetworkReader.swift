@@ -103,7 +103,8 @@ public struct NetworkReader {
                         table.text(row, "has_3v0")],
                     parameters: parameters,
                     windings: table.text(row, "windings").isEmpty ? nil : table.text(row, "windings"),
-                    neutral: table.word(row, "neutral", .grounded)))
+                    neutral: table.word(row, "neutral", .grounded),
+                    tapGroup: table.text(row, "oltc_group").isEmpty ? nil : table.text(row, "oltc_group")))
         }
         table(
             "switches", key: "switch_id", required: ["switch_id", "connects", "node_id", "element_id", "normal_state"],

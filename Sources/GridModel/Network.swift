@@ -77,6 +77,8 @@ public struct Network: Sendable, Codable, Equatable {
         public var parameters: [String: Double]
         /// Vector group, as `Dyn` or `YNyn`; `nil`: not known.
         public var windings: String?
+        /// Units of one name change their taps together; `nil`: alone.
+        public var tapGroup: String?
         public enum Neutral: String, Sendable, Codable, CaseIterable {
             case grounded, isolated, compensated
             /// A fault to ground is signalled, and not tripped by its current.
@@ -88,8 +90,9 @@ public struct Network: Sendable, Codable, Equatable {
         public init(
             id: String, highNode: String, lowNode: String, ratedKVA: Double, isSinglePhase: Bool = false,
             hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:], windings: String? = nil,
-            neutral: Neutral? = nil
+            neutral: Neutral? = nil, tapGroup: String? = nil
         ) {
+            self.tapGroup = tapGroup
             self.windings = windings
             self.neutral = neutral
             self.id = id

@@ -8,6 +8,7 @@ public struct FlowModel: ~Copyable {
     private let network: Network
     let plan: EnginePlan
     private let results: EngineResults
+    let tapControl: TapControl
     /// `nil` after a change that failed: the engine's model is then undefined, and is built again.
     private var engine: EngineModel?
     /// pu, mean of the sources.
@@ -23,6 +24,7 @@ public struct FlowModel: ~Copyable {
         self.network = network
         self.plan = plan
         results = EngineResults(network, plan)
+        tapControl = TapControl(network)
         hasZeroSequence = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
         sourceVoltage = network.sources.map(\.voltagePerUnit).reduce(0, +) / Double(max(1, network.sources.count))
         self.engine = consume engine

@@ -48,9 +48,11 @@ extension PlanValidator {
     public func picture(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = []) -> PlanPicture {
         let course = Course(plan, snapshot, executed: executed, graph)
         var solver = StateSolver(network)
+        let injections = Injections(network, course.snapshot)
+        let snapshot = standing(course, injections, &solver)
         let simulation = PlanSimulation(
             course.done.map(\.step) + course.rest, course.start, graph, cases: [.now],
-            injections: Injections(network, course.snapshot), taps: snapshot.taps,
+            injections: injections, taps: snapshot.taps,
             solver: &solver)
         return PlanPicture(
             plan: plan.id, assessedAt: snapshot.time, networkRevision: snapshot.networkRevision,

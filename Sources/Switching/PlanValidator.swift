@@ -69,10 +69,10 @@ public struct PlanValidator: Sendable {
         cases: [Finding.LoadCase] = Finding.LoadCase.allCases, validMinutes: Double = 30
     ) -> Verdict {
         let course = Course(plan, snapshot, executed: executed, graph)
-        let snapshot = course.snapshot
         let cases = Finding.LoadCase.allCases.filter { $0 == .now || cases.contains($0) }
-        let injections = Injections(network, snapshot)
+        let injections = Injections(network, course.snapshot)
         var solver = StateSolver(network)
+        let snapshot = standing(course, injections, &solver)
         var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
         let (done, rest) = (course.done, course.rest)
@@ -126,6 +126,21 @@ public struct PlanValidator: Sendable {
             validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot),
             findings: findings.filter { !limits.isOmitted($0.check) },
             notRun: snapshot.notRun + MissingData.of(network), steps: states)
+    }
+
+    /// The snapshot with taps where automatic control has put them before the plan, if nobody has measured them.
+    func standing(_ course: Course, _ injections: Injections, _ solver: inout StateSolver) -> GridSnapshot {
+        var snapshot = course.snapshot
+        guard !snapshot.hasMeasuredTaps else { return snapshot }
+        let now = injections.consumption(.now)
+        let state = FlowState(
+            isClosed: course.start.traced.map { $0 == .closed }, taps: snapshot.taps, watts: now.watts, vars: now.vars)
+        if case .success(let solution) = solver.solve(state),
+            case .success(let settled) = solver.settled(state, from: solution)
+        {
+            snapshot.taps = settled.taps
+        }
+        return snapshot
     }
 
     /// Elements of the steps that were done whose state is not what they left; `nil`: all are.
@@ -183,12 +198,13 @@ public struct PlanValidator: Sendable {
         let closed = simulation.final.state.traced.map { $0 == .closed }
         var solved: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] = []
         for moment in snapshot.outlook {
-            solved.append(
-                (
-                    moment.time,
-                    solver.solve(
-                        FlowState(isClosed: closed, taps: snapshot.taps, watts: moment.watts, vars: moment.vars))
-                ))
+            let state = FlowState(isClosed: closed, taps: snapshot.taps, watts: moment.watts, vars: moment.vars)
+            var result = solver.solve(state)
+            // By then tap changers have reacted.
+            if case .success(let solution) = result, let settled = solver.settled(state, from: solution) {
+                result = settled.map(\.solution)
+            }
+            solved.append((moment.time, result))
         }
         return solved
     }

@@ -161,3 +161,70 @@ private enum TwoBus {
         #expect(try other.faultCurrents(state, at: [0], .threePhase)[0] != nil)
     }
 }
+
+/// Two units of a group before one busbar each, from 110 kV; the second busbar is empty.
+@Suite struct TapControlTests {
+    private func make(_ change: (inout Network.Transformer) -> Void = { _ in }) -> Network {
+        var network = Network(id: "taps")
+        network.nodes = [
+            .init(id: "HV", nominalKilovolts: 110, kind: "hv_busbar"),
+            .init(id: "M1", nominalKilovolts: 20, kind: "mv_busbar"),
+            .init(id: "M2", nominalKilovolts: 20, kind: "mv_busbar"),
+        ]
+        network.sources = [.init(id: "SRC", node: "HV")]
+        network.transformers = ["M1", "M2"].map { busbar in
+            var unit = Network.Transformer(
+                id: "T-\(busbar)", highNode: "HV", lowNode: busbar, ratedKVA: 40_000,
+                parameters: [
+                    "vk_percent": 16.2, "vkr_percent": 0.34, "tap_neutral": 0, "tap_pos": 0, "tap_min": -9,
+                    "tap_max": 9,
+                    "tap_step_percent": 1.5, "oltc": 1, "oltc_setpoint_pu": 1.025, "oltc_band_pu": 0.012,
+                ], tapGroup: "SUB")
+            change(&unit)
+            return unit
+        }
+        return network
+    }
+
+    private func settle(_ network: Network, megawatts: Double) throws -> (taps: [Int?], mean: Double)? {
+        var model = try FlowModel(network)
+        var state = model.normalState
+        state.watts[1] = megawatts * 1e6
+        let settled = try model.settled(state, from: model.solve(state))
+        return settled.map { ($0.taps, ($0.solution.perUnit[1] + $0.solution.perUnit[2]) / 2) }
+    }
+
+    @Test func aGroupMovesTogetherUntilItsMeanIsInItsBand() throws {
+        // Idle: 1 pu at tap 0; one step down on the high side gives 1/0.985 = 1.0152, which is in 1.025 ± 0.012.
+        let settled = try #require(try settle(make(), megawatts: 0))
+        #expect(settled.taps == [-1, -1])
+        #expect(abs(settled.mean - 1 / 0.985) < 1e-9)
+        // Already there, it stays.
+        var network = make()
+        for place in [0, 1] { network.transformers[place].parameters["tap_pos"] = -1 }
+        #expect(try settle(network, megawatts: 0) == nil)
+    }
+
+    @Test func unitsWithoutAGroupFollowEachTheirOwnBusbar() throws {
+        let settled = try #require(try settle(make { $0.tapGroup = nil }, megawatts: 36))
+        let (loaded, idle) = (try #require(settled.taps[0]), try #require(settled.taps[1]))
+        #expect(idle == -1 && loaded < idle)
+    }
+
+    @Test func theLowSideAndANegativeStepTurnTheWay() throws {
+        #expect(try settle(make { $0.parameters["tap_on_lv_side"] = 1 }, megawatts: 0)?.taps == [1, 1])
+        #expect(try settle(make { $0.parameters["tap_step_percent"] = -1.5 }, megawatts: 0)?.taps == [1, 1])
+    }
+
+    @Test func theEndOfTheRangeAndANarrowBandStopIt() throws {
+        #expect(try settle(make { $0.parameters["oltc_setpoint_pu"] = 1.4 }, megawatts: 0)?.taps == [-9, -9])
+        // A band narrower than a step would be hunted for: it moves once past it, and stays.
+        let hunted = try settle(make { $0.parameters["oltc_band_pu"] = 0.0001 }, megawatts: 0)
+        #expect(hunted?.taps == [-2, -2])
+    }
+
+    @Test func withoutSetPointNothingMoves() throws {
+        #expect(try settle(make { $0.parameters["oltc_setpoint_pu"] = nil }, megawatts: 36) == nil)
+        #expect(try settle(make { $0.parameters["oltc"] = 0 }, megawatts: 36) == nil)
+    }
+}

@@ -294,3 +294,41 @@ import Testing
         #expect(verdict.verdict == .cannotAssess)
     }
 }
+
+/// What tap changers do before a plan and after its steps.
+@Suite struct TapTests {
+    private func verdict(setPoint: Double, isMeasured: Bool) throws -> Verdict {
+        var network = try WorkedCase.network()
+        let place = try #require(network.transformers.firstIndex { $0.id == "BANK-B" })
+        network.transformers[place].parameters.merge([
+            "oltc": 1, "oltc_setpoint_pu": setPoint, "oltc_band_pu": 0.01, "tap_step_percent": 1.25, "tap_pos": 0,
+            "tap_min": -16, "tap_max": 16,
+        ]) { $1 }
+        var snapshot = WorkedCase.snapshot(network, load: 0.6, pv: 0)
+        snapshot.taps = network.transformers.map { $0.id == "BANK-B" ? 0 : nil }
+        snapshot.hasMeasuredTaps = isMeasured
+        let plan = SwitchingPlan(
+            id: "p", kind: .loadTransfer, policy: .init(allowTransientLoop: true), steps: ProtectionTests.transfer)
+        return PlanValidator(network, limits: WorkedCase.limits(), software: "test").validate(plan, snapshot)
+    }
+
+    /// As measured the bank holds 1.02 pu; its control would take it down to 0.93 pu.
+    @Test func aVoltageOnceTapChangersHaveReactedCounts() throws {
+        let verdict = try verdict(setPoint: 0.93, isMeasured: true)
+        let found = verdict.findings.filter { $0.check == "V1" && $0.severity == .blockSoft }
+        #expect(!found.isEmpty)
+        #expect(found.allSatisfy { $0.message.contains("once tap changers have reacted") }, "\(found)")
+        #expect(verdict.steps.allSatisfy { ($0.minVoltagePu ?? 0) > 0.95 })
+        let calm = try self.verdict(setPoint: 1.02, isMeasured: true)
+        #expect(!calm.findings.contains { $0.message.contains("reacted") })
+    }
+
+    /// Nobody has measured the taps: they stand where the control has put them, before the plan too.
+    @Test func tapsThatNobodyMeasuredStandWhereTheirControlPutsThem() throws {
+        let verdict = try verdict(setPoint: 0.96, isMeasured: false)
+        let first = try #require(verdict.steps.first)
+        #expect(try #require(first.minVoltagePu) < 0.965)
+        let measured = try #require(try self.verdict(setPoint: 0.96, isMeasured: true).steps.first?.minVoltagePu)
+        #expect(measured > 0.99)
+    }
+}

@@ -9,12 +9,27 @@ enum VoltageChecks {
             let before = context.simulation.initial.flow(loadCase)
             for stage in context.simulation.stages.dropFirst() {
                 guard let flow = stage.flow(loadCase) else { continue }
-                // Low when DER are gone, high when they all give; as measured, both.
-                if loadCase != .export {
-                    findings += band(context, flow, before, loadCase, stage.finding, context.when(stage), isHigh: false)
+                // At once, and when tap changers have reacted: what helps one feeder of a bank can harm another.
+                var flows = [(flow, context.when(stage))]
+                switch stage.settled[loadCase] {
+                case .success(let settled)?:
+                    flows.append((settled, context.when(stage) + ", once tap changers have reacted"))
+                case .failure(let error)?:
+                    findings.append(
+                        Finding(
+                            "V1", step: stage.finding, .unknown, loadCase: loadCase,
+                            "What the voltage is \(context.when(stage)), once tap changers have reacted, is not known: \(error).",
+                            remedy: "Set the tap changers to manual, and complete the network's data."))
+                case nil: break
                 }
-                if loadCase != .masked {
-                    findings += band(context, flow, before, loadCase, stage.finding, context.when(stage), isHigh: true)
+                for (flow, when) in flows {
+                    // Low when DER are gone, high when they all give; as measured, both.
+                    if loadCase != .export {
+                        findings += band(context, flow, before, loadCase, stage.finding, when, isHigh: false)
+                    }
+                    if loadCase != .masked {
+                        findings += band(context, flow, before, loadCase, stage.finding, when, isHigh: true)
+                    }
                 }
             }
         }

@@ -82,6 +82,8 @@ public struct GridSnapshot: Sendable {
     /// By switch; `.unknown` and `.intermediate` are just that.
     public var positions: [SwitchPosition]
     public var taps: [Int?]
+    /// False: ``taps`` are where an automatic control starts from, and it has its way before the plan.
+    public var hasMeasuredTaps = false
     /// By node, W and var that loads take.
     public var loadWatts, loadVars: [Double]
     /// By node, W: loads as they may be at most, when some of what DER give is not measured and hides load; `nil`: as

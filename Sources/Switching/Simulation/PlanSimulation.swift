@@ -12,6 +12,8 @@ struct PlanSimulation {
         let topology: Topology
         /// By load case; the error where there is no solution.
         var flows: [Finding.LoadCase: Result<FlowSolution, PowerFlowError>] = [:]
+        /// The same once tap changers have reacted; only where they do.
+        var settled: [Finding.LoadCase: Result<FlowSolution, PowerFlowError>] = [:]
 
         /// Number of the step as people know it; 0 before the first.
         var sequence: Int { step?.sequence ?? 0 }
@@ -52,9 +54,12 @@ struct PlanSimulation {
                 consumption = cases.map { injections.consumption($0, limits: limits) }
             }
             for (loadCase, taken) in zip(cases, consumption) {
-                stage.flows[loadCase] = solver.solve(
-                    FlowState(isClosed: closed, taps: taps, watts: taken.watts, vars: taken.vars), loadCase,
-                    limits: limits)
+                let flow = FlowState(isClosed: closed, taps: taps, watts: taken.watts, vars: taken.vars)
+                stage.flows[loadCase] = solver.solve(flow, loadCase, limits: limits)
+                // While sources are in parallel tap changers stand in manual (P5).
+                if stage.topology.isRadial, let solution = stage.flow(loadCase) {
+                    stage.settled[loadCase] = solver.settled(flow, from: solution, loadCase, limits: limits)
+                }
             }
             return stage
         }
@@ -114,6 +119,7 @@ struct StateSolver: ~Copyable {
 
     private var knownFaults: [FaultKey: [Double?]] = [:]
     private var known: [Key: Result<FlowSolution, PowerFlowError>] = [:]
+    private var knownSettled: [Key: Result<FlowSolution, PowerFlowError>?] = [:]
 
     init(_ network: Network) {
         do throws(PowerFlowError) {
@@ -149,6 +155,28 @@ struct StateSolver: ~Copyable {
         let result = solve(state)
         known[key] = result
         return result
+    }
+
+    /// Once tap changers have reacted; `nil`: they do not.
+    mutating func settled(
+        _ state: FlowState, from solution: FlowSolution, _ loadCase: Finding.LoadCase, limits: [String: Double]
+    ) -> Result<FlowSolution, PowerFlowError>? {
+        let key = Key(closed: state.isClosed, loadCase: loadCase, limits: limits)
+        if let found = knownSettled[key] { return found }
+        let found = settled(state, from: solution).map { $0.map(\.solution) }
+        knownSettled[key] = .some(found)
+        return found
+    }
+
+    mutating func settled(
+        _ state: FlowState, from solution: FlowSolution
+    ) -> Result<(taps: [Int?], solution: FlowSolution), PowerFlowError>? {
+        do throws(PowerFlowError) {
+            guard let found = try model?.settled(state, from: solution) else { return nil }
+            return .success(found)
+        } catch {
+            return .failure(error)
+        }
     }
 
     mutating func solve(_ state: FlowState) -> Result<FlowSolution, PowerFlowError> {

@@ -32,9 +32,14 @@ struct WindowSnapshot {
         snapshot.watermark = time
         snapshot.lightLoadShare = lightLoadShare(moment.loadWatts.reduce(0, +))
         snapshot.notRun = Self.unfed
+        snapshot.hasMeasuredTaps = !known.isEmpty
         if known.isEmpty {
             snapshot.notRun.append(
-                .init(check: "V", reason: "no tap positions at this time: transformers stand in their normal ones"))
+                .init(
+                    check: "V",
+                    reason:
+                        "no tap positions at this time: transformers stand where their control puts them, or in their normal ones"
+                ))
         }
         let end = time + holdHours * 3600
         let places = network.nodes.compactMap { node in node.longitude.flatMap { x in node.latitude.map { (x, $0) } } }

@@ -18,6 +18,7 @@ struct FlowVerifier {
         var amperes: [(Double, Double, Double)] = []
         var heads: [(Double, Double, Double)] = []
         var units: [(Double, Double, Double)] = []
+        var taps: [(Double, Double, Double)] = []
         let headEnds = FeederHeads(network)
         let stride = max(1, truth.times.count / Self.count)
         for number in Swift.stride(from: 0, to: truth.times.count, by: stride) {
@@ -26,6 +27,14 @@ struct FlowVerifier {
             for node in network.nodes.indices {
                 state.watts[node] = moment.loadWatts[node] - moment.derWatts[node]
                 state.vars[node] = moment.loadVars[node] - moment.derVars[node]
+            }
+            // The control finds the truth's taps from the normal ones, and afterwards leaves them alone.
+            if number > 0 { state.taps = network.transformers.map { row.taps[$0.id] } }
+            let standing = try model.solve(state)
+            if let settled = try model.settled(state, from: standing) { state.taps = settled.taps }
+            for (place, unit) in network.transformers.enumerated() {
+                guard let expected = row.taps[unit.id] else { continue }
+                taps.append((Double(expected), Double(state.taps[place] ?? 0), 0))
             }
             state.taps = network.transformers.map { row.taps[$0.id] }
             let solution = try model.solve(state)
@@ -53,6 +62,8 @@ struct FlowVerifier {
         return [
             Comparing.values(
                 "voltages (load flow)", rule: "every node of \(Self.count) moments: within 1e-4 pu", unit: "pu", volts),
+            Comparing.values(
+                "taps (tap control)", rule: "every transformer of the same moments: the same", unit: "steps", taps),
             Comparing.values(
                 "line currents (load flow)",
                 rule: "every line, percent of its rating: within 0.1 % and the table's digits",

@@ -1,0 +1,91 @@
+internal import GridModel
+
+/// On-load tap changers under automatic control, in groups that move together.
+struct TapControl {
+    private struct Group {
+        let units: [Int]
+        let setPoint, band: Double
+    }
+
+    private struct Unit {
+        let busbar: Int
+        let least, most: Int
+        let normal: Int
+        /// +1: a higher tap lowers the voltage behind it.
+        let sense: Int
+    }
+
+    private let groups: [Group]
+    private let units: [Int: Unit]
+
+    var isEmpty: Bool { groups.isEmpty }
+
+    /// Units with `oltc`, set point, band and step; those of one `oltc_group` are one group.
+    init(_ network: Network) {
+        let nodes = Dictionary(
+            network.nodes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var units: [Int: Unit] = [:]
+        var members: [String: [Int]] = [:]
+        for (place, unit) in network.transformers.enumerated() {
+            let data = unit.parameters
+            guard data["oltc"] == 1, data["oltc_setpoint_pu"] != nil, data["oltc_band_pu"] ?? 0 > 0,
+                let step = data["tap_step_percent"], step != 0, let busbar = nodes[unit.lowNode]
+            else { continue }
+            let normal = Int(data["tap_pos"] ?? data["tap_neutral"] ?? 0)
+            units[place] = Unit(
+                busbar: busbar, least: min(normal, Int(data["tap_min"] ?? Double(normal))),
+                most: max(normal, Int(data["tap_max"] ?? Double(normal))), normal: normal,
+                sense: (data["tap_on_lv_side"] == 1) == (step > 0) ? -1 : 1)
+            members[unit.tapGroup ?? unit.id, default: []].append(place)
+        }
+        self.units = units
+        groups = members.sorted { $0.key < $1.key }.map { _, places in
+            func mean(_ name: String) -> Double {
+                places.reduce(0) { $0 + (network.transformers[$1].parameters[name] ?? 0) } / Double(places.count)
+            }
+            return Group(units: places, setPoint: mean("oltc_setpoint_pu"), band: mean("oltc_band_pu"))
+        }
+    }
+
+    /// Where taps go next.
+    ///
+    /// - Parameter moved: by group, which way it has moved; one that would turn back has a band narrower than its steps,
+    ///   and stays.
+    /// - Returns: `nil`: every group is in its band, or can go no further.
+    func next(_ taps: [Int?], _ solution: FlowSolution, moved: inout [Int: Int]) -> [Int?]? {
+        var next = taps
+        for (number, group) in groups.enumerated() {
+            let live = group.units.compactMap { units[$0]?.busbar }.filter { solution.isEnergised[$0] }
+            guard !live.isEmpty else { continue }
+            let mean = live.reduce(0) { $0 + solution.perUnit[$1] } / Double(live.count)
+            guard abs(mean - group.setPoint) > group.band + 1e-9 else { continue }
+            let way = mean > group.setPoint ? 1 : -1
+            guard moved[number] ?? way == way else { continue }
+            moved[number] = way
+            for place in group.units {
+                guard let unit = units[place] else { continue }
+                next[place] = min(unit.most, max(unit.least, (taps[place] ?? unit.normal) + way * unit.sense))
+            }
+        }
+        return next == taps ? nil : next
+    }
+}
+
+extension FlowModel {
+    /// The state once automatic tap changers have done what they will, from a solution of it: one tap at a time, as long as
+    /// the mean voltage of a group's busbars is outside of its band.
+    ///
+    /// - Returns: `nil`: nothing moves.
+    public mutating func settled(
+        _ state: FlowState, from solution: FlowSolution
+    ) throws(PowerFlowError) -> (taps: [Int?], solution: FlowSolution)? {
+        guard !tapControl.isEmpty else { return nil }
+        var (state, solution, isMoved, moved) = (state, solution, false, [Int: Int]())
+        while let next = tapControl.next(state.taps, solution, moved: &moved) {
+            state.taps = next
+            solution = try solve(state)
+            isMoved = true
+        }
+        return isMoved ? (state.taps, solution) : nil
+    }
+}
