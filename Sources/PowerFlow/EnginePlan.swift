@@ -173,7 +173,8 @@ struct EnginePlan {
             ])
     }
 
-    private struct Taps {
+    /// Tap positions of a unit, within what the engine can hold.
+    struct Taps {
         let position, least, most, neutral: Int8
 
         init(_ unit: Network.Transformer) {

@@ -31,10 +31,10 @@ struct TapControl {
             guard data["oltc"] == 1, data["oltc_setpoint_pu"] != nil, data["oltc_band_pu"] ?? 0 > 0,
                 let step = data["tap_step_percent"], step != 0, let busbar = nodes[unit.lowNode]
             else { continue }
-            let normal = Int(data["tap_pos"] ?? data["tap_neutral"] ?? 0)
+            // As the engine has them: whatever the table says, there is an end.
+            let taps = EnginePlan.Taps(unit)
             units[place] = Unit(
-                busbar: busbar, least: min(normal, Int(data["tap_min"] ?? Double(normal))),
-                most: max(normal, Int(data["tap_max"] ?? Double(normal))), normal: normal,
+                busbar: busbar, least: Int(taps.least), most: Int(taps.most), normal: Int(taps.position),
                 sense: (data["tap_on_lv_side"] == 1) == (step > 0) ? -1 : 1)
             members[unit.tapGroup ?? unit.id, default: []].append(place)
         }
