@@ -7,7 +7,7 @@ public import GridModel
 public final class DeviceTable: @unchecked Sendable {
     /// What a slot needs to tell names apart without following a pointer to most of the wrong ones.
     private struct Slot {
-        var hash: UInt64
+        var hash: UInt32
         /// -1: empty.
         var number: Int32
         var start: Int32
@@ -36,7 +36,7 @@ public final class DeviceTable: @unchecked Sendable {
             var place = Int(truncatingIfNeeded: hash) & mask
             while slots[place].number >= 0 { place = (place + 1) & mask }
             slots[place] = Slot(
-                hash: hash, number: Int32(number), start: Int32(start), length: Int32(end - start))
+                hash: Self.tag(hash), number: Int32(number), start: Int32(start), length: Int32(end - start))
         }
     }
 
@@ -47,7 +47,7 @@ public final class DeviceTable: @unchecked Sendable {
 
     /// Eight bytes at a time; the length is part of it, so that a padded end is not another name's.
     @inline(__always)
-    private static func hash(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
+    static func hash(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
         var value = UInt64(truncatingIfNeeded: count) &* 0x9e37_79b9_7f4a_7c15
         var at = 0
         func mix(_ word: UInt64) {
@@ -67,18 +67,29 @@ public final class DeviceTable: @unchecked Sendable {
         return value
     }
 
+    /// The half of a hash that does not choose the slot.
+    @inline(__always)
+    private static func tag(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 32) }
+
     /// The device's number, or `nil` when no device has this name.
     public func number(of name: UnsafeRawBufferPointer) -> Int32? {
         guard let base = name.baseAddress else { return nil }
-        let hash = Self.hash(base, name.count)
+        let number = find(Self.hash(base, name.count), base, name.count)
+        return number < 0 ? nil : number
+    }
+
+    /// - Returns: -1 when no device has this name.
+    @inline(__always)
+    func find(_ hash: UInt64, _ name: UnsafeRawPointer, _ count: Int) -> Int32 {
+        let tag = Self.tag(hash)
         var place = Int(truncatingIfNeeded: hash) & mask
-        while slots[place].number >= 0 {
+        while true {
             let slot = slots[place]
-            if slot.hash == hash, slot.length == name.count, memcmp(names + Int(slot.start), base, name.count) == 0 {
+            guard slot.number >= 0 else { return -1 }
+            if slot.hash == tag, slot.length == count, memcmp(names + Int(slot.start), name, count) == 0 {
                 return slot.number
             }
             place = (place + 1) & mask
         }
-        return nil
     }
 }

@@ -31,14 +31,14 @@ public final class ReceiveBuffer: Sendable {
     ///
     /// - Parameters:
     ///   - withKey: keeps the sender's key with it.
-    ///   - beyondLimit: also when there is no room.
-    public func put(_ message: borrowing MessageBuffer, withKey: Bool, beyondLimit: Bool = false) -> Outcome {
+    ///   - surplus: bytes beyond ``maximumBytes`` that may be used.
+    public func put(_ message: borrowing MessageBuffer, withKey: Bool, surplus: Int = 0) -> Outcome {
         let key = withKey ? message.userID : nil
         let size = Chunk.size(of: message, key: key)
         return state.withLock { state in
             if state.open.map({ $0.room < size }) ?? true {
                 let capacity = max(Chunk.usual, size)
-                guard state.bytes + capacity <= maximumBytes || beyondLimit else { return .full }
+                guard state.bytes + capacity - surplus <= maximumBytes else { return .full }
                 if let open = state.open { state.full.append(open) }
                 state.open = capacity == Chunk.usual ? state.spare.popLast() ?? Chunk(capacity) : Chunk(capacity)
                 state.bytes += capacity
@@ -49,7 +49,7 @@ public final class ReceiveBuffer: Sendable {
         }
     }
 
-    /// Whether something waits; when not, the next ``put(_:withKey:beyondLimit:)`` says that it was awaited.
+    /// Whether something waits; when not, the next ``put(_:withKey:surplus:)`` says that it was awaited.
     fileprivate var hasMore: Bool {
         state.withLock { state in
             state.isAwaited = state.open == nil && state.full.isEmpty

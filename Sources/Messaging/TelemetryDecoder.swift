@@ -57,6 +57,9 @@ public struct TelemetryDecoder: ~Copyable {
     private let parser: OpaquePointer
     private let samples: UnsafeMutablePointer<csj_sample>
     private let arena = MessageArena()
+    /// Of the device names of a message.
+    private let hashes: UnsafeMutablePointer<UInt64>
+    private let numbers: UnsafeMutablePointer<Int32>
     /// Of the names of a Protobuf batch, in bytes.
     private var lengths: [UInt32] = []
 
@@ -64,9 +67,13 @@ public struct TelemetryDecoder: ~Copyable {
         guard let parser = csj_parser_new() else { preconditionFailure("out of memory") }
         self.parser = parser
         samples = .allocate(capacity: Self.maximumSamples)
+        hashes = .allocate(capacity: Self.maximumSamples)
+        numbers = .allocate(capacity: Self.maximumSamples)
     }
 
     deinit {
+        numbers.deallocate()
+        hashes.deallocate()
         samples.deallocate()
         csj_parser_free(parser)
     }
@@ -94,6 +101,23 @@ public struct TelemetryDecoder: ~Copyable {
             quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
             state: raw.pointee.state, switchPosition: raw.pointee.switch_position, present: raw.pointee.present,
             values: Self.values(raw))
+    }
+
+    /// Number of each device of the last message, -1 where none has that name; valid until the next call.
+    ///
+    /// All at once: a table of many devices does not stay in the cache, and only loops this short wait for several of
+    /// its lines at a time.
+    public func numbers(in table: DeviceTable, count: Int) -> UnsafePointer<Int32> {
+        for index in 0..<count {
+            let raw = samples + index
+            hashes[index] = raw.pointee.device.map { DeviceTable.hash($0, Int(raw.pointee.device_length)) } ?? 0
+        }
+        for index in 0..<count {
+            let raw = samples + index
+            numbers[index] =
+                raw.pointee.device.map { table.find(hashes[index], $0, Int(raw.pointee.device_length)) } ?? -1
+        }
+        return UnsafePointer(numbers)
     }
 
     /// What is wrong with a sample of the last message.
@@ -208,6 +232,7 @@ public struct TelemetryDecoder: ~Copyable {
                 raw.pointee.device = UnsafePointer(batch.device_ids[name])
                 raw.pointee.device_length = lengths[name]
             } else {
+                raw.pointee.device = nil
                 raw.pointee.error = UInt8(CSJ_MISSING.rawValue)
                 raw.pointee.error_field = Self.deviceField
             }

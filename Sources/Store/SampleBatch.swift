@@ -33,6 +33,17 @@ public final class SampleBatch: @unchecked Sendable {
         public var version: Int64 { (versionBefore ?? 0) + 1 }
     }
 
+    /// A device, by its number in the table, and the aggregator that spoke for it.
+    public struct Claim: Sendable, Encodable {
+        public var id: Int32
+        public var aggregator: String
+
+        public init(id: Int32, aggregator: String) {
+            self.id = id
+            self.aggregator = aggregator
+        }
+    }
+
     // One thread at a time owns a batch, so the run-time check of each access would only cost: three for each sample.
     @exclusivity(unchecked) var rows: CopyBuffer
     var extra: CopyBuffer
@@ -51,7 +62,7 @@ public final class SampleBatch: @unchecked Sendable {
     /// Counts batches in the order they are written.
     public var number = 0
     /// Devices that their aggregator spoke for the first time.
-    public var claims: [(deviceID: Int32, aggregator: String)] = []
+    public var claims: [Claim] = []
     /// Clocks of feeders after this batch, by feeder.
     public var clocks: [String: (area: Int32, time: Timestamp)] = [:]
     /// Ticks of silence, to be seen by the analyser in order behind the samples.

@@ -67,10 +67,14 @@ public struct SampleStore: ~Copyable {
                     }
                 }
                 if !rejects.isEmpty { try Self.store(rejects, &connection) }
-                for claim in batch.claims {
+                if !batch.claims.isEmpty {
+                    // One statement for all: a fleet speaks for the first time all at once.
                     try connection.query(
-                        "UPDATE backfeed_store.device SET aggregator = $1 WHERE id = $2 AND aggregator IS NULL",
-                        [claim.aggregator, String(claim.deviceID)], as: "claim device")
+                        """
+                        UPDATE backfeed_store.device AS d SET aggregator = c.aggregator \
+                        FROM jsonb_to_recordset($1::jsonb) AS c(id int4, aggregator text) \
+                        WHERE d.id = c.id AND d.aggregator IS NULL
+                        """, [JSONCoding.encode(batch.claims)], as: "claim devices")
                 }
                 if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
                 if !batch.clocks.isEmpty {

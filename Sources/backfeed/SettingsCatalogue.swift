@@ -34,7 +34,7 @@ enum SettingsCatalogue {
         .init(
             "telemetry.receive_buffer_bytes", .number(2_097_152...1e11), default: "25165824", unit: "B",
             source: "memory; a second of 100,000 samples/s in JSON is 20 MB",
-            "messages that wait for the receiving thread; when it is full reading stops, and what comes while memory grows by as much again is dropped and asked for again"
+            "messages that wait for the receiving thread; when it is full reading stops, and when what libzmq then holds exceeds twice as much, it is dropped and asked for again"
         ),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",

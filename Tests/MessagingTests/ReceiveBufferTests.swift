@@ -27,9 +27,8 @@ import Testing
             #expect(ready.socket && isThere)
         }
 
-        func put(into buffer: ReceiveBuffer, withKey: Bool = false, beyondLimit: Bool = false) -> ReceiveBuffer.Outcome
-        {
-            buffer.put(message, withKey: withKey, beyondLimit: beyondLimit)
+        func put(into buffer: ReceiveBuffer, withKey: Bool = false, surplus: Int = 0) -> ReceiveBuffer.Outcome {
+            buffer.put(message, withKey: withKey, surplus: surplus)
         }
     }
 
@@ -79,7 +78,7 @@ import Testing
         while wire.put(into: buffer) != .full { taken += 1 }
         // Four chunks of 256 KiB, of which each holds two.
         #expect(taken == 8 && buffer.bytes == 1 << 20)
-        #expect(wire.put(into: buffer, beyondLimit: true) == .taken)
+        #expect(wire.put(into: buffer, surplus: .max) == .taken)
         // What one chunk held is given back when the next is begun.
         for _ in 0..<5 { #expect(reader.take()) }
         #expect(wire.put(into: buffer) == .taken)

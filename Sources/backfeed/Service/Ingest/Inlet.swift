@@ -16,7 +16,8 @@ struct Inlet: ~Copyable {
     private let metrics: Metrics
     /// The newest message found no room: what our memory was then, in bytes. Nothing is read before it has a place.
     private var fullSince: Int?
-    private var discarded: MessageBuffer
+    /// Bytes by which our memory may grow before libzmq's share of it is looked for.
+    private var allowedGrowth: Int
     private var toldAt: UInt64 = 0
     private var untold = 0
     /// Where aggregators publish to.
@@ -39,7 +40,7 @@ struct Inlet: ~Copyable {
         self.telemetry = telemetry
         self.endpoint = endpoint
         message = MessageBuffer()
-        discarded = MessageBuffer()
+        allowedGrowth = 2 * buffer.maximumBytes
         self.metrics = metrics
         self.buffer = buffer
         self.exchange = exchange
@@ -70,11 +71,11 @@ struct Inlet: ~Copyable {
                 SystemClock.pause(milliseconds: 1)
             }
         }
-        if fullSince != nil { _ = buffer.put(message, withKey: hasKeys, beyondLimit: true) }
+        if fullSince != nil { _ = buffer.put(message, withKey: hasKeys, surplus: .max) }
     }
 
-    private func place() -> Bool {
-        switch buffer.put(message, withKey: hasKeys) {
+    private func place(surplus: Int = 0) -> Bool {
+        switch buffer.put(message, withKey: hasKeys, surplus: surplus) {
         case .takenAndAwaited: exchange.wake.wake()
         case .taken: break
         case .full: return false
@@ -83,26 +84,42 @@ struct Inlet: ~Copyable {
     }
 
     /// While the buffer is full, what comes waits in libzmq and then at the senders. That holds few bytes or very many: if
-    /// messages are large of late, or our memory grows by the buffer's size again, what libzmq holds is dropped.
+    /// messages are large of late, or our memory grows by twice the buffer's size, libzmq is emptied.
     ///
     /// - Parameter resident: memory of this process when reading stopped, in bytes.
     private mutating func awaitRoom(_ resident: Int) throws {
         if place() {
             fullSince = nil
+            allowedGrowth = 2 * buffer.maximumBytes
             return
         }
         SystemClock.pause(milliseconds: 2)
-        guard
-            usualSize * Double(queue) > Double(buffer.maximumBytes)
-                || SystemClock.residentBytes - resident > buffer.maximumBytes
-        else { return }
-        var dropped = 0
-        while dropped < 10_000, try telemetry.receive(into: &discarded) {
-            usualSize += (Double(discarded.byteCount) - usualSize) / 512
-            dropped += 1
-        }
-        fullSince = SystemClock.residentBytes
-        guard dropped > 0 else { return }
+        let growth = SystemClock.residentBytes - resident
+        guard isTooLarge(usualSize) || growth > allowedGrowth else { return }
+        let dropped = try relieve()
+        if dropped > 0 { tell(dropped) } else { allowedGrowth = max(allowedGrowth, 2 * growth) }
+    }
+
+    /// Whether libzmq's queue, full of messages of this size, is more than twice what the buffer may hold.
+    private func isTooLarge(_ size: Double) -> Bool { size * Double(queue) > Double(2 * buffer.maximumBytes) }
+
+    /// Empties libzmq: large messages are dropped, small ones kept while they fit into as much again. Without large ones it
+    /// was not libzmq that grew: a fleet that is heard for the first time needs memory too.
+    ///
+    /// - Returns: how many were dropped.
+    private mutating func relieve() throws -> Int {
+        var (seen, dropped) = (0, 0)
+        repeat {
+            if isTooLarge(Double(message.byteCount)) || !place(surplus: buffer.maximumBytes) { dropped += 1 }
+            seen += 1
+            guard seen < 10_000, try telemetry.receive(into: &message) else { break }
+            usualSize += (Double(message.byteCount) - usualSize) / 512
+        } while true
+        fullSince = nil
+        return dropped
+    }
+
+    private mutating func tell(_ dropped: Int) {
         metrics.add(
             "backfeed_messages_dropped_total", Double(dropped),
             help: "Live messages dropped to keep memory bounded; they count as missing and are asked for")
@@ -110,7 +127,7 @@ struct Inlet: ~Copyable {
         untold += dropped
         if now - toldAt > 5_000_000_000 {
             Log("ingest").warning(
-                "the receive buffer is full: large live messages are dropped, and asked for again",
+                "the receive buffer is full: live messages are dropped, and asked for again",
                 ["messages": "\(untold)"])
             (toldAt, untold) = (now, 0)
         }

@@ -211,6 +211,7 @@ struct Intake: ~Copyable {
         }
         var wrong: [(index: Int, code: String, detail: String)] = []
         let number = sources[admitted.source].number
+        let devices = decoder.numbers(in: gate.table, count: count)
         var (oldest, newest) = (Timestamp.distantFuture, Timestamp.distantPast)
         for index in 0..<count {
             guard let sample = decoder.sample(index) else {
@@ -218,7 +219,7 @@ struct Intake: ~Copyable {
                 wrong.append((index, mistake.code, mistake.detail))
                 continue
             }
-            if let refusal = gate.pass(sample, from: number, into: batch, now: now) {
+            if let refusal = gate.pass(sample, of: devices[index], from: number, into: batch, now: now) {
                 let (code, detail) = refusal.reason(sample)
                 wrong.append((index, code, detail))
                 continue

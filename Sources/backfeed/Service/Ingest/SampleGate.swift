@@ -8,12 +8,14 @@ internal import Store
 struct SampleGate: ~Copyable {
     private let limits: Ingest.Limits
     private let stored: StoredNetwork
-    private let table: DeviceTable
-    private let traits: [Traits]
-    /// Numbers of the aggregators that own devices, and theirs by device; -1: nobody has spoken for it yet.
+    /// Names of devices to the numbers that ``pass(_:of:from:into:now:)`` takes.
+    let table: DeviceTable
+    /// By device number. What a sample's way asks of its device stands together: with many devices each line of memory
+    /// has to be waited for.
+    private var traits: [Traits]
+    /// Numbers of the aggregators that own devices.
     private var aggregators: [String] = []
     private var numbers: [String: Int32] = [:]
-    private var owners: [Int32]
     /// By feeder number: strings would cost more than the rest of a sample's way.
     private let feeders: [String]
     private var clocks: [FeederClock]
@@ -27,8 +29,12 @@ struct SampleGate: ~Copyable {
 
     /// What is asked of a device for each sample.
     private struct Traits {
+        /// The number of its aggregator; -1: nobody has spoken for it yet.
+        var owner: Int32 = -1
         /// -1 without a feeder.
-        var feeder: Int
+        var feeder: Int32
+        /// As in the tables.
+        var deviceID, areaID: Int32
         var plausibility: Plausibility
         /// `nil`: its samples are no part of the feeder's time.
         var clock: FeederClock.Rule?
@@ -63,7 +69,6 @@ struct SampleGate: ~Copyable {
         self.limits = limits
         self.stored = stored
         table = DeviceTable(stored.registry)
-        owners = []
         allowance = 3 * analysis.scadaLateness
         hold = max(analysis.derHold, analysis.meterHold)
         let feeders = stored.network.feeders.map(\.id)
@@ -72,17 +77,19 @@ struct SampleGate: ~Copyable {
         clocks = feeders.map { known[$0].map { FeederClock(now: $0) } ?? FeederClock() }
         heardAt = Array(repeating: 0, count: feeders.count)
         isDirty = Array(repeating: false, count: feeders.count)
-        traits = stored.registry.devices.map { device in
-            let feeder = number[device.normalFeeder] ?? -1
+        traits = stored.registry.devices.enumerated().map { place, device in
+            let feeder = number[device.normalFeeder].map { Int32($0) } ?? -1
             return Traits(
-                feeder: feeder, plausibility: Plausibility(device),
+                feeder: feeder, deviceID: stored.deviceIDs[place], areaID: stored.areaIDs[place],
+                plausibility: Plausibility(device),
                 clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil)
         }
-        owners.reserveCapacity(stored.aggregators.count)
-        for owner in stored.aggregators { owners.append(owner.map { self.number(ofAggregator: $0) } ?? -1) }
+        for (place, owner) in stored.aggregators.enumerated() {
+            if let owner { traits[place].owner = self.number(ofAggregator: owner) }
+        }
     }
 
-    /// The number by which ``pass(_:from:into:now:)`` knows an aggregator.
+    /// The number by which ``pass(_:of:from:into:now:)`` knows an aggregator.
     mutating func number(ofAggregator name: String) -> Int32 {
         if let known = numbers[name] { return known }
         aggregators.append(name)
@@ -92,20 +99,18 @@ struct SampleGate: ~Copyable {
 
     /// Puts a sample into the batch, or says why not.
     ///
-    /// - Parameter now: microseconds, wall clock.
-    mutating func pass(_ sample: TelemetrySample, from aggregator: Int32, into batch: SampleBatch, now: Int64)
-        -> Refusal?
-    {
-        guard let number = table.number(of: sample.device) else { return .unknownDevice }
-        let index = Int(number)
-        if limits.ownershipIsChecked {
-            let owner = owners[index]
-            if owner < 0 {
-                owners[index] = aggregator
-                batch.claims.append((stored.deviceIDs[index], aggregators[Int(aggregator)]))
-            } else if owner != aggregator {
-                return .notTheOwner(aggregators[Int(owner)])
-            }
+    /// - Parameters:
+    ///   - number: the device's, -1 when there is none of that name.
+    ///   - now: microseconds, wall clock.
+    mutating func pass(
+        _ sample: TelemetrySample, of number: Int32, from aggregator: Int32, into batch: SampleBatch, now: Int64
+    ) -> Refusal? {
+        guard number >= 0 else { return .unknownDevice }
+        let device = traits[Int(number)]
+        if limits.ownershipIsChecked, device.owner != aggregator {
+            guard device.owner < 0 else { return .notTheOwner(aggregators[Int(device.owner)]) }
+            traits[Int(number)].owner = aggregator
+            batch.claims.append(.init(id: device.deviceID, aggregator: aggregators[Int(aggregator)]))
         }
         guard sample.time >= limits.oldest else { return .tooOld(limits.oldest) }
         let ahead = Double(sample.time.microseconds - now) / 1e6
@@ -113,7 +118,6 @@ struct SampleGate: ~Copyable {
         if let quantity = sample.notFinite { return .notFinite(quantity) }
         guard !sample.isEmpty else { return .empty }
 
-        let device = traits[index]
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
         let power = sample.totalPower
@@ -122,18 +126,18 @@ struct SampleGate: ~Copyable {
         let interval = sample.has(.interval) ? max(0, sample[.interval]) : 0
 
         if let rule = device.clock {
-            let before = clocks[device.feeder].now
-            if clocks[device.feeder].observe(sample.time, rule, grade: quality.grade) {
+            let feeder = Int(device.feeder)
+            let before = clocks[feeder].now
+            if clocks[feeder].observe(sample.time, rule, grade: quality.grade) {
                 quality.insert(.late)
                 late += 1
                 batch.noteLate(
-                    feeder: feeders[device.feeder], area: stored.areaIDs[index], from: sample.time - interval,
+                    feeder: feeders[feeder], area: device.areaID, from: sample.time - interval,
                     until: sample.time + hold)
             }
-            heardAt[device.feeder] = now
-            if clocks[device.feeder].now != before { isDirty[device.feeder] = true }
+            heardAt[feeder] = now
+            if clocks[feeder].now != before { isDirty[feeder] = true }
         }
-        let (deviceID, areaID) = (stored.deviceIDs[index], stored.areaIDs[index])
         batch.append(
             Sample(
                 device: number, time: sample.time, activePower: Float(power),
@@ -141,12 +145,13 @@ struct SampleGate: ~Copyable {
                 voltage: Float(voltage), interval: Float(interval),
                 stateOfCharge: Float(sample[.stateOfCharge]), quality: quality,
                 switchPosition: SwitchPosition(rawValue: sample.switchPosition)),
-            deviceID: deviceID, areaID: areaID, current: Float(sample[.current]), frequency: Float(sample[.frequency]),
+            deviceID: device.deviceID, areaID: device.areaID, current: Float(sample[.current]),
+            frequency: Float(sample[.frequency]),
             state: sample.state)
         if sample.hasRareQuantities {
             for quantity in Quantity.allCases.dropFirst(Quantity.limit.rawValue) where sample.has(quantity) {
                 batch.appendExtra(
-                    time: sample.time, deviceID: deviceID, areaID: areaID, quantity, sample[quantity])
+                    time: sample.time, deviceID: device.deviceID, areaID: device.areaID, quantity, sample[quantity])
             }
         }
         return nil
