@@ -75,8 +75,22 @@ async function loadPlans() {
   }, el("span", {}, plan.id), el("span", { class: `quiet ${states[plan.state][2] ?? ""}` }, `${states[plan.state][0]} ${plan.state}, ${plan.author}`)))));
   if (focused) byId("plans").querySelector(`[data-plan="${CSS.escape(focused)}"]`)?.focus();
   byId("no-plans").hidden = visible.length > 0;
+  loadDue();
   const now = plans.find(plan => plan.id === shown?.id);
   if (now && (now.version !== shown.version || now.state !== shown.state || now.changed_at !== shown.changed_at)) reload(now.id);
+}
+
+/** What completed plans have left to do: nobody opens a plan that is done. */
+async function loadDue() {
+  let due;
+  try { due = (await ask("/v1/switching/due")).items; } catch { return; }
+  const focused = document.activeElement?.dataset?.due;
+  byId("due-part").hidden = !due.length;
+  byId("due").replaceChildren(...due.map(item => el("li", {}, el("button", {
+    class: "choice", "data-due": item.plan + item.key, onclick: () => choose(item.plan),
+  }, el("span", {}, `${item.plan}: ${item.text}`),
+  el("span", { class: item.overdue ? "s2" : "quiet" }, `${item.overdue ? "✕ OVERDUE since" : "due"} ${clock(item.due_at)}`)))));
+  if (focused) byId("due").querySelector(`[data-due="${CSS.escape(focused)}"]`)?.focus();
 }
 
 async function choose(id) {

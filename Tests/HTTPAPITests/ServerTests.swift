@@ -43,6 +43,7 @@ private struct FixedBackend: Backend {
     func keep(plan: [UInt8], id: String?, actor: String?) throws -> String { "{\"id\":\"\(id ?? "new")\"}" }
     func plans(state: String?, offset: Int, limit: Int) throws -> [String] { [] }
     func plan(_ id: String) throws -> String? { nil }
+    func due() throws -> [String] { [] }
     func act(_ action: PlanAction, on id: String, actor: String) throws -> String {
         "{\"plan\":\"\(id)\",\"actor\":\"\(actor)\"}"
     }

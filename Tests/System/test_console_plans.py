@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import OUTPUT, wait_for
 from playwright.sync_api import expect
 from test_console import browser, demo, open_page  # noqa: F401
-from test_plans import CLOSE, OPEN, PLAN, plan, room  # noqa: F401
+from test_plans import CLOSE, OPEN, PLAN, emergency, plan, room  # noqa: F401
 from test_switching import PLAN as TRANSFER
 
 
@@ -162,3 +162,23 @@ def test_a_rejected_plan_is_read_in_ten_seconds(demo, browser):  # noqa: F811
     accessible(dark)
     dark.locator("#close-editor").click()
     dark.screenshot(path=OUTPUT / "plan-dark.png", full_page=True)
+
+
+def test_what_is_left_after_a_plan_stands_on_the_page_until_it_is_done(room, browser):  # noqa: F811
+    emergency(room)
+    page = open_page(browser, room, path="/switching.html")
+    name(page, "pat")
+    # Its plan is done, and not in the list of plans.
+    expect(page.locator("#no-plans")).to_be_visible()
+    left = page.locator("#due button")
+    expect(left).to_contain_text(re.compile(r"E-1: Review it .*due "))
+    accessible(page)
+    room.sql("UPDATE backfeed_store.switching_due SET due_at = now() - interval '1 hour'")
+    expect(left).to_contain_text("OVERDUE since", timeout=15_000)
+    page.screenshot(path=OUTPUT / "plan-due.png")
+    left.click()
+    expect(page.locator("#plan-title")).to_have_text("E-1, version 1")
+    page.locator("#conditions button").click()
+    page.locator('#dialog [name="evidence"]').fill("reviewed with lee")
+    page.locator("#dialog-yes").click()
+    expect(page.locator("#due-part")).to_be_hidden()

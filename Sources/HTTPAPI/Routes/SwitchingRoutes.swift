@@ -13,6 +13,8 @@ public protocol SwitchingBackend: Sendable {
     func keep(plan: [UInt8], id: String?, actor: String?) throws -> String
     func plans(state: String?, offset: Int, limit: Int) throws -> [String]
     func plan(_ id: String) throws -> String?
+    /// What is open after completed plans, the oldest first.
+    func due() throws -> [String]
     func act(_ action: PlanAction, on id: String, actor: String) throws -> String
     func safetyItems() throws -> String
     func act(_ action: SafetyAction, actor: String) throws -> String
@@ -76,6 +78,7 @@ extension Router {
             return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
         case ("POST", 1, "plans"):
             return .json(try backend.keep(plan: request.body, id: nil, actor: try named(request)), status: 201)
+        case ("GET", 1, "due"): return list(try backend.due(), next: nil)
         case ("GET", 2, "plans"): return .json(try found(backend.plan(path[1]), "plan \(path[1])"))
         case ("PUT", 2, "plans"):
             return .json(try backend.keep(plan: request.body, id: path[1], actor: try named(request)))

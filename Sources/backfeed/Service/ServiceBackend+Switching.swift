@@ -26,6 +26,12 @@ extension ServiceBackend {
 
     func plan(_ id: String) throws -> String? { try desk.plan(id) }
 
+    func due() throws -> [String] {
+        try desk.sessions.connected { connection throws(StoreError) in
+            try DueConditions.open(&connection).map(JSONCoding.encode)
+        }
+    }
+
     func act(_ action: PlanAction, on id: String, actor: String) throws -> String {
         switch action {
         case .validate: return try desk.validate(id, actor: actor)

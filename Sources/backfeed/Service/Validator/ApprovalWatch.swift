@@ -4,7 +4,8 @@ internal import Store
 internal import Switching
 
 /// Looks at what approvals rest on, twice a second, on a thread of its own: one whose evidence has changed is void within two
-/// seconds. One that was not looked at for a while is void, too: nobody knows what happened meanwhile.
+/// seconds. One that was not looked at for a while is void, too: nobody knows what happened meanwhile. Says, too, what is
+/// overdue after completed plans.
 final class ApprovalWatch: Sendable {
     private let desk: SwitchingDesk
     private let conninfo: String
@@ -14,6 +15,8 @@ final class ApprovalWatch: Sendable {
     private let stopped = Gate()
     private let worker = Guarded<WorkerThread?>(nil)
     private let log = Log("validator")
+    /// Between looks at what is due.
+    private static let reminderNanoseconds: UInt64 = 5_000_000_000
 
     init(desk: SwitchingDesk, conninfo: String, metrics: Metrics, settings: Settings) {
         self.desk = desk
@@ -35,12 +38,18 @@ final class ApprovalWatch: Sendable {
 
     private func run() {
         var session = DatabaseSession(conninfo, deadlineMilliseconds: 5000)
+        var remindedAt: UInt64 = 0
         repeat {
             do throws(StoreError) {
                 try session.use { connection throws(StoreError) in try look(&connection) }
                 metrics.set(
                     "backfeed_approvals_watched_timestamp_seconds", Double(SystemClock.nowMicroseconds) / 1e6,
                     help: "When the evidence of approvals was last looked at")
+                let now = SystemClock.monotonicNanoseconds
+                if now - remindedAt >= Self.reminderNanoseconds {
+                    try session.use { connection throws(StoreError) in try remind(&connection) }
+                    remindedAt = now
+                }
             } catch {
                 log.error("approvals are not watched", ["error": "\(error)"])
             }
@@ -63,6 +72,25 @@ final class ApprovalWatch: Sendable {
         }
         // Last: who is killed before has not watched.
         try SwitchingStore.watched(&connection)
+    }
+
+    private func remind(_ connection: inout PostgresConnection) throws(StoreError) {
+        try connection.transaction("remind") { connection throws(StoreError) in
+            for due in try DueConditions.takeOverdue(&connection) {
+                try AuditLog.append(
+                    actor: "validator", "plan.condition_overdue", subject: due.plan,
+                    ["key": due.key, "due_at": "\(due.dueAt)", "text": due.text], &connection)
+                log.warning(
+                    "overdue after a switching plan", ["plan": due.plan, "due": "\(due.dueAt)", "what": due.text])
+            }
+        }
+        let open = try DueConditions.open(&connection)
+        let overdue = open.count { $0.overdue }
+        for (state, count) in [("due", open.count - overdue), ("overdue", overdue)] {
+            metrics.set(
+                "backfeed_plan_conditions_open", Double(count), ["state": state],
+                help: "What is still to be done after completed switching plans")
+        }
     }
 
     private func void(

@@ -168,6 +168,13 @@ extension SwitchingDesk {
                 try SwitchingStore.move(id, to: end, &connection)
                 try AuditLog.append(
                     actor: actor, "plan.completed", subject: id, ["steps": "\(work.plan.steps.count)"], &connection)
+                let verdict = try SwitchingStore.newestVerdict(work.row, &connection)?.verdict
+                for condition in verdict.map(Condition.of) ?? [] {
+                    guard let hours = condition.dueHours else { continue }
+                    try DueConditions.add(
+                        work.row, key: condition.key, text: condition.remedy ?? condition.text, hours: hours,
+                        &connection)
+                }
             }
             return .success(try Self.view(id, &connection))
         }
