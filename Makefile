@@ -20,7 +20,7 @@ build: install-service-dependencies
 test: install-dependencies lint
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release --skip-build
-	scripts/fuzz 4
+	FUZZ_SEED=1 scripts/fuzz 4
 	.venv/bin/python -m pytest -q Tests/System
 
 lint:

@@ -62,6 +62,24 @@ public struct Adapted: Sendable, Equatable {
     public var samples: [AdaptedSample] = []
     /// Fields that were left out, and why: never silently.
     public var notes: [String] = []
+
+    /// Without numbers that no sample of the protocol can carry: values travel and are stored in single precision.
+    func withinTheProtocol() throws(AdapterMistake) -> Adapted {
+        var result = Adapted(notes: notes)
+        for var sample in samples {
+            for (quantity, value) in sample.values.sorted(by: { $0.key.rawValue < $1.key.rawValue })
+            where !Float(value).isFinite {
+                sample.values[quantity] = nil
+                sample.quality.insert(.invalid)
+                result.notes.append("\(quantity.name): \(value) is more than a sample can carry: INVALID")
+            }
+            if !sample.isEmpty { result.samples.append(sample) }
+        }
+        guard !result.samples.isEmpty || samples.isEmpty else {
+            throw AdapterMistake("no value left: \(result.notes.joined(separator: "; "))")
+        }
+        return result
+    }
 }
 
 /// A reading that is no sample.
@@ -78,10 +96,12 @@ public enum SourceStandard: String, Sendable, CaseIterable {
 
     /// Turns one reading, a JSON object, into samples.
     public func adapt(_ json: [UInt8]) throws(AdapterMistake) -> Adapted {
-        switch self {
-        case .sunspec: try SunSpecReading.decode(json).adapted()
-        case .ieee2030_5: try IEEE20305Reading.decode(json).adapted()
-        case .ocpp: try OCPPReading.decode(json).adapted()
-        }
+        let adapted =
+            switch self {
+            case .sunspec: try SunSpecReading.decode(json).adapted()
+            case .ieee2030_5: try IEEE20305Reading.decode(json).adapted()
+            case .ocpp: try OCPPReading.decode(json).adapted()
+            }
+        return try adapted.withinTheProtocol()
     }
 }

@@ -53,6 +53,18 @@ private let seconds = moment.microseconds / 1_000_000
         #expect(try sample(model, "\"W\":5,\"\(point)\":\(raw)").state == state)
     }
 
+    @Test func aNumberNoSampleCanCarryIsLeftOutByName() throws {
+        let adapted = try adapt(
+            .sunspec,
+            """
+            {"device":"pv-1","time":"2026-06-21T11:00:00Z","model":103,"points":{"W":5,"PhVphC":2E303,"V_SF":-1}}
+            """)
+        let found = try #require(adapted.samples.first)
+        #expect(found.values == [.activePower: 5] && found.quality == .invalid)
+        #expect(adapted.notes == ["voltage_c_v: 2e+302 is more than a sample can carry: INVALID"])
+        #expect(throws: AdapterMistake.self) { try sample(103, "\"PhVphC\":2E303") }
+    }
+
     @Test(arguments: ["-32768", "32768"]) func aSentinelIsAbsence(raw: String) throws {
         #expect(throws: AdapterMistake.self) { try sample(701, "\"W\":\(raw),\"W_SF\":0") }
         #expect(try sample(701, "\"W\":3,\"W_SF\":0,\"TotWhInj\":18446744073709551615").values[.energyExported] == nil)
