@@ -52,18 +52,22 @@ struct Zones {
         return branchIndex[element].map { branches[$0].ends.map(\.node) } ?? []
     }
 
-    /// Feeders that a plan touches, as fed in a switching state: of both sides of every switch, and of every section. A
-    /// busbar, or a part that nothing feeds, concerns them all.
+    /// Feeders that a plan touches, as fed in a switching state: of both sides of every switch, of every section, and of
+    /// what control steps set. A busbar, a part that nothing feeds, or an element that is not known concerns them all.
     func feeders(touchedBy plan: SwitchingPlan, _ network: Network, _ graph: NetworkGraph, _ topology: Topology)
         -> Set<String>
     {
         var touched: Set<String> = []
-        for step in plan.steps {
-            let branch = graph.switchIndex[step.element].map { number in
-                let item = network.switches[number]
-                return item.connects == .bus ? item.id : item.element
-            }
-            for node in ends(of: branch ?? step.element) {
+        for step in plan.steps where step.action != .text {
+            let place =
+                graph.switchIndex[step.element].map { number in
+                    let item = network.switches[number]
+                    return item.connects == .bus ? item.id : item.element
+                } ?? network.ders.first { $0.id == step.element }?.node
+                ?? network.regulators?.first { $0.id == step.element }?.line ?? step.element
+            let ends = ends(of: place)
+            guard !ends.isEmpty else { return Set(graph.feederIDs) }
+            for node in ends {
                 let feeder = Int(topology.feeder[node])
                 guard feeder >= 0 else { return Set(graph.feederIDs) }
                 touched.insert(graph.feederIDs[feeder])
