@@ -390,7 +390,7 @@ async function register_act(what, path, body) {
 byId("declare").addEventListener("click", async () => {
   const given = await question({
     title: "Declare the register complete", yes: "Declare", fields: [{ name: "reason", label: "How you know" }],
-    text: "You say that everything in force stands here: tags, grounds, clearances, disabled reclosing. Verdicts will rest on it.",
+    text: "You say that everything in force stands here: tags, grounds, clearances, disabled reclosing, restrictions. Verdicts will rest on it.",
   });
   if (given) register_act("Not declared", "/v1/safety/declare", given);
 });
@@ -398,8 +398,8 @@ byId("declare").addEventListener("click", async () => {
 byId("place").addEventListener("click", async () => {
   const given = await question({
     title: "Place", yes: "Place", fields: [
-      { name: "kind", label: "What", choices: [["tag", "tag"], ["ground", "ground"], ["clearance", "clearance"], ["reclosing_disabled", "reclosing disabled"]] },
-      { name: "element", label: "Element", list: "elements" }, { name: "value", label: "Of a tag: HOLD or HOTLINE; of a clearance: its holder", optional: true }, { name: "reason", label: "Reason" }],
+      { name: "kind", label: "What", choices: [["tag", "tag"], ["ground", "ground"], ["clearance", "clearance"], ["reclosing_disabled", "reclosing disabled"], ["restriction", "restriction"]] },
+      { name: "element", label: "Element; of a restriction: a feeder, or network", list: "elements" }, { name: "value", label: "Of a tag: HOLD or HOTLINE; of a clearance: its holder; of a restriction: what it is", optional: true }, { name: "reason", label: "Reason" }],
   });
   if (given) register_act("Not placed", "/v1/safety", given);
 });

@@ -26,7 +26,7 @@ public struct Verdict: Sendable, Codable, Equatable {
     public struct Evidence: Sendable, Codable, Equatable {
         public var networkRevision: String
         public var switchStateHash: String
-        /// Of tags, grounds, clearances and reclosing in force.
+        /// Of tags, grounds, clearances, reclosing and restrictions in force.
         public var safetyHash: String
         /// That the plan concerns.
         public var feeders: [String]

@@ -1,22 +1,26 @@
 public import GridModel
 
-/// Tags, grounds, clearances and disabled reclosing in force.
+/// Tags, grounds, clearances, disabled reclosing and restrictions in force.
 public enum SafetyRegister {
     public enum Kind: String, Sendable, Codable, CaseIterable {
         case tag, ground, clearance
         case reclosingDisabled = "reclosing_disabled"
+        case restriction
     }
 
     public struct Item: Sendable, Codable, Equatable {
         public var id: Int64
         public var kind: Kind
         public var element: String
-        /// Of a tag its kind, of a clearance its holder.
+        /// Of a tag its kind, of a clearance its holder, of a restriction what it is.
         public var value: String
         public var placedBy: String
         public var placedAt: Timestamp
         public var plan: String?
     }
+
+    /// The element of a restriction that is in force everywhere.
+    public static let wholeNetwork = "network"
 
     public enum Outcome: Sendable, Equatable {
         case done

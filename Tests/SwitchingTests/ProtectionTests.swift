@@ -261,6 +261,27 @@ import Testing
         #expect(limits.hash != WorkedCase.limits().hash)
     }
 
+    @Test func aRestrictionOfTheRegisterConcernsItsFeederOrAll() throws {
+        let network = try WorkedCase.network()
+        func asked(_ restrictions: Set<GridSnapshot.Restriction>) -> [String] {
+            var snapshot = WorkedCase.snapshot(network, load: 0.6, pv: 0)
+            let before = snapshot.safetyHash
+            snapshot.restrictions = restrictions
+            // An approval given without it is void: the register is another.
+            #expect(snapshot.safetyHash != before)
+            let plan = SwitchingPlan(
+                id: "p", kind: .loadTransfer, policy: .init(allowTransientLoop: true),
+                steps: [.init(sequence: 1, action: .control, element: "PV-A1b", value: "limit_kw 1500")])
+            let verdict = PlanValidator(network, limits: WorkedCase.limits(), software: "test").validate(plan, snapshot)
+            return verdict.findings.filter { $0.check == "X7" && $0.severity == .condition }.map(\.message)
+        }
+        let own = try #require(network.feeders.first { $0.id.contains("A") }).id
+        let other = try #require(network.feeders.last { $0.id != own }).id
+        #expect(asked([.init(feeder: nil, text: "lightning")]) == ["In force: lightning."])
+        #expect(asked([.init(feeder: own, text: "crew")]) == ["In force on \(own): crew."])
+        #expect(asked([.init(feeder: other, text: "crew")]) == [])
+    }
+
     @Test func aLimitOnDERIsWatchedAndAnEmergencyIsReviewed() throws {
         let limited = try verdict(
             [.init(sequence: 1, action: .control, element: "PV-A1b", value: "limit_kw 1500")], kind: .emergency)

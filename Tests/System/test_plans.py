@@ -197,6 +197,16 @@ def test_an_approval_dies_by_itself_whatever_changes(room):
     assert "a switch has moved" in voided(room)
     assert "void" in room.post("/v1/switching/plans/T06/steps/1/issue", 409, actor="kim")["detail"]
     room.send("PUT", f"/v1/network/switches/{other}", {"position": "closed", "actor": "kim"})
+    # A restriction, on a feeder that it concerns: nothing is forbidden, and somebody must agree.
+    approved(room)
+    refused = check(room.send("POST", "/v1/safety", {"kind": "restriction", "element": "F-99", "value": "fire day", "actor": "pat"}), 400)
+    assert "there is no feeder" in refused["detail"]
+    check(room.send("POST", "/v1/safety", {"kind": "restriction", "element": "network", "actor": "pat"}), 400)
+    posted = room.post("/v1/safety", 201, kind="restriction", element="network", value="fire day", actor="pat", reason="level 4")
+    assert "tags, grounds" in voided(room)
+    asked = room.post("/v1/switching/plans/T06/validate", actor="kim")
+    assert [c["text"] for c in asked["conditions"] if c["check"] == "X7"] == ["In force: fire day."]
+    room.post(f"/v1/safety/{posted['items'][-1]['id']}/remove", actor="pat", reason="level 2")
     # A tag; and a device that bears one is not operated.
     approved(room)
     tagged = room.post("/v1/safety", 201, kind="tag", element=CLOSE, value="HOLD", actor="pat", reason="work on site")

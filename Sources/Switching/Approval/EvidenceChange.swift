@@ -16,7 +16,7 @@ public enum EvidenceChange {
         }
         if old.switchStateHash != new.switchStateHash { reasons.append("a switch has moved outside the plan") }
         if old.safetyHash != new.safetyHash {
-            reasons.append("tags, grounds, clearances or reclosing have changed outside the plan")
+            reasons.append("tags, grounds, clearances, reclosing or restrictions have changed outside the plan")
         }
         if old.advisorySetHash != new.advisorySetHash {
             let came = Set(new.advisories).subtracting(old.advisories).sorted()

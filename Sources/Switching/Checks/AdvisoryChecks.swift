@@ -29,9 +29,7 @@ enum AdvisoryChecks {
                 if count > before[number] { moved.receiving.insert(names[number]) }
             }
         }
-        moved.touched.formUnion(
-            context.zones.feeders(
-                touchedBy: context.plan, context.network, context.graph, context.simulation.initial.topology))
+        moved.touched.formUnion(context.feeders)
         return moved
     }
 

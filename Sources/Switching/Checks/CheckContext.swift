@@ -33,6 +33,9 @@ struct CheckContext {
         return edge < network.lines.count ? flow.lines[edge] : flow.transformers[edge - network.lines.count]
     }
 
+    /// Feeders that the plan touches, as switched before it.
+    var feeders: Set<String> { zones.feeders(touchedBy: plan, network, graph, simulation.initial.topology) }
+
     /// What a control step does; `nil`: that is not known.
     func command(_ step: SwitchingPlan.Step) -> ControlCommand? { ControlCommand(step, network, graph) }
 

@@ -5,8 +5,7 @@ enum ConflictChecks {
     static func run(_ context: CheckContext) -> [Finding] {
         let plan = context.plan
         let elements = plan.touchedElements
-        let feeders = context.zones.feeders(
-            touchedBy: plan, context.network, context.graph, context.simulation.initial.topology)
+        let feeders = context.feeders
         return context.snapshot.openPlans.filter { $0.id != plan.id }.compactMap { other in
             let start = max(plan.plannedStart ?? context.snapshot.time, context.snapshot.time)
             guard other.from < start + plan.holdHours * 3600, start < other.until else { return nil }

@@ -7,11 +7,17 @@ enum DutyChecks {
         restrictions(context) + limits(context) + afterwards(context)
     }
 
-    /// X7: what is in force for the whole network.
+    /// X7: what is in force for the whole network, or for a feeder that the plan concerns.
     private static func restrictions(_ context: CheckContext) -> [Finding] {
-        context.limits.restrictions.map { restriction in
+        let feeders = context.feeders
+        let standing = context.limits.restrictions.map { (feeder: "", source: "limits.restrictions", text: $0) }
+        let registered = context.snapshot.restrictions.filter { $0.feeder.map(feeders.contains) ?? true }
+            .map { (feeder: $0.feeder ?? "", source: "register", text: $0.text) }
+            .sorted { ($0.feeder, $0.text) < ($1.feeder, $1.text) }
+        return (standing + registered).map { feeder, source, text in
             Finding(
-                "X7", .condition, limitSource: "limits.restrictions", "In force: \(restriction).",
+                "X7", .condition, elements: feeder.isEmpty ? [] : [feeder], limitSource: source,
+                feeder.isEmpty ? "In force: \(text)." : "In force on \(feeder): \(text).",
                 remedy: "Have whoever is in charge agree to this plan in spite of it.")
         }
     }

@@ -3,6 +3,17 @@ internal import ServiceKit
 
 /// Everything that a plan is judged against, of one moment. Values only: who makes it says how fresh its parts are.
 public struct GridSnapshot: Sendable {
+    /// What is in force beside the equipment: a fire day, lightning, a crew on a line.
+    public struct Restriction: Sendable, Hashable {
+        /// `nil`: in force for the whole network.
+        public var feeder: String?
+        public var text: String
+        public init(feeder: String?, text: String) {
+            self.feeder = feeder
+            self.text = text
+        }
+    }
+
     public struct Tag: Sendable, Codable, Hashable {
         /// The switch that bears it.
         public var element: String
@@ -102,6 +113,7 @@ public struct GridSnapshot: Sendable {
     public var grounds: Set<String> = []
     public var clearances: Set<Clearance> = []
     public var reclosingDisabled: Set<String> = []
+    public var restrictions: Set<Restriction> = []
     public var watermark: Timestamp?
     public var advisories: [ActiveAdvisory] = []
     public var openPlans: [OpenPlan] = []
@@ -139,6 +151,7 @@ public struct GridSnapshot: Sendable {
         Digest.sha256(
             tags.map { "tag \($0.element) \($0.kind)" }.sorted() + grounds.sorted().map { "ground \($0)" }
                 + clearances.map { "clearance \($0.element) \($0.holder)" }.sorted()
-                + reclosingDisabled.sorted().map { "reclosing \($0)" })
+                + reclosingDisabled.sorted().map { "reclosing \($0)" }
+                + restrictions.map { "restriction \($0.feeder ?? "") \($0.text)" }.sorted())
     }
 }

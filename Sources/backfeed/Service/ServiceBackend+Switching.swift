@@ -70,6 +70,9 @@ extension ServiceBackend {
                 throw APIError.badRequest("value: expected HOLD or HOTLINE, got \(value)")
             }
             guard kind != .clearance || !value.isEmpty else { throw APIError.badRequest("value: name the holder") }
+            guard kind != .restriction || !value.isEmpty else {
+                throw APIError.badRequest("value: say what is in force")
+            }
             try check(element, kind)
             return try desk.act("safety.place", by: actor, on: element) { connection throws(StoreError) in
                 let outcome = try SafetyRegister.place(
@@ -111,7 +114,8 @@ extension ServiceBackend {
         }
     }
 
-    /// Tags and reclosing belong to switches; grounds and clearances to nodes, lines and transformers.
+    /// Tags and reclosing belong to switches; grounds and clearances to nodes, lines and transformers; restrictions to a
+    /// feeder or the whole network.
     private func check(_ element: String, _ kind: SafetyRegister.Kind) throws {
         let network = desk.validator.network
         let exists =
@@ -120,9 +124,17 @@ extension ServiceBackend {
             case .ground, .clearance:
                 network.nodes.contains { $0.id == element } || network.lines.contains { $0.id == element }
                     || network.transformers.contains { $0.id == element }
+            case .restriction:
+                element == SafetyRegister.wholeNetwork || network.feeders.contains { $0.id == element }
             }
-        let what = kind == .ground || kind == .clearance ? "node, line or transformer" : "switch"
-        guard exists else { throw APIError.badRequest("element: there is no \(what) \(element)") }
+        let what =
+            switch kind {
+            case .tag, .reclosingDisabled: "switch"
+            case .ground, .clearance: "node, line or transformer"
+            case .restriction: "feeder"
+            }
+        let hint = kind == .restriction ? "; \"\(SafetyRegister.wholeNetwork)\" is all of them" : ""
+        guard exists else { throw APIError.badRequest("element: there is no \(what) \(element)\(hint)") }
     }
 
     func audit(from: Timestamp?, until: Timestamp?, subject: String?, after: Int64, limit: Int) throws -> [String] {

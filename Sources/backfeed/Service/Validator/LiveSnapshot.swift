@@ -288,6 +288,9 @@ extension GridSnapshot {
             case .ground: grounds.insert(item.element)
             case .clearance: clearances.insert(.init(element: item.element, holder: item.value))
             case .reclosingDisabled: reclosingDisabled.insert(item.element)
+            case .restriction:
+                let isEverywhere = item.element == SafetyRegister.wholeNetwork
+                restrictions.insert(.init(feeder: isEverywhere ? nil : item.element, text: item.value))
             }
         }
         advisories = record.advisories.map {
