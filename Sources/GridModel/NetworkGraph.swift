@@ -9,6 +9,8 @@ public struct NetworkGraph: Sendable {
     public let switchIDs: [String]
     public let switchIndex: [String: Int]
     public let normalPositions: [SwitchPosition]
+    /// Poles that a switch has: all, but on a lateral with fewer phases.
+    public let switchPoles: [Phases]
     public let feederIDs: [String]
     public let feederIndex: [String: Int]
     public let sources: [Int]
@@ -37,6 +39,10 @@ public struct NetworkGraph: Sendable {
         switchIDs = network.switches.map(\.id)
         switchIndex = Dictionary(switchIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         normalPositions = network.switches.map(\.normalPosition)
+        switchPoles = network.switches.map { item in
+            let poles = Phases(letters: item.phases)
+            return poles.isEmpty ? .all : poles
+        }
         feederIDs = network.feeders.map(\.id)
         feederIndex = Dictionary(feederIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         sources = network.sources.compactMap { nodeIndex[$0.node] }

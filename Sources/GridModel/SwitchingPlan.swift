@@ -73,6 +73,8 @@ public struct SwitchingPlan: Sendable, Codable, Equatable {
             self.value = value
             self.freeGroup = freeGroup
         }
+
+        public var poles: Phases { Phases(letters: phases) }
     }
 
     public var id: String

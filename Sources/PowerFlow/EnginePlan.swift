@@ -9,8 +9,10 @@ struct EnginePlan {
     let shortLines: [Int]
     /// Bus switches, by their place in the network's switches.
     let busSwitches: [Int]
+    /// Bus switches whose poles may stand apart; `nil`: the phases are alike.
+    let poleSwitches: [Int]?
     private let ends: BranchEnds
-    private let firstLine, firstTransformer, firstLink, firstLoad, faultID: Int
+    private let firstLine, firstTransformer, firstLink, firstLoad, firstPole, faultID: Int
     private let nodeCount: Int
     private let transformerCount: Int
 
@@ -19,7 +21,8 @@ struct EnginePlan {
     /// VA; a source without a short-circuit power holds its voltage.
     private static let stiff = 1e15
 
-    init(_ network: Network) throws(PowerFlowError) {
+    /// - Parameter poleSwitches: for the three phases each for itself: bus switches whose poles may stand apart.
+    init(_ network: Network, poleSwitches: [Int]? = nil) throws(PowerFlowError) {
         let nodeIndex = Dictionary(
             network.nodes.enumerated().map { ($1.id, Int32($0)) }, uniquingKeysWith: { first, _ in first })
         var missing: [String] = []
@@ -38,13 +41,18 @@ struct EnginePlan {
         }
         self.lines = lines
         self.shortLines = shortLines
-        busSwitches = network.switches.indices.filter { network.switches[$0].connects == .bus }
+        self.poleSwitches = poleSwitches
+        let apart = Set(poleSwitches ?? [])
+        busSwitches = network.switches.indices.filter {
+            network.switches[$0].connects == .bus && !apart.contains($0)
+        }
         firstLine = nodeCount
         firstTransformer = firstLine + lines.count
         firstLink = firstTransformer + transformerCount
         let firstSource = firstLink + shortLines.count + busSwitches.count
         firstLoad = firstSource + network.sources.count
-        faultID = firstLoad + nodeCount
+        faultID = firstLoad + (poleSwitches == nil ? nodeCount : 2 * nodeCount)
+        firstPole = faultID + 1
         let ids = { (first: Int, count: Int) in EngineColumn((first..<first + count).map { Int32($0) }) }
         let closed = { (count: Int) in EngineColumn([Int8](repeating: 1, count: count)) }
 
@@ -97,15 +105,40 @@ struct EnginePlan {
                 .init("u_ref_angle", EngineColumn(network.sources.map { $0.angleDegrees * .pi / 180 })),
                 .init("sk", EngineColumn(network.sources.map { $0.shortCircuitMVA.map { $0 * 1e6 } ?? Self.stiff })),
             ])
-        add(
-            "sym_load", nodeCount,
-            [
-                .init("id", ids(firstLoad, nodeCount)),
-                .init("node", EngineColumn((0..<nodeCount).map { Int32($0) })), .init("status", closed(nodeCount)),
-                .init("type", EngineColumn([Int8](repeating: 0, count: nodeCount))),
-                .init("p_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
-                .init("q_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
-            ])
+        if let poleSwitches {
+            let count = network.nodes.count
+            let kinds = [Int8(0), 1].flatMap { [Int8](repeating: $0, count: count) }
+            let nothing = [PhaseTriple](repeating: .init(a: 0, b: 0, c: 0), count: 2 * nodeCount)
+            add(
+                "asym_load", 2 * nodeCount,
+                [
+                    .init("id", ids(firstLoad, 2 * nodeCount)),
+                    .init("node", EngineColumn((0..<2 * nodeCount).map { Int32($0 % count) })),
+                    .init("status", closed(2 * nodeCount)),
+                    // 0 constant power, 1 constant impedance.
+                    .init("type", EngineColumn(kinds)),
+                    .init("p_specified", EngineColumn(nothing)), .init("q_specified", EngineColumn(nothing)),
+                ])
+            let places = poleSwitches.flatMap { [network.switches[$0], network.switches[$0], network.switches[$0]] }
+            add(
+                "asym_line", places.count,
+                [
+                    .init("id", ids(firstPole, places.count)),
+                    .init("from_node", EngineColumn(places.map { node($0.node, $0.id) })),
+                    .init("to_node", EngineColumn(places.map { node($0.element, $0.id) })),
+                    .init("from_status", closed(places.count)), .init("to_status", closed(places.count)),
+                ] + Self.poleOhms(places.count))
+        } else {
+            add(
+                "sym_load", nodeCount,
+                [
+                    .init("id", ids(firstLoad, nodeCount)),
+                    .init("node", EngineColumn((0..<nodeCount).map { Int32($0) })), .init("status", closed(nodeCount)),
+                    .init("type", EngineColumn([Int8](repeating: 0, count: nodeCount))),
+                    .init("p_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
+                    .init("q_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
+                ])
+        }
         // One fault, moved from place to place; out of service for load flows.
         add(
             "fault", 1,
@@ -119,6 +152,15 @@ struct EnginePlan {
             throw PowerFlowError(.missingData, "build the model", missing.joined(separator: "; "))
         }
         self.tables = tables
+    }
+
+    /// A pole is a line of its own that conducts in one phase: as good as nothing there, as good as open in the others.
+    private static func poleOhms(_ count: Int) -> [AnyEngineColumn] {
+        func ohms(_ phase: Int) -> [Double] { (0..<count).map { $0 % 3 == phase ? 1e-5 : 1e6 } }
+        let zero = [Double](repeating: 0, count: count)
+        return zip(["aa", "bb", "cc"], 0..<3).map { .init("r_\($0)", EngineColumn(ohms($1))) }
+            + ["r_ba", "r_ca", "r_cb"].map { .init($0, EngineColumn(zero)) }
+            + ["x_aa", "x_ba", "x_bb", "x_ca", "x_cb", "x_cc", "c0", "c1"].map { .init($0, EngineColumn(zero)) }
     }
 
     private static func transformers(
@@ -140,6 +182,7 @@ struct EnginePlan {
         func isOnLowSide(_ unit: Network.Transformer) -> Bool { unit.parameters["tap_on_lv_side"] == 1 }
         let clocks = units.map { Int8(truncatingIfNeeded: Int((($0.parameters["shift_degree"] ?? 0) / 30).rounded())) }
         let taps = units.map(Taps.init)
+        let windings = zip(units, clocks).map { Windings($0.windings) ?? Windings(clock: $1) }
         return EngineTable(
             component: "transformer", count: units.count,
             columns: [
@@ -160,9 +203,8 @@ struct EnginePlan {
                         max(($0.parameters["i0_percent"] ?? 0) / 100, ($0.parameters["pfe_kw"] ?? 0) / $0.ratedKVA)
                     }),
                 .init("p0", column { ($0.parameters["pfe_kw"] ?? 0) * 1000 * parallel($0) }),
-                // An odd clock needs a delta on one side (0 wye, 1 grounded wye, 2 delta).
-                .init("winding_from", EngineColumn(clocks.map { $0 % 2 == 0 ? Int8(1) : 2 })),
-                .init("winding_to", EngineColumn([Int8](repeating: 1, count: units.count))),
+                .init("winding_from", EngineColumn(windings.map(\.high.rawValue))),
+                .init("winding_to", EngineColumn(windings.map(\.low.rawValue))),
                 .init("clock", EngineColumn(clocks.map { ($0 % 12 + 12) % 12 })),
                 .init("tap_side", EngineColumn(units.map { isOnLowSide($0) ? Int8(1) : 0 })),
                 .init("tap_pos", EngineColumn(taps.map(\.position))), .init("tap_min", EngineColumn(taps.map(\.least))),
@@ -197,8 +239,44 @@ struct EnginePlan {
             ])
     }
 
-    /// Everything that may differ between two states.
+    /// Everything that may differ between two states, with the phases alike.
     func update(_ state: FlowState) -> [EngineTable] {
+        switching(state) + [
+            EngineTable(
+                component: "sym_load", count: nodeCount,
+                columns: [
+                    .init("id", EngineColumn((0..<nodeCount).map { Int32(firstLoad + $0) })),
+                    .init("p_specified", EngineColumn(state.watts)), .init("q_specified", EngineColumn(state.vars)),
+                ])
+        ]
+    }
+
+    /// The same for the three phases each for itself.
+    ///
+    /// - Parameter loads: W and var by node: of constant power first, then of constant impedance.
+    func update(_ state: FlowState, loads: (watts: [PhaseTriple], vars: [PhaseTriple])) -> [EngineTable] {
+        let poles = (poleSwitches ?? []).flatMap { number in
+            Phases.each.map { phase in
+                state.isClosed[number] && !(state.openPoles[number]?.contains(phase) ?? false) ? Int8(1) : 0
+            }
+        }
+        return switching(state) + [
+            EngineTable(
+                component: "asym_line", count: poles.count,
+                columns: [
+                    .init("id", EngineColumn(poles.indices.map { Int32(firstPole + $0) })),
+                    .init("from_status", EngineColumn(poles)), .init("to_status", EngineColumn(poles)),
+                ]),
+            EngineTable(
+                component: "asym_load", count: 2 * nodeCount,
+                columns: [
+                    .init("id", EngineColumn((0..<2 * nodeCount).map { Int32(firstLoad + $0) })),
+                    .init("p_specified", EngineColumn(loads.watts)), .init("q_specified", EngineColumn(loads.vars)),
+                ]),
+        ]
+    }
+
+    private func switching(_ state: FlowState) -> [EngineTable] {
         let flags = ends.closed(state.isClosed)
         func statuses(_ component: String, _ first: Int, _ pairs: [(from: Bool, to: Bool)]) -> EngineTable {
             EngineTable(
@@ -218,12 +296,6 @@ struct EnginePlan {
             statuses(
                 "link", firstLink,
                 shortLines.map { flags.lines[$0] } + busSwitches.map { (state.isClosed[$0], state.isClosed[$0]) }),
-            EngineTable(
-                component: "sym_load", count: nodeCount,
-                columns: [
-                    .init("id", EngineColumn((0..<nodeCount).map { Int32(firstLoad + $0) })),
-                    .init("p_specified", EngineColumn(state.watts)), .init("q_specified", EngineColumn(state.vars)),
-                ]),
         ]
     }
 }

@@ -1,6 +1,7 @@
 public import GridModel
 
-/// A network as the load-flow engine sees it: positive sequence, every node with one constant-power injection.
+/// A network as the load-flow engine sees it: positive sequence, every node with one constant-power injection. Where
+/// laterals have fewer phases, or poles stand apart, each phase for itself.
 ///
 /// Built once a network revision, then solved for state after state; about a millisecond for 1,000 nodes. One thread at
 /// a time: it is neither copyable nor sendable.
@@ -11,6 +12,9 @@ public struct FlowModel: ~Copyable {
     let tapControl: TapControl
     /// `nil` after a change that failed: the engine's model is then undefined, and is built again.
     private var engine: EngineModel?
+    private let hasLaterals: Bool
+    /// Made when it is first asked for; `nil` while the phases are alike.
+    private var phaseModel: PhaseModel?
     /// pu, mean of the sources.
     let sourceVoltage: Double
 
@@ -25,6 +29,11 @@ public struct FlowModel: ~Copyable {
         self.plan = plan
         results = EngineResults(network, plan)
         tapControl = TapControl(network)
+        hasLaterals = network.nodes.contains { node in
+            let phases = Phases(letters: node.phases ?? "")
+            return !phases.isEmpty && phases != .all
+        }
+        phaseModel = nil
         hasZeroSequence = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
         sourceVoltage = network.sources.map(\.voltagePerUnit).reduce(0, +) / Double(max(1, network.sources.count))
         self.engine = consume engine
@@ -41,6 +50,25 @@ public struct FlowModel: ~Copyable {
 
     /// - Throws: when there is no solution, or one that is no number.
     public mutating func solve(_ state: FlowState) throws(PowerFlowError) -> FlowSolution {
+        if hasLaterals || !state.openPoles.isEmpty { return try solveByPhase(state) }
+        return try solveAlike(state)
+    }
+
+    private mutating func solveByPhase(_ state: FlowState) throws(PowerFlowError) -> FlowSolution {
+        try check(state)
+        let poles = Set(state.openPoles.keys)
+        if phaseModel == nil || !(phaseModel?.poles.isSuperset(of: poles) ?? false) {
+            let known = phaseModel?.poles ?? []
+            phaseModel = try PhaseModel(network, poles: known.union(poles))
+        }
+        guard let solution = try phaseModel?.solve(state) else {
+            throw PowerFlowError(.invalidInput, "load flow by phase", "there is no model")
+        }
+        return solution
+    }
+
+    /// With the phases alike, whatever stands in the network.
+    mutating func solveAlike(_ state: FlowState) throws(PowerFlowError) -> FlowSolution {
         try apply(state)
         results.clear()
         try calculate(.loadFlow, into: results.tables)
@@ -57,11 +85,15 @@ public struct FlowModel: ~Copyable {
         try engine?.calculate(what, into: tables)
     }
 
-    private mutating func apply(_ state: FlowState) throws(PowerFlowError) {
+    private func check(_ state: FlowState) throws(PowerFlowError) {
         precondition(state.isClosed.count == network.switches.count && state.watts.count == network.nodes.count)
         guard state.watts.allSatisfy(\.isFinite), state.vars.allSatisfy(\.isFinite) else {
             throw PowerFlowError(.invalidInput, "load flow", "an injection is no number")
         }
+    }
+
+    private mutating func apply(_ state: FlowState) throws(PowerFlowError) {
+        try check(state)
         if engine == nil { engine = try EngineModel(plan.tables, frequency: network.nominalFrequency) }
         do throws(PowerFlowError) {
             try engine?.update(plan.update(state))

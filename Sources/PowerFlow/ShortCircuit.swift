@@ -1,4 +1,3 @@
-internal import CPowerGridModel
 internal import GridModel
 
 /// What touches what.
@@ -6,14 +5,6 @@ public enum FaultKind: Sendable {
     case threePhase
     /// Needs the zero sequence of every line: ``FlowModel/hasZeroSequence``.
     case phaseToGround
-}
-
-/// A value of each phase, as the engine writes it.
-struct PhaseTriple: EngineNumber {
-    var a, b, c: Double
-    static var engineType: PGM_Idx { PGM_Idx(PGM_double3.rawValue) }
-    static var absent: Self { Self(a: .nan, b: .nan, c: .nan) }
-    var largest: Double { max(a, b, c) }
 }
 
 extension FlowModel {
@@ -32,7 +23,7 @@ extension FlowModel {
         var idle = state
         idle.watts = Array(repeating: 0, count: state.watts.count)
         idle.vars = idle.watts
-        let unloaded = try solve(idle)
+        let unloaded = try solveAlike(idle)
         var currents: [Double?] = []
         for node in nodes {
             guard unloaded.isEnergised[node] else {

@@ -94,7 +94,12 @@ extension PlanValidator {
         switch stage.flows[.now] {
         case .success(let flow)?:
             let loading = BranchLoading(network: network, graph: graph)
-            picture.voltagePu = zip(flow.isEnergised, flow.perUnit).map { $0 ? rounded($1, 10_000) : nil }
+            // Of a node's phases the one that is farther from nominal.
+            picture.voltagePu = network.nodes.indices.map { node in
+                guard let highest = flow.highest(node) else { return nil }
+                let lowest = flow.lowest(node) ?? flow.perUnit[node]
+                return rounded(1 - lowest >= highest - 1 ? lowest : highest, 10_000)
+            }
             picture.loadingPct =
                 network.lines.indices.map { loading.line(flow, $0).map { rounded($0, 10) } }
                 + network.transformers.indices.map { loading.transformer(flow, $0).map { rounded($0, 10) } }

@@ -28,16 +28,27 @@ public struct PlanValidator: Sendable {
         self.customers = customers
     }
 
-    /// Feeders whose values a plan rests on, in a switching state.
-    public func feeders(touchedBy plan: SwitchingPlan, positions: [SwitchPosition]) -> Set<String> {
-        zones.feeders(
-            touchedBy: plan, network, graph, Topology(graph, positions: positions.map { $0 == .open ? .open : .closed })
-        )
+    /// Feeders whose values a plan rests on, in a switching state: as it was before the first of the executed steps, so
+    /// that what the plan itself has made dead does not make it another plan.
+    public func feeders(
+        touchedBy plan: SwitchingPlan, positions: [SwitchPosition], executed: [ExecutedStep] = []
+    ) -> Set<String> {
+        var positions = positions
+        for item in executed.reversed() {
+            guard let step = plan.steps.first(where: { $0.sequence == item.sequence }), step.action.movesSwitch,
+                let number = graph.switchIndex[step.element]
+            else { continue }
+            positions[number] = item.before ?? (step.action == .open ? .closed : .open)
+        }
+        let traced: [SwitchPosition] = positions.map { $0 == .open ? .open : .closed }
+        return zones.feeders(touchedBy: plan, network, graph, Topology(graph, positions: traced))
     }
 
     /// What a verdict on this plan would rest on: cheap, without simulation or load flow.
-    public func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot) -> Verdict.Evidence {
-        let feeders = self.feeders(touchedBy: plan, positions: snapshot.positions)
+    public func evidence(
+        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = []
+    ) -> Verdict.Evidence {
+        let feeders = self.feeders(touchedBy: plan, positions: snapshot.positions, executed: executed)
         let advisories = snapshot.advisories.filter { advisory in
             advisory.severity >= .medium
                 && (feeders.contains(advisory.feeder) || graph.feederIndex[advisory.feeder] == nil)
@@ -123,7 +134,7 @@ public struct PlanValidator: Sendable {
         }
         return Verdict(
             plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
-            validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot),
+            validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot, executed: executed),
             findings: findings.filter { !limits.isOmitted($0.check) },
             notRun: snapshot.notRun + MissingData.of(network), steps: states)
     }
@@ -134,7 +145,8 @@ public struct PlanValidator: Sendable {
         guard !snapshot.hasMeasuredTaps else { return snapshot }
         let now = injections.consumption(.now)
         let state = FlowState(
-            isClosed: course.start.traced.map { $0 == .closed }, taps: snapshot.taps, watts: now.watts, vars: now.vars)
+            isClosed: course.start.traced.map { $0 == .closed }, openPoles: course.start.openPoles,
+            taps: snapshot.taps, watts: now.watts, vars: now.vars)
         if case .success(let solution) = solver.solve(state),
             case .success(let settled) = solver.settled(state, from: solution)
         {
@@ -148,7 +160,7 @@ public struct PlanValidator: Sendable {
         var expected = start
         for step in done { expected.apply(step, graph) }
         let wrong = Set(done.map(\.element)).filter { element in
-            let moved = graph.switchIndex[element].map { expected.positions[$0] != now.positions[$0] } ?? false
+            let moved = graph.switchIndex[element].map { expected.reported($0) != now.positions[$0] } ?? false
             return moved || expected.grounds.contains(element) != now.grounds.contains(element)
                 || expected.reclosingDisabled.contains(element) != now.reclosingDisabled.contains(element)
                 || expected.tags.filter { $0.element == element } != now.tags.filter { $0.element == element }
@@ -195,10 +207,13 @@ public struct PlanValidator: Sendable {
     private func later(
         _ simulation: PlanSimulation, _ snapshot: GridSnapshot, _ solver: inout StateSolver
     ) -> [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] {
-        let closed = simulation.final.state.traced.map { $0 == .closed }
+        let end = simulation.final.state
+        let closed = end.traced.map { $0 == .closed }
         var solved: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] = []
         for moment in snapshot.outlook {
-            let state = FlowState(isClosed: closed, taps: snapshot.taps, watts: moment.watts, vars: moment.vars)
+            let state = FlowState(
+                isClosed: closed, openPoles: end.openPoles, taps: snapshot.taps, watts: moment.watts,
+                vars: moment.vars)
             var result = solver.solve(state)
             // By then tap changers have reacted.
             if case .success(let solution) = result, let settled = solver.settled(state, from: solution) {
@@ -242,11 +257,11 @@ public struct PlanValidator: Sendable {
         }
         for (node, item) in network.nodes.enumerated()
         where flow.isEnergised[node] && item.nominalKilovolts >= 1 && item.nominalKilovolts < 60 {
-            let voltage = flow.perUnit[node]
-            if voltage < state.minVoltagePu ?? .infinity {
-                (state.minVoltagePu, state.minVoltageNode) = (voltage, item.id)
+            guard let lowest = flow.lowest(node), let highest = flow.highest(node) else { continue }
+            if lowest < state.minVoltagePu ?? .infinity {
+                (state.minVoltagePu, state.minVoltageNode) = (lowest, item.id)
             }
-            if voltage > state.maxVoltagePu ?? 0 { (state.maxVoltagePu, state.maxVoltageNode) = (voltage, item.id) }
+            if highest > state.maxVoltagePu ?? 0 { (state.maxVoltagePu, state.maxVoltageNode) = (highest, item.id) }
         }
         for (place, feeder) in network.feeders.enumerated() {
             state.heads[feeder.id] = .init(activePowerW: heads.flow(place, flow).watts)

@@ -172,7 +172,7 @@ import Testing
         let validator = PlanValidator(network, limits: WorkedCase.limits(), software: "test")
         let whole = WorkedCase.snapshot(network)
         let before = validator.validate(Self.transfer, whole)
-        var after = whole.applying(Self.transfer.steps[0], network)
+        var after = whole.applying(Self.transfer.steps[0], of: Self.transfer, executed: [], network)
         let rest = validator.validate(Self.transfer, after, executed: [.init(sequence: 1, before: .closed)])
         #expect(rest.verdict == before.verdict)
         #expect(rest.steps == before.steps)
@@ -184,9 +184,43 @@ import Testing
         #expect(wrong.verdict == .reject)
         #expect(wrong.findings.contains { $0.check == "T2" && $0.severity == .blockHard && $0.elements == ["R-A"] })
         // A switch on its way by an issued step counts as where it was.
-        let moving = whole.applying(Self.transfer.steps[0], network)
+        let moving = whole.applying(Self.transfer.steps[0], of: Self.transfer, executed: [], network)
         let masked = moving.masking([(step: Self.transfer.steps[0], before: .closed)], network)
         #expect(masked.switchStateHash == whole.switchStateHash)
+    }
+
+    /// A switch is intermediate until all its poles have moved, and the plan that moves them goes on knowing which have.
+    @Test func polesThatStandApartAreIntermediateToEverybodyElse() throws {
+        let network = try WorkedCase.network(of: "D18-blocked")
+        let place = try #require(network.switches.firstIndex { $0.id == "POLE" })
+        let validator = PlanValidator(network, limits: WorkedCase.limits(), software: "test")
+        let path = WorkedCase.folder.appending(path: "D18-blocked/plan.json")
+        let plan = try PlanDocument.decode(Array(Data(contentsOf: path)))
+        var snapshot = WorkedCase.snapshot(network, load: 1.16, pv: 0)
+        let whole = validator.validate(plan, snapshot)
+        var executed: [ExecutedStep] = []
+        for (step, expected) in zip(
+            plan.steps, [.closed, .intermediate, .intermediate, .open, .open] as [SwitchPosition])
+        {
+            let before = snapshot.positions[place]
+            snapshot = snapshot.applying(step, of: plan, executed: executed, network)
+            executed.append(ExecutedStep(sequence: step.sequence, before: before))
+            #expect(snapshot.positions[place] == expected)
+            // What the plan has made dead does not make it concern other feeders.
+            let feeders = validator.feeders(touchedBy: plan, positions: snapshot.positions, executed: executed)
+            #expect(feeders == ["A1"])
+            let rest = validator.validate(plan, snapshot, executed: executed)
+            #expect(rest.steps == whole.steps && rest.verdict <= whole.verdict)
+            // Who knows nothing of the plan does not know where the switch stands.
+            var other = plan
+            other.steps = [.init(sequence: 1, action: .open, element: "R-A")]
+            let isKnown = !validator.validate(other, snapshot).findings.contains { $0.check == "T1" }
+            #expect(isKnown == (expected != .intermediate))
+        }
+        // Somebody has closed it meanwhile.
+        snapshot.positions[place] = .closed
+        let wrong = validator.validate(plan, snapshot, executed: executed)
+        #expect(wrong.findings.contains { $0.check == "T2" && $0.severity == .blockHard })
     }
 
     /// D28: another approved order reserves R-B in an overlapping window.

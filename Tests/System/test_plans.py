@@ -1,4 +1,5 @@
 """Kept plans: approved by somebody else, void by themselves, executed step by step, and every step recorded."""
+import contextlib
 import datetime
 import json
 import pathlib
@@ -42,16 +43,24 @@ class Heads(threading.Thread):
 
 @pytest.fixture
 def room(folder):
-    """A control room: fresh heads, a register that is declared complete."""
     run("network", "import", NETWORK, "--data-dir", folder / "state")
+    with control_room(folder) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def control_room(folder):
+    """Fresh heads, a register that is declared complete."""
     service = Service(folder, settings=("validator.analyser_age_s=90", "validator.light_load_pct=100", "ramp.scale=100"))
     service.heads = Heads(service)
     service.post = lambda path, expect=200, **body: check(service.send("POST", path, body), expect)
     service.post("/v1/safety/declare", actor="ann", reason="register copied from the log book")
     wait_for(lambda: not found(judge(service), "X2", "UNKNOWN"), what="fresh heads")
-    yield service
-    service.heads.ended.set()
-    service.stop()
+    try:
+        yield service
+    finally:
+        service.heads.ended.set()
+        service.stop()
 
 
 def check(answer, expect):
@@ -78,6 +87,14 @@ def approved(service, name="T06", by="lee"):
     made = service.post(f"/v1/switching/plans/{name}/approve", actor=by, verdict=verdict["verdict_id"])
     assert made["state"] in ("approved", "executing")
     return made
+
+
+def issue(service, name, step):
+    """The answer, once the heads have been measured after the step before."""
+    def ask():
+        answer = service.send("POST", f"/v1/switching/plans/{name}/steps/{step}/issue", {"actor": "kim"})
+        return (answer[0] == 200 or "measured since" not in answer[1]["detail"]) and answer
+    return wait_for(ask, what="heads measured since")
 
 
 def voided(service, state="recheck", within=2.0):
@@ -116,7 +133,7 @@ def test_a_plan_is_approved_by_another_person_and_executed_step_by_step(room):
             if condition["kind"] == "PRE" and not condition.get("met") and (condition.get("step") or 0) <= number:
                 assert "to be met first" in room.post(f"{path}/steps/{number}/issue", 409, actor="kim")["detail"]
                 room.post(f"{path}/conditions", actor="kim", key=condition["key"], evidence="done and measured")
-        issued = wait_for(lambda: (a := room.send("POST", f"{path}/steps/{number}/issue", {"actor": "kim"})) and (a[0] == 200 or "measured since" not in a[1]["detail"]) and a, what="heads measured since")
+        issued = issue(room, "T06", number)
         assert check(issued, 200)["state"] == "executing"
         assert "not confirmed yet" in room.post(f"{path}/steps/{number}/issue", 409, actor="kim")["detail"]
         if number == 1:
@@ -147,6 +164,30 @@ def test_a_plan_is_approved_by_another_person_and_executed_step_by_step(room):
 
 def after(kept):
     return [condition for condition in kept["conditions"] if condition["kind"] == "POST"]
+
+
+def test_poles_are_operated_one_by_one(folder):
+    """Until all have moved the switch is neither open nor closed, for everybody but the plan that moves them."""
+    shutil.copytree(NETWORK / "network", folder / "poles/network")
+    for file in (NETWORK.parent / "D18-blocked/network").iterdir():
+        shutil.copy(file, folder / "poles/network")
+    run("network", "import", folder / "poles", "--data-dir", folder / "state")
+    with control_room(folder) as room:
+        keep(room, json.loads((NETWORK.parent / "D18-blocked/plan.json").read_text()))
+        approved(room, "D18-blocked")
+        asked = plan(room, "D18-blocked")["conditions"]
+        assert {c["check"] for c in asked} >= {"C4"}
+        seen = []
+        for step in range(1, 6):
+            for condition in plan(room, "D18-blocked")["conditions"]:
+                if condition["kind"] == "PRE" and not condition["met"]:
+                    room.post("/v1/switching/plans/D18-blocked/conditions", actor="kim", key=condition["key"], evidence="done")
+            issued = issue(room, "D18-blocked", step)
+            assert issued[0] == 200, (step, issued, plan(room, "D18-blocked").get("reason"))
+            room.post(f"/v1/switching/plans/D18-blocked/steps/{step}/executed", actor="kim", note="seen")
+            seen.append({s["id"]: s["position"] for s in room.get("/v1/network")["switches"]}["POLE"])
+        assert seen == ["closed", "intermediate", "intermediate", "open", "open"]
+        assert plan(room, "D18-blocked")["state"] == "completed"
 
 
 def emergency(room):

@@ -22,6 +22,16 @@ extension Double: EngineNumber {
     static var absent: Double { .nan }
 }
 
+/// A value of each phase, as the engine writes it.
+struct PhaseTriple: EngineNumber {
+    var a, b, c: Double
+    static var engineType: PGM_Idx { PGM_Idx(PGM_double3.rawValue) }
+    static var absent: Self { Self(a: .nan, b: .nan, c: .nan) }
+    var largest: Double { max(a, b, c) }
+    var sum: Double { a + b + c }
+    var list: [Double] { [a, b, c] }
+}
+
 /// One attribute of a component, a value an element, in memory of its own: the engine keeps the pointer for as long as
 /// its dataset lives.
 final class EngineColumn<Number: EngineNumber> {

@@ -34,24 +34,27 @@ struct EngineModel: ~Copyable {
         try handle.check("change the model")
     }
 
-    enum Calculation {
+    enum Calculation: Equatable {
         case loadFlow
+        /// The three phases each for itself.
+        case loadFlowByPhase
         /// IEC 60909; `isMaximum` chooses the voltage factor.
         case shortCircuit(isMaximum: Bool)
     }
 
     mutating func calculate(_ calculation: Calculation, into tables: [EngineTable]) throws(PowerFlowError) {
-        let isLoadFlow: Bool
+        let (isLoadFlow, output): (Bool, String)
         switch calculation {
-        case .loadFlow:
-            isLoadFlow = true
+        case .loadFlow, .loadFlowByPhase:
+            (isLoadFlow, output) = (true, calculation == .loadFlow ? "sym_output" : "asym_output")
             PGM_set_calculation_type(handle.raw, options, PGM_Idx(PGM_power_flow.rawValue))
             PGM_set_calculation_method(handle.raw, options, PGM_Idx(PGM_newton_raphson.rawValue))
-            PGM_set_symmetric(handle.raw, options, PGM_Idx(PGM_symmetric.rawValue))
+            let symmetry = calculation == .loadFlow ? PGM_symmetric : PGM_asymmetric
+            PGM_set_symmetric(handle.raw, options, PGM_Idx(symmetry.rawValue))
             PGM_set_err_tol(handle.raw, options, 1e-8)
             PGM_set_max_iter(handle.raw, options, 20)
         case .shortCircuit(let isMaximum):
-            isLoadFlow = false
+            (isLoadFlow, output) = (false, "sc_output")
             PGM_set_calculation_type(handle.raw, options, PGM_Idx(PGM_short_circuit.rawValue))
             PGM_set_calculation_method(handle.raw, options, PGM_Idx(PGM_iec60909.rawValue))
             let scaling =
@@ -59,8 +62,8 @@ struct EngineModel: ~Copyable {
                 ? PGM_short_circuit_voltage_scaling_maximum : PGM_short_circuit_voltage_scaling_minimum
             PGM_set_short_circuit_voltage_scaling(handle.raw, options, PGM_Idx(scaling.rawValue))
         }
-        let output = try OutputDataset(isLoadFlow ? "sym_output" : "sc_output", tables, handle)
-        PGM_calculate(handle.raw, model, options, output.raw, nil)
+        let dataset = try OutputDataset(output, tables, handle)
+        PGM_calculate(handle.raw, model, options, dataset.raw, nil)
         try handle.check(isLoadFlow ? "load flow" : "short circuit")
     }
 }

@@ -15,10 +15,26 @@ extension GridSnapshot {
         return copy
     }
 
-    /// The snapshot after a step was done.
-    public func applying(_ step: SwitchingPlan.Step, _ network: Network) -> Self {
+    /// The snapshot after a step of a plan was done.
+    ///
+    /// - Parameter executed: steps that were done before it: a switch is intermediate until all its poles have moved.
+    public func applying(
+        _ step: SwitchingPlan.Step, of plan: SwitchingPlan, executed: [ExecutedStep], _ network: Network
+    ) -> Self {
+        let graph = NetworkGraph(network)
         var state = GridState(self)
-        state.apply(step, NetworkGraph(network))
+        if step.action.movesSwitch, let number = graph.switchIndex[step.element] {
+            let bySequence = Dictionary(plan.steps.map { ($0.sequence, $0) }, uniquingKeysWith: { first, _ in first })
+            let moves = executed.compactMap { item in bySequence[item.sequence].map { (step: $0, before: item.before) }
+            }
+            .filter { $0.step.element == step.element && $0.step.action.movesSwitch }
+            if let before = moves.first?.before { state.positions[number] = before }
+            for move in moves { state.apply(move.step, graph) }
+            state.apply(step, graph)
+            state.positions[number] = state.reported(number)
+        } else {
+            state.apply(step, graph)
+        }
         var copy = self
         copy.positions = state.positions
         copy.tags = state.tags

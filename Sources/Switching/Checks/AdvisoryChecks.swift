@@ -103,7 +103,7 @@ enum AdvisoryChecks {
             context.simulation.initial.topology.feeder[$0] == Int32(number) && before.isEnergised[$0]
         }
         func extreme(_ flow: FlowSolution) -> Double {
-            nodes.filter { flow.isEnergised[$0] }.map { isHigh ? flow.perUnit[$0] : -flow.perUnit[$0] }.max() ?? 0
+            nodes.compactMap { isHigh ? flow.highest($0) : flow.lowest($0).map { -$0 } }.max() ?? 0
         }
         return context.simulation.stages.dropFirst().contains { stage in
             guard let flow = stage.flow(.now) else { return true }

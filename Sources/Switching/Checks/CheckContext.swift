@@ -33,6 +33,20 @@ struct CheckContext {
         return edge < network.lines.count ? flow.lines[edge] : flow.transformers[edge - network.lines.count]
     }
 
+    /// A, that the three phases do not balance in a switch; `nil`: they are alike.
+    func residual(through number: Int, _ flow: FlowSolution) -> Double? {
+        guard let phases = flow.phases else { return nil }
+        guard network.switches[number].connects != .bus else { return phases.switchResidual[number] }
+        guard let edge = graph.edge(ofSwitch: number) else { return nil }
+        let lines = network.lines.count
+        return edge < lines ? phases.lineResidual[edge] : phases.transformerResidual[edge - lines]
+    }
+
+    /// The step moves some poles of a switch, and leaves others.
+    func isOfSinglePoles(_ step: SwitchingPlan.Step, _ number: Int) -> Bool {
+        !step.poles.isSuperset(of: graph.switchPoles[number])
+    }
+
     /// Feeders that the plan touches, as switched before it.
     var feeders: Set<String> { zones.feeders(touchedBy: plan, network, graph, simulation.initial.topology) }
 

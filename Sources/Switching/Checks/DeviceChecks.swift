@@ -1,7 +1,7 @@
 internal import GridModel
 internal import PowerFlow
 
-/// C1–C3, C5–C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
+/// C1–C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
 /// switch, one that it does not carry is not known.
 enum DeviceChecks {
     /// Kinds that interrupt no load.
@@ -16,16 +16,24 @@ enum DeviceChecks {
         let hasBreakRatings = network.switches.contains { $0.loadBreakAmperes != nil }
         let hasMakeRatings = network.switches.contains { $0.faultMakeKiloamperes != nil }
         let hasRemotes = network.switches.contains { $0.remote != nil }
-        var blocked: Set<String> = []
+        var (blocked, told): (Set<String>, Set<String>) = ([], [])
         var findings: [Finding] = []
         for (place, (before, after)) in context.simulation.transitions.enumerated() {
             guard let step = after.step else { continue }
             if case .groundTrip(let isBlocked) = context.command(step) {
                 if isBlocked { blocked.insert(step.element) } else { blocked.remove(step.element) }
+                told.remove(step.element)
+            }
+            let moving = step.action.movesSwitch ? context.graph.switchIndex[step.element] : nil
+            let isApart = moving.map { context.isOfSinglePoles(step, $0) } ?? false
+            for number in Set(after.state.openPoles.keys).union(isApart ? moving.map { [$0] } ?? [] : []).sorted() {
+                findings += residuals(context, before, after, number, blocked, told: &told)
             }
             guard step.action.movesSwitch, let number = context.graph.switchIndex[step.element] else { continue }
             if hasRemotes { findings += remote(context, step, number) }
-            findings += singlePole(context, before, after, step, number, blocked)
+            if before.state.openPoles[number] != after.state.openPoles[number] {
+                findings += [apart(context, after, number)].compactMap { $0 }
+            }
             findings += ferroresonance(context, before, after, step, number)
             if step.action == .open {
                 findings += interrupts(context, before, step, number, hasBreakRatings)
@@ -183,13 +191,14 @@ enum DeviceChecks {
         _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
         _ step: SwitchingPlan.Step, _ number: Int
     ) -> [Finding] {
-        guard step.phases != "ABC" else { return [] }
+        guard context.isOfSinglePoles(step, number) else { return [] }
         let (network, graph) = (context.network, context.graph)
         let loaded = step.action == .open ? before : after
         // What hangs on the switch: live with it, dead without.
-        let other = step.action == .open ? after : before
-        let behind = Set(
-            network.nodes.indices.filter { loaded.topology.energised[$0] && !other.topology.energised[$0] })
+        var without = loaded.state.traced
+        without[number] = .open
+        let dead = Topology(graph, positions: without).energised
+        let behind = Set(network.nodes.indices.filter { loaded.topology.energised[$0] && !dead[$0] })
         let cable = network.lines.filter { line in
             line.construction == "cable"
                 && [line.from, line.to].contains { graph.nodeIndex[$0].map(behind.contains) ?? false }
@@ -212,34 +221,64 @@ enum DeviceChecks {
         }
     }
 
-    /// C5: one pole alone makes a residual current that ground relays see.
-    private static func singlePole(
-        _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
-        _ step: SwitchingPlan.Step, _ number: Int, _ blocked: Set<String>
-    ) -> [Finding] {
-        guard step.phases != "ABC" else { return [] }
-        let loaded = step.action == .open ? before : after
-        let zones = ProtectionZones(context.network, context.graph, loaded.state.traced)
+    /// C4: who has a phase missing while poles stand apart.
+    private static func apart(_ context: CheckContext, _ after: PlanSimulation.Stage, _ number: Int) -> Finding? {
+        guard let open = after.state.openPoles[number] else { return nil }
         let item = context.network.switches[number]
-        guard let node = context.graph.nodeIndex[item.node], let flow = loaded.flow(.now) else { return [] }
-        // Balanced load: with one or two poles open the residual is what a phase carries.
-        let residual = context.amperes(through: number, flow)
+        let what = "\(context.when(after)) phase \(open.letters) of \(item.id) is open alone"
+        guard let phases = after.flow(.now)?.phases else {
+            return Finding(
+                "C4", step: after.finding, .unknown, elements: [item.id],
+                "\(what.prefix(1).uppercased() + what.dropFirst()); what that does is not known without a load flow.",
+                remedy: "Operate all poles together, or complete the network's data (see the finding LF).")
+        }
+        let missing = phases.whole.indices.filter { node in
+            after.topology.energised[node] && !phases.whole[node].isSuperset(of: phases.present[node])
+        }
+        let customers = context.customerCount(missing)
+        let stays = context.simulation.final.state.openPoles[number] != nil
+        let isBlock = stays && ![.plannedOutage, .clearance, .emergency].contains(context.plan.kind)
+        return Finding(
+            "C4", step: after.finding, isBlock ? .blockSoft : .condition,
+            elements: [item.id] + missing.map(context.name), value: Double(customers), unit: "customers",
+            "\(what.prefix(1).uppercased() + what.dropFirst()): \(Say.count(missing.count, "node")) with \(Say.count(customers, "customer")) lack a phase\(stays ? " and go on lacking it" : "").",
+            remedy: isBlock
+                ? "Operate its other poles, too."
+                : "Have three-phase motors behind it stopped, and operate its other poles at once.")
+    }
+
+    /// C5: poles apart make a residual current that ground relays see.
+    ///
+    /// - Parameter told: relays that were named already, and are still not blocked.
+    private static func residuals(
+        _ context: CheckContext, _ before: PlanSimulation.Stage, _ after: PlanSimulation.Stage,
+        _ number: Int, _ blocked: Set<String>, told: inout Set<String>
+    ) -> [Finding] {
+        let item = context.network.switches[number]
+        guard let step = after.step, let node = context.graph.nodeIndex[item.node] else { return [] }
+        let isMoved = step.element == item.id && step.action.movesSwitch
+        let loaded = isMoved && step.action == .open ? before : after
+        let zones = ProtectionZones(context.network, context.graph, loaded.state.traced)
+        guard let flow = loaded.flow(.now) else { return [] }
+        // With balanced load, and one or two poles open, the residual is what a phase carries.
+        let estimate = context.amperes(through: number, flow)
         var findings: [Finding] = []
         var device = zones.device[node]
         while let upstream = device {
-            let relayed = context.network.switches[upstream]
-            if let pickup = relayed.relay?.groundPickup, residual >= 0.8 * pickup - 1e-9, !blocked.contains(relayed.id)
-            {
-                findings.append(
-                    Finding(
-                        "C5", step: step.sequence, .blockSoft, elements: [relayed.id, item.id], value: residual,
-                        limit: 0.8 * pickup, unit: "A", limitSource: "ground_pickup_a of the switch", loadCase: .now,
-                        "Step \(step.sequence) operates a pole of \(item.id) alone: \(relayed.id) sees \(Say.amperes(residual)) to ground, its pickup is \(Say.amperes(pickup)).",
-                        remedy:
-                            "Block its ground trip before (a control step on \(relayed.id) with value block_ground) and unblock it after."
-                    ))
-            }
             device = zones.zones[upstream]?.upstream
+            let relayed = context.network.switches[upstream]
+            guard let pickup = relayed.relay?.groundPickup, !blocked.contains(relayed.id) else { continue }
+            let solved = after.flow(.now).flatMap { context.residual(through: upstream, $0) } ?? 0
+            let residual = max(estimate, solved)
+            guard residual >= 0.8 * pickup - 1e-9, told.insert(relayed.id).inserted else { continue }
+            findings.append(
+                Finding(
+                    "C5", step: step.sequence, .blockSoft, elements: [relayed.id, item.id], value: residual,
+                    limit: 0.8 * pickup, unit: "A", limitSource: "ground_pickup_a of the switch", loadCase: .now,
+                    "The poles of \(item.id) stand apart \(context.when(after)): \(relayed.id) sees \(Say.amperes(residual)) to ground, its pickup is \(Say.amperes(pickup)).",
+                    remedy:
+                        "Block its ground trip before (a control step on \(relayed.id) with value block_ground), and unblock it once the poles are together."
+                ))
         }
         return findings
     }

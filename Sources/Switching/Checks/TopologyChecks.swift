@@ -48,19 +48,25 @@ enum TopologyChecks {
                     findings.append(unknown(step, "switch"))
                     continue
                 }
-                if step.phases != "ABC" {
+                let poles = context.graph.switchPoles[number]
+                let moved = step.poles.intersection(poles)
+                guard !moved.isEmpty else {
                     findings.append(
                         Finding(
-                            "C4", step: step.sequence, .unknown, elements: [step.element],
-                            "Step \(step.sequence) operates poles \(step.phases) of \(step.element) alone; what single poles do is not assessed.",
-                            remedy: "Operate all poles together."))
+                            "T2", step: step.sequence, .blockSoft, elements: [step.element],
+                            "Step \(step.sequence) would \(step.action.rawValue) phase \(step.phases) of \(step.element), which has only \(poles.letters).",
+                            remedy: "Correct the phases."))
+                    continue
                 }
                 let target: SwitchPosition = step.action == .open ? .open : .closed
-                guard before.state.positions[number] == target else { continue }
+                guard [.open, .closed].contains(before.state.positions[number]) else { continue }
+                let open = before.state.open(number, context.graph)
+                let isDone = step.action == .open ? open.isSuperset(of: moved) : open.isDisjoint(with: moved)
+                guard isDone else { continue }
                 findings.append(
                     Finding(
                         "T2", step: step.sequence, .blockSoft, elements: [step.element],
-                        "Step \(step.sequence) would \(step.action.rawValue) \(step.element), which is \(target.name) already.",
+                        "Step \(step.sequence) would \(step.action.rawValue) \(moved == poles ? "" : "phase \(moved.letters) of ")\(step.element), which is \(target.name) already.",
                         remedy: "Check the position, then take the step out or correct the one before."))
             case .placeTag, .removeTag, .disableReclosing, .enableReclosing:
                 if context.graph.switchIndex[step.element] == nil { findings.append(unknown(step, "switch")) }

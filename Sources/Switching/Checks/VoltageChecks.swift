@@ -42,17 +42,21 @@ enum VoltageChecks {
     ) -> [Finding] {
         let limits = context.limits
         var groups: [String: (severity: Finding.Severity, nodes: [Int], limit: Double, setting: String)] = [:]
-        for (node, item) in context.network.nodes.enumerated() where flow.isEnergised[node] {
+        func voltage(_ node: Int, _ flow: FlowSolution) -> Double? {
+            isHigh ? flow.highest(node) : flow.lowest(node)
+        }
+        var voltages: [Int: Double] = [:]
+        for (node, item) in context.network.nodes.enumerated() {
             // Above medium voltage the transmission system keeps the voltage.
-            guard item.nominalKilovolts < 60 else { continue }
+            guard item.nominalKilovolts < 60, let here = voltage(node, flow) else { continue }
             let isLow = item.nominalKilovolts < 1
             let limit =
                 isHigh ? (isLow ? limits.lvMaximum : limits.mvMaximum) : (isLow ? limits.lvMinimum : limits.mvMinimum)
             // Positive: beyond the limit.
             let sign = isHigh ? 1.0 : -1.0
-            let beyond = (flow.perUnit[node] - limit) * sign
+            let beyond = (here - limit) * sign
             guard beyond > 1e-9 - limits.voltageMargin else { continue }
-            let earlier = before.flatMap { $0.isEnergised[node] ? ($0.perUnit[node] - limit) * sign : nil }
+            let earlier = before.flatMap { voltage(node, $0).map { ($0 - limit) * sign } }
             let severity: Finding.Severity =
                 if let earlier, earlier > -limits.voltageMargin, beyond <= earlier + limits.worseVoltage {
                     .note
@@ -60,18 +64,21 @@ enum VoltageChecks {
                     beyond > 1e-9 ? .blockSoft : .condition
                 }
             let setting = "limits.\(isLow ? "lv" : "mv")_\(isHigh ? "max" : "min")_pu"
+            voltages[node] = here
             groups["\(setting) \(severity.rawValue)", default: (severity, [], limit, setting)].nodes.append(node)
         }
         return groups.sorted { $0.key < $1.key }.map { _, group in
             let nodes = group.nodes.sorted {
-                isHigh ? flow.perUnit[$0] > flow.perUnit[$1] : flow.perUnit[$0] < flow.perUnit[$1]
+                let (one, other) = (voltages[$0] ?? 1, voltages[$1] ?? 1)
+                return isHigh ? one > other : one < other
             }
             let worst = nodes[0]
+            let value = voltages[worst] ?? 1
             return Finding(
                 isHigh ? "V2" : "V1", step: step, group.severity, elements: nodes.map(context.name),
-                value: flow.perUnit[worst], limit: group.limit, unit: "pu", limitSource: group.setting,
+                value: value, limit: group.limit, unit: "pu", limitSource: group.setting,
                 loadCase: loadCase,
-                "\(context.name(worst)) has \(Say.perUnit(flow.perUnit[worst])) \(when)\(nodes.count > 1 ? ", and \(Say.count(nodes.count - 1, "other node")) \(group.severity == .condition ? "near" : "beyond") the limit" : "")\(group.severity == .note ? ", as before the plan" : "").",
+                "\(context.name(worst)) has \(Say.perUnit(value)) \(when)\(nodes.count > 1 ? ", and \(Say.count(nodes.count - 1, "other node")) \(group.severity == .condition ? "near" : "beyond") the limit" : "")\(group.severity == .note ? ", as before the plan" : "").",
                 remedy: group.severity == .note
                     ? nil
                     : isHigh
@@ -115,7 +122,13 @@ enum VoltageChecks {
             guard let earlier = before.flow(.now), let flow = after.flow(.now) else { return nil }
             let changes = context.network.nodes.indices.filter {
                 context.customers[$0] > 0 && earlier.isEnergised[$0] && flow.isEnergised[$0]
-            }.map { ($0, abs(flow.perUnit[$0] - earlier.perUnit[$0])) }
+            }.compactMap { node -> (Int, Double)? in
+                // Who lacks a phase sees more than a step: C4 tells.
+                guard let low = flow.lowest(node), let high = flow.highest(node), let lowBefore = earlier.lowest(node),
+                    let highBefore = earlier.highest(node)
+                else { return nil }
+                return (node, max(abs(low - lowBefore), abs(high - highBefore)))
+            }
             guard let worst = changes.max(by: { $0.1 < $1.1 }), worst.1 > limits.voltageStepCondition + 1e-9 else {
                 return nil
             }

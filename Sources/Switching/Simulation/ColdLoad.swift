@@ -50,7 +50,8 @@ struct ColdLoad {
             }
             let flow = solver.solve(
                 FlowState(
-                    isClosed: stage.state.traced.map { $0 == .closed }, taps: snapshot.taps, watts: watts, vars: vars))
+                    isClosed: stage.state.traced.map { $0 == .closed }, openPoles: stage.state.openPoles,
+                    taps: snapshot.taps, watts: watts, vars: vars))
             found.append(Self(stage: place, nodes: nodes, hours: hours, factor: factor, flow: flow))
         }
         return found

@@ -2,7 +2,10 @@ internal import GridModel
 
 /// Switches, tags, grounds, clearances and reclosing between two steps of a plan.
 struct GridState: Equatable {
+    /// A switch whose poles stand apart counts as closed.
     var positions: [SwitchPosition]
+    /// Poles that stand open in a switch that is closed otherwise, by its place.
+    var openPoles: [Int: Phases] = [:]
     var tags: Set<GridSnapshot.Tag>
     var grounds: Set<String>
     var clearances: Set<GridSnapshot.Clearance>
@@ -24,6 +27,30 @@ struct GridState: Equatable {
     /// not be.
     var traced: [SwitchPosition] { positions.map { $0 == .open ? .open : .closed } }
 
+    /// What a control room calls the position of a switch: with its poles apart it is neither open nor closed.
+    func reported(_ number: Int) -> SwitchPosition { openPoles[number] == nil ? positions[number] : .intermediate }
+
+    /// Poles of a switch that are open.
+    func open(_ number: Int, _ graph: NetworkGraph) -> Phases {
+        positions[number] == .open ? graph.switchPoles[number] : openPoles[number] ?? []
+    }
+
+    private mutating func move(_ number: Int, _ step: SwitchingPlan.Step, _ graph: NetworkGraph) {
+        let all = graph.switchPoles[number]
+        let moved = step.poles.intersection(all)
+        guard moved != all else {
+            positions[number] = step.action == .open ? .open : .closed
+            openPoles[number] = nil
+            return
+        }
+        // Where the others stand is not known: nor is what one pole makes of it.
+        guard positions[number] == .open || positions[number] == .closed else { return }
+        let before = open(number, graph)
+        let after = step.action == .open ? before.union(moved) : before.subtracting(moved)
+        positions[number] = after == all ? .open : .closed
+        openPoles[number] = after == all || after.isEmpty ? nil : after
+    }
+
     func isTagged(_ element: String, _ kind: String? = nil) -> Bool {
         tags.contains { $0.element == element && (kind == nil || $0.kind == kind) }
     }
@@ -32,9 +59,7 @@ struct GridState: Equatable {
     mutating func apply(_ step: SwitchingPlan.Step, _ graph: NetworkGraph) {
         switch step.action {
         case .open, .close:
-            if let number = graph.switchIndex[step.element] {
-                positions[number] = step.action == .open ? .open : .closed
-            }
+            if let number = graph.switchIndex[step.element] { move(number, step, graph) }
         case .placeTag: tags.insert(.init(element: step.element, kind: step.value ?? "HOLD"))
         case .removeTag:
             tags = tags.filter { $0.element != step.element || step.value != nil && $0.kind != step.value }
@@ -66,6 +91,7 @@ struct GridState: Equatable {
         case .open, .close:
             if let number = graph.switchIndex[step.element] {
                 positions[number] = before ?? (step.action == .open ? .closed : .open)
+                openPoles[number] = nil
             }
         case .placeTag: tags.remove(.init(element: step.element, kind: step.value ?? "HOLD"))
         case .removeTag: tags.insert(.init(element: step.element, kind: step.value ?? "HOLD"))

@@ -54,7 +54,8 @@ struct PlanSimulation {
                 consumption = cases.map { injections.consumption($0, limits: limits) }
             }
             for (loadCase, taken) in zip(cases, consumption) {
-                let flow = FlowState(isClosed: closed, taps: taps, watts: taken.watts, vars: taken.vars)
+                let flow = FlowState(
+                    isClosed: closed, openPoles: state.openPoles, taps: taps, watts: taken.watts, vars: taken.vars)
                 stage.flows[loadCase] = solver.solve(flow, loadCase, limits: limits)
                 // While sources are in parallel tap changers stand in manual (P5).
                 if stage.topology.isRadial, let solution = stage.flow(loadCase) {
@@ -103,6 +104,7 @@ struct PlanSimulation {
 struct StateSolver: ~Copyable {
     private struct Key: Hashable {
         let closed: [Bool]
+        let openPoles: [Int: Phases]
         let loadCase: Finding.LoadCase
         let limits: [String: Double]
     }
@@ -150,7 +152,7 @@ struct StateSolver: ~Copyable {
     mutating func solve(
         _ state: FlowState, _ loadCase: Finding.LoadCase, limits: [String: Double]
     ) -> Result<FlowSolution, PowerFlowError> {
-        let key = Key(closed: state.isClosed, loadCase: loadCase, limits: limits)
+        let key = Key(closed: state.isClosed, openPoles: state.openPoles, loadCase: loadCase, limits: limits)
         if let found = known[key] { return found }
         let result = solve(state)
         known[key] = result
@@ -161,7 +163,7 @@ struct StateSolver: ~Copyable {
     mutating func settled(
         _ state: FlowState, from solution: FlowSolution, _ loadCase: Finding.LoadCase, limits: [String: Double]
     ) -> Result<FlowSolution, PowerFlowError>? {
-        let key = Key(closed: state.isClosed, loadCase: loadCase, limits: limits)
+        let key = Key(closed: state.isClosed, openPoles: state.openPoles, loadCase: loadCase, limits: limits)
         if let found = knownSettled[key] { return found }
         let found = settled(state, from: solution).map { $0.map(\.solution) }
         knownSettled[key] = .some(found)

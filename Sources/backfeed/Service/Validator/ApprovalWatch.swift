@@ -116,7 +116,7 @@ final class ApprovalWatch: Sendable {
         return reasons
             + desk.validator.changes(
                 since: evidence, work.plan, work.snapshot.masking(work.issued, desk.validator.network),
-                isSwitching: !work.steps.isEmpty)
+                executed: work.executed, isSwitching: !work.steps.isEmpty)
     }
 
     private func void(

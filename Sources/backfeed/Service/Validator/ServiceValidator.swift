@@ -48,9 +48,11 @@ struct ServiceValidator: Sendable {
         return plan
     }
 
-    func snapshot(_ plan: SwitchingPlan, _ record: OperatingRecord) -> GridSnapshot {
+    func snapshot(
+        _ plan: SwitchingPlan, _ record: OperatingRecord, executed: [ExecutedStep] = []
+    ) -> GridSnapshot {
         LiveSnapshot(stored: live.stored, graph: live.graph, limits: limits).make(
-            live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0) },
+            live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0, executed: executed) },
             holdHours: plan.holdHours, wall: Timestamp(microseconds: SystemClock.nowMicroseconds))
     }
 
@@ -63,7 +65,7 @@ struct ServiceValidator: Sendable {
         var snapshot = snapshot
         outlook.foresee(
             &snapshot, from: outlook.clock, hours: plan.holdHours,
-            concerned: validator.feeders(touchedBy: plan, positions: snapshot.positions))
+            concerned: validator.feeders(touchedBy: plan, positions: snapshot.positions, executed: executed))
         // Where nothing is switched nothing moves by itself either.
         let isQuiet = plan.kind == .clearance && !plan.steps.contains { $0.action.movesSwitch }
         var verdict = validator.validate(
@@ -89,18 +91,20 @@ struct ServiceValidator: Sendable {
         return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= moment }
     }
 
-    func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot) -> Verdict.Evidence {
-        validator.evidence(plan, snapshot)
+    func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep]) -> Verdict.Evidence {
+        validator.evidence(plan, snapshot, executed: executed)
     }
 
     /// Why a verdict no longer holds; empty: it does.
     ///
     /// - Parameter isSwitching: loads move because a step is being done.
     func changes(
-        since old: Verdict.Evidence, _ plan: SwitchingPlan, _ snapshot: GridSnapshot, isSwitching: Bool = false
+        since old: Verdict.Evidence, _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [],
+        isSwitching: Bool = false
     ) -> [String] {
         EvidenceChange.reasons(
-            from: old, to: evidence(plan, snapshot), ratings: ratings, share: headShare, isSwitching: isSwitching)
+            from: old, to: evidence(plan, snapshot, executed: executed), ratings: ratings, share: headShare,
+            isSwitching: isSwitching)
             + snapshot.doubts.filter { $0.severity >= .unknown }.map(\.message)
     }
 }

@@ -53,7 +53,8 @@ extension SwitchingDesk {
             var changes =
                 work.evidence.map {
                     self.validator.changes(
-                        since: $0, work.plan, work.snapshot, isSwitching: !work.executed.isEmpty)
+                        since: $0, work.plan, work.snapshot, executed: work.executed,
+                        isSwitching: !work.executed.isEmpty)
                 } ?? ["its evidence cannot be read"]
             if let end = work.row.validUntil, end <= work.snapshot.time { changes.append("it was valid until \(end)") }
             guard changes.isEmpty else {
@@ -143,19 +144,23 @@ extension SwitchingDesk {
             // What changed outside the plan is not taken over with the step.
             let masked = work.snapshot.masking(work.issued, self.validator.network)
             if work.row.state.rests, let evidence = work.evidence {
-                let changes = self.validator.changes(since: evidence, work.plan, masked, isSwitching: true)
+                let changes = self.validator.changes(
+                    since: evidence, work.plan, masked, executed: work.executed, isSwitching: true)
                 if !changes.isEmpty { try self.stop(&work, changes, &connection) }
             }
-            if case .refused(let reason) = try self.apply(step, id, actor: actor, &connection) {
+            let after = masked.applying(
+                step, of: work.plan, executed: work.executed, self.validator.network)
+            let position = self.validator.network.switches.firstIndex { $0.id == step.element }
+                .map { after.positions[$0] }
+            if case .refused(let reason) = try self.apply(step, position, id, actor: actor, &connection) {
                 return .failure(.conflict(reason))
             }
-            if step.action.movesSwitch { moves = (step.element, step.action == .open ? .open : .closed) }
+            if step.action.movesSwitch, let position { moves = (step.element, position) }
             try SwitchingStore.execute(
                 work.row, sequence, place: work.executed.count + 1, by: actor, note: note, &connection)
             try AuditLog.append(
                 actor: actor, "step.executed", subject: id, Done(step: step, found: found?.name, note: note),
                 &connection)
-            let after = masked.applying(step, self.validator.network)
             if var evidence = work.evidence {
                 evidence.switchStateHash = after.switchStateHash
                 evidence.safetyHash = after.safetyHash
@@ -194,7 +199,8 @@ extension SwitchingDesk {
 
     /// What a step changes in positions and register.
     private func apply(
-        _ step: SwitchingPlan.Step, _ id: String, actor: String, _ connection: inout PostgresConnection
+        _ step: SwitchingPlan.Step, _ position: SwitchPosition?, _ id: String, actor: String,
+        _ connection: inout PostgresConnection
     ) throws(StoreError) -> SafetyRegister.Outcome {
         let reason = "plan \(id), step \(step.sequence)"
         func place(
@@ -211,8 +217,8 @@ extension SwitchingDesk {
         }
         switch step.action {
         case .open, .close:
-            try position(
-                step.element, step.action == .open ? .open : .closed, actor: actor, reason: reason, &connection)
+            guard let position else { return .refused("there is no switch \(step.element)") }
+            try self.position(step.element, position, actor: actor, reason: reason, &connection)
             return .done
         case .placeTag: return try place(.tag, step.value ?? "HOLD", &connection)
         case .removeTag: return try remove(.tag, step.value, &connection)

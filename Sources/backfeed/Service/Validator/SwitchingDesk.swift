@@ -185,7 +185,9 @@ final class SwitchingDesk: Sendable {
         var overrides: [Override]
         var snapshot: GridSnapshot
 
-        var executed: [ExecutedStep] {
+        var executed: [ExecutedStep] { Self.executed(steps) }
+
+        static func executed(_ steps: [SwitchingStore.Step]) -> [ExecutedStep] {
             steps.filter { $0.place != nil }.sorted { ($0.place ?? 0) < ($1.place ?? 0) }.map {
                 ExecutedStep(sequence: $0.sequence, before: $0.before)
             }
@@ -211,11 +213,11 @@ final class SwitchingDesk: Sendable {
             return .failure(.conflict("the plan is not the one that was kept: its digest differs"))
         }
         let record = try OperatingRecord.read(&connection)
+        let steps = try SwitchingStore.steps(row, &connection)
         return .success(
             Work(
-                row: row, plan: plan, steps: try SwitchingStore.steps(row, &connection),
-                overrides: try SwitchingStore.overrides(row, &connection),
-                snapshot: validator.snapshot(plan, record)))
+                row: row, plan: plan, steps: steps, overrides: try SwitchingStore.overrides(row, &connection),
+                snapshot: validator.snapshot(plan, record, executed: Work.executed(steps))))
     }
 
     /// Judges the rest of a plan, and keeps the verdict.
@@ -268,7 +270,8 @@ final class SwitchingDesk: Sendable {
             if let end = newest.verdict.validUntil, end <= work.snapshot.time {
                 return .failure(.conflict("verdict \(seen) was valid until \(end): validate again"))
             }
-            let changes = self.validator.changes(since: newest.verdict.evidence, work.plan, work.snapshot)
+            let changes = self.validator.changes(
+                since: newest.verdict.evidence, work.plan, work.snapshot, executed: work.executed)
             guard changes.isEmpty else {
                 return .failure(
                     .conflict("since verdict \(seen): \(changes.joined(separator: "; ")). Validate again"))
