@@ -139,6 +139,17 @@ public struct NetworkReader {
             }
             network.regulators = regulators
         }
+        if DataFile.exists("\(directory)/shunts.csv") {
+            var shunts: [Network.Shunt] = []
+            table("shunts", key: "shunt_id", required: ["shunt_id", "node_id", "q_kvar"], &places) { row, table in
+                shunts.append(
+                    Network.Shunt(
+                        id: table.identifier(row, "shunt_id"), node: table.text(row, "node_id"),
+                        kilovars: table.number(row, "q_kvar", in: -1e6...1e6),
+                        kilowatts: table.number(row, "p_kw", in: 0...1e6, otherwise: 0)))
+            }
+            network.shunts = shunts
+        }
         table("feeders", key: "feeder_id", required: ["feeder_id", "busbar_node", "head_line_id"], &places) {
             row, table in
             network.feeders.append(
@@ -276,6 +287,7 @@ public struct NetworkReader {
                 refer("feeders", feeder.id, "head_switch_id", feeder.headSwitch, switches, "switch")
             }
         }
+        for item in network.shunts ?? [] { refer("shunts", item.id, "node_id", item.node, nodes, "node") }
         for item in network.regulators ?? [] { refer("regulators", item.id, "line_id", item.line, lines, "line") }
         for tie in network.ties { refer("ties", tie.id, "switch_id", tie.switchID, switches, "switch") }
         for load in network.loads { refer("loads", load.id, "node_id", load.node, nodes, "node") }

@@ -89,4 +89,19 @@ extension Network {
             self.mode = mode
         }
     }
+
+    /// A capacitor or reactor between phases: it takes and gives with the square of the voltage. What switches it is a
+    /// bus switch between its node and the network.
+    public struct Shunt: Sendable, Codable, Equatable {
+        public var id, node: String
+        /// At nominal voltage, three phases: what a capacitor gives is positive, and so are losses.
+        public var kilovars, kilowatts: Double
+
+        public init(id: String, node: String, kilovars: Double, kilowatts: Double = 0) {
+            self.id = id
+            self.node = node
+            self.kilovars = kilovars
+            self.kilowatts = kilowatts
+        }
+    }
 }

@@ -275,6 +275,8 @@ public struct Network: Sendable, Codable, Equatable {
     public var sources: [Source] = []
     /// `nil`: the network's data say nothing of regulators.
     public var regulators: [Regulator]?
+    /// `nil`: the network's data say nothing of capacitors and reactors.
+    public var shunts: [Shunt]?
 
     public init(id: String, attribution: String = "", nominalFrequency: Double = 50) {
         self.id = id

@@ -139,6 +139,22 @@ struct EnginePlan {
                     .init("q_specified", EngineColumn([Double](repeating: 0, count: nodeCount))),
                 ])
         }
+        let shunts = network.shunts ?? []
+        let siemens = shunts.map { item in
+            let volts = (nodeIndex[item.node].map { network.nodes[Int($0)].nominalKilovolts } ?? 1) * 1000
+            return (g: item.kilowatts * 1000 / (volts * volts), b: item.kilovars * 1000 / (volts * volts))
+        }
+        let nothing = EngineColumn([Double](repeating: 0, count: shunts.count))
+        add(
+            "shunt", shunts.count,
+            [
+                .init("id", ids(firstPole + 3 * apart.count, shunts.count)),
+                .init("node", EngineColumn(shunts.map { node($0.node, $0.id) })),
+                .init("status", closed(shunts.count)),
+                .init("g1", EngineColumn(siemens.map(\.g))), .init("b1", EngineColumn(siemens.map(\.b))),
+                // Between phases: nothing goes to ground.
+                .init("g0", nothing), .init("b0", nothing),
+            ])
         // One fault, moved from place to place; out of service for load flows.
         add(
             "fault", 1,

@@ -39,6 +39,26 @@ import Testing
         #expect(text.contains("stands already on line 2"))
     }
 
+    @Test func shuntsAreReadWhereThereAreSome() throws {
+        let folder = try TemporaryFolder()
+        let source = "\(Repository.root)/data/semiurb"
+        try FileManager.default.copyItem(atPath: "\(source)/network", toPath: "\(folder.path)/network")
+        let node = try #require(NetworkReader.read(source).network.nodes.last?.id)
+        func read(_ node: String) throws -> [Network.Shunt]? {
+            try "shunt_id,node_id,q_kvar,p_kw\nC1,\(node),600,\nL1,\(node),-50,0.5\n".write(
+                toFile: "\(folder.path)/network/shunts.csv", atomically: true, encoding: .utf8)
+            return try NetworkReader.read(folder.path).network.shunts
+        }
+        #expect(try NetworkReader.read(source).network.shunts == nil)
+        #expect(
+            try read(node) == [
+                .init(id: "C1", node: node, kilovars: 600),
+                .init(id: "L1", node: node, kilovars: -50, kilowatts: 0.5),
+            ])
+        let error = #expect(throws: DataDirectoryError.self) { try read("nowhere") }
+        #expect(error?.description.contains("shunts.csv:2: column node_id: there is no node") ?? false)
+    }
+
     @Test func gzipAndColumnOrderDoNotMatter() throws {
         let folder = try TemporaryFolder()
         try FileManager.default.copyItem(

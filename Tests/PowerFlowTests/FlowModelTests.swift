@@ -45,6 +45,20 @@ private enum TwoBus {
 }
 
 @Suite struct FlowModelTests {
+    /// V = E / (1 + Z·Y), of a capacitor and of a reactor with losses.
+    @Test(arguments: [(2000.0, 0.0), (-1500, 30)]) func aShuntLiftsOrLowersTheVoltage(
+        kilovars: Double, kilowatts: Double
+    ) throws {
+        var network = TwoBus.make()
+        network.shunts = [.init(id: "C1", node: "L", kilovars: kilovars, kilowatts: kilowatts)]
+        var model = try FlowModel(network)
+        let solution = try model.solve(model.normalState)
+        let (g, b) = (kilowatts * 1000 / 1e8, kilovars * 1000 / 1e8)
+        let expected = 1 / hypot(1 + 1 * g - 0.5 * b, 1 * b + 0.5 * g)
+        #expect(abs(solution.perUnit[1] - expected) < 1e-8)
+        #expect(abs(solution.lines[0].toVars - kilovars * 1000 * expected * expected) < 0.1)
+    }
+
     @Test(arguments: [(2e6, 1e6), (-3e6, 0.0), (0.0, 0.0)])
     func aLineDropsWhatTheFormulaSays(watts: Double, vars: Double) throws {
         var model = try FlowModel(TwoBus.make())
