@@ -46,6 +46,25 @@ export function rememberName(input) {
   input.addEventListener("change", () => sessionStorage.setItem("actor", input.value.trim()));
 }
 
+/** Asks before an act; the values that were entered, or null. */
+export function question({ title, text, fields = [], yes }) {
+  const dialog = byId("dialog");
+  byId("dialog-title").textContent = title;
+  byId("dialog-text").textContent = text ?? "";
+  byId("dialog-yes").textContent = yes;
+  byId("dialog-fields").replaceChildren(...fields.map(field => {
+    const input = field.choices ? el("select", { name: field.name }, ...field.choices.map(([value, word]) => el("option", { value }, word)))
+      : el("input", { name: field.name, type: field.type ?? "text", required: !field.optional, value: field.value ?? "", list: field.list, maxLength: 400 });
+    return el("label", { class: "field" }, field.label, input);
+  }));
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise(resolve => dialog.addEventListener("close", () => {
+    if (dialog.returnValue !== "yes") { resolve(null); return; }
+    resolve(Object.fromEntries([...byId("dialog-fields").querySelectorAll("input,select")].map(input => [input.name, input.value.trim()])));
+  }, { once: true }));
+}
+
 /**
  * Follows the service's events. When nothing is heard for four seconds the page says so and dims, so that old values are
  * never taken for live ones.

@@ -1,12 +1,14 @@
 "use strict";
 // The first page: feeders, one chart, advisories. Everything shown comes with its time and age.
-import { ask, byId, cell, clock, duration, el, follow, power, rememberName } from "./common.js";
+import { ask, byId, cell, clock, duration, el, follow, moment, power, question, rememberName } from "./common.js";
 
 const words = { 1: "URGENT", 2: "HIGH", 3: "MEDIUM", 4: "NOTE" };
 const shapes = { 1: "■", 2: "▲", 3: "◆", 4: "○" };
 const states = {
   unacknowledged_active: "active, not acknowledged", acknowledged_active: "active, acknowledged",
-  unacknowledged_cleared: "over, not acknowledged", closed: "closed",
+  unacknowledged_cleared: "over, not acknowledged", latched_unacknowledged: "over, latched, not acknowledged",
+  latched_acknowledged: "over, latched: to be reset", shelved: "shelved", suppressed: "part of another",
+  out_of_service: "out of service", closed: "closed",
 };
 let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
 
@@ -108,8 +110,12 @@ addEventListener("resize", () => { if (plot) plot.chart.setSize({ width: Math.ma
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) { plot.chart.destroy(); plot = null; draw(); } });
 
 // MARK: advisories
+const ranks = ["unacknowledged_active", "latched_unacknowledged", "acknowledged_active", "latched_acknowledged", "unacknowledged_cleared"];
+const isOpen = advisory => advisory.state.includes("unacknowledged");
+const isSilenced = advisory => advisory.state === "shelved" || advisory.state === "out_of_service";
+
 function order(a, b) {
-  const rank = x => (x.state === "unacknowledged_active" ? 0 : x.state === "acknowledged_active" ? 1 : 2);
+  const rank = x => (ranks.indexOf(x.state) + 1) || 9;
   return rank(a) - rank(b) || a.severity - b.severity || (a.onset < b.onset ? 1 : -1);
 }
 
@@ -119,54 +125,139 @@ function worst(advisory) {
     : unit === "s" ? duration(value) : value.toFixed(2) + (unit === "1" ? "" : " " + unit);
 }
 
-function showAdvisories() {
-  const all = [...advisories.values()].filter(a => a.state !== "closed");
-  const shown = all.filter(a => (byId("notes").checked || a.severity < 4) && (!byId("only-feeder").checked || a.feeder === chosen)).sort(order);
-  const body = byId("advisories").tBodies[0];
-  const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.advisory : null;
-  body.replaceChildren(...shown.slice(0, 200).map(advisory => {
-    const row = document.createElement("tr");
-    row.dataset.advisory = advisory.id;
-    const open = advisory.state.startsWith("unacknowledged");
-    const severity = cell(`${shapes[advisory.severity]} ${advisory.severity} ${words[advisory.severity]}`, `severity s${advisory.severity}`);
-    const text = cell(advisory.message + (advisory.uncertain ? " (uncertain: data is missing)" : ""), open ? "unacknowledged" : "");
-    text.append(el("span", { class: "response" }, advisory.response));
-    const action = cell("");
-    if (open) {
-      const button = document.createElement("button");
-      button.textContent = "Acknowledge"; button.dataset.advisory = advisory.id;
-      button.setAttribute("aria-label", `Acknowledge: ${advisory.message}`);
-      button.addEventListener("click", () => acknowledge(advisory));
-      action.append(button);
-    } else { action.textContent = advisory.acknowledged_by ? `by ${advisory.acknowledged_by}` : ""; }
-    row.append(severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
-      cell(worst(advisory), "number"), cell(states[advisory.state]), action);
-    return row;
-  }));
-  if (focused) body.querySelector(`button[data-advisory="${CSS.escape(focused)}"]`)?.focus();
-  byId("none").hidden = shown.length > 0;
-  const active = all.filter(a => a.state.endsWith("_active"));
-  const counts = [1, 2, 3, 4].map(s => `${shapes[s]}${s} ${active.filter(a => a.severity === s).length}`).join("  ");
-  byId("counts").textContent = `active: ${counts}; not acknowledged: ${all.filter(a => a.state.startsWith("unacknowledged") && a.severity < 4).length}`;
-  byId("advisories-title").textContent = `Advisories (${shown.length}${shown.length > 200 ? ", first 200 shown" : ""})`;
+/** What may be done with an advisory: word, path, what is asked, and the body of it. */
+const hold = (text, longest) => ({
+  text, fields: [{ name: "minutes", label: `Minutes, at most ${longest}`, type: "number", value: Math.min(60, longest) }, { name: "reason", label: "Reason" }],
+});
+const timed = given => ({ for_s: Number(given.minutes) * 60, reason: given.reason });
+const acts = {
+  acknowledge: ["Acknowledge", null, (given, advisory) => ({ version: advisory.version })],
+  shelve: ["Shelve…", advisory => hold("It is silent until then, and goes on counting for switching plans.", advisory.severity === 2 ? 60 : 480), timed],
+  unshelve: ["Unshelve", null, () => ({})],
+  reset: ["Reset", null, () => ({})],
+  comment: ["Comment…", () => ({ fields: [{ name: "reason", label: "Comment" }] }), given => given],
+  out_of_service: ["Out of service…", () => hold("It is not looked at until then, and counts as unknown for switching plans. Somebody else agrees to it with the same act.", 43200), timed],
+  return_to_service: ["Return to service", null, () => ({})],
+};
+
+function allowed(advisory) {
+  const held = advisory.held?.is_proposed ? ["out_of_service"] : [];
+  switch (advisory.state) {
+    case "unacknowledged_active": case "unacknowledged_cleared": return ["acknowledge", ...(advisory.severity > 1 ? ["shelve"] : []), "comment", "out_of_service"];
+    case "acknowledged_active": return [...held, ...(advisory.severity > 1 ? ["shelve"] : []), "comment", ...(held.length ? [] : ["out_of_service"])];
+    case "latched_unacknowledged": return ["acknowledge", "comment"];
+    case "latched_acknowledged": return ["reset", "comment"];
+    case "shelved": return ["unshelve", "comment"];
+    case "out_of_service": return ["return_to_service", "comment"];
+    default: return ["comment"];
+  }
 }
 
-async function acknowledge(advisory) {
+/** The first act is a button of its own, the others stand in a list: a row stays one line high. */
+function buttons(advisory) {
+  const [first, ...others] = allowed(advisory);
+  const button = el("button", { onclick: () => act(advisory, first), "data-advisory": advisory.id, "aria-label": `${acts[first][0].replace("…", "")}: ${advisory.message}` }, acts[first][0]);
+  if (!others.length) return [button];
+  const more = el("select", { "aria-label": `More: ${advisory.message}`, "data-advisory": advisory.id, onchange: event => {
+    const chosenAct = event.target.value;
+    event.target.value = "";
+    if (chosenAct) act(advisory, chosenAct);
+  } }, el("option", { value: "" }, "More"), ...others.map(name => el("option", { value: name }, acts[name][0])));
+  return [button, " ", more];
+}
+
+function stateText(advisory) {
+  const held = advisory.held;
+  if (!held) return states[advisory.state] + (advisory.acknowledged_by ? ` by ${advisory.acknowledged_by}` : "");
+  if (held.is_proposed) return `${states[advisory.state]}; out of service proposed by ${held.by}: ${held.reason}`;
+  return `${states[advisory.state]} until ${moment(held.until)} by ${held.by}: ${held.reason}${advisory.is_active ? "" : " (condition over)"}`;
+}
+
+function advisoryRow(advisory, children) {
+  const severity = cell(`${shapes[advisory.severity]} ${advisory.severity} ${words[advisory.severity]}`, `severity s${advisory.severity}`);
+  const text = cell(advisory.message + (advisory.uncertain ? " (uncertain: data is missing)" : ""), isOpen(advisory) ? "unacknowledged" : "");
+  text.append(el("span", { class: "response" }, advisory.response));
+  if (children.length) {
+    text.append(el("details", { open: opened.has(advisory.id), ontoggle: event => { if (event.target.open) opened.add(advisory.id); else opened.delete(advisory.id); } },
+      el("summary", {}, `and ${children.length} that ${children.length === 1 ? "is" : "are"} part of it`),
+      el("ul", {}, ...children.map(child => el("li", {}, `${shapes[child.severity]} ${child.severity} ${child.message}`)))));
+  }
+  return el("tr", { "data-advisory": advisory.id }, severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
+    cell(worst(advisory), "number"), cell(stateText(advisory) + (advisory.occurrence > 1 ? `; ${advisory.occurrence} times` : "")), el("td", { class: "acts" }, ...buttons(advisory)));
+}
+
+const opened = new Set();
+
+function showAdvisories() {
+  const all = [...advisories.values()].filter(a => a.state !== "closed");
+  const children = new Map();
+  for (const advisory of all) if (advisory.parent) children.set(advisory.parent, [...(children.get(advisory.parent) ?? []), advisory]);
+  const silenced = all.filter(isSilenced);
+  // What is part of another stands with it; without it, for itself.
+  const shown = all.filter(a => (!a.parent || !advisories.has(a.parent)) && (byId("notes").checked || a.severity < 4)
+    && (byId("silenced").checked || !isSilenced(a)) && (!byId("only-feeder").checked || a.feeder === chosen)).sort(order);
+  const body = byId("advisories").tBodies[0];
+  const focused = document.activeElement?.dataset?.advisory, tag = document.activeElement?.tagName;
+  body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, children.get(advisory.id) ?? [])));
+  if (focused) body.querySelector(`${tag === "SELECT" ? "select" : "button"}[data-advisory="${CSS.escape(focused)}"]`)?.focus();
+  byId("none").hidden = shown.length > 0;
+  byId("silenced-label").textContent = `shelved, out of service (${silenced.length})`;
+  const active = all.filter(a => a.is_active && a.state !== "suppressed");
+  const counts = [1, 2, 3, 4].map(s => `${shapes[s]}${s} ${active.filter(a => a.severity === s).length}`).join("  ");
+  byId("counts").textContent = `active: ${counts}; not acknowledged: ${all.filter(a => isOpen(a) && a.severity < 4).length}${silenced.length ? `; silenced: ${silenced.length}` : ""}`;
+  byId("advisories-title").textContent = `Advisories (${shown.length}${shown.length > 200 ? ", first 200 shown" : ""})`;
+  ring(all);
+}
+
+async function act(advisory, name) {
+  const [word, ask_, make] = acts[name];
   const refusal = byId("refusal");
   refusal.hidden = true;
+  const given = ask_ ? await question({ title: `${word.replace("…", "")}: ${advisory.message}`, yes: word.replace("…", ""), ...ask_(advisory) }) : {};
+  if (!given) return;
   try {
     const actor = byId("actor").value.trim();
-    const body = { version: advisory.version };
+    const body = make(given, advisory);
     if (actor) body.actor = actor;
-    const result = await ask(`/v1/advisories/${encodeURIComponent(advisory.id)}/acknowledge`, "POST", body);
+    const result = await ask(`/v1/advisories/${encodeURIComponent(advisory.id)}/${name}`, "POST", body);
     advisories.set(result.id, result);
     showAdvisories();
   } catch (error) {
-    refusal.textContent = `Not acknowledged: ${error.message}`;
+    refusal.textContent = `Not done: ${error.message}`;
     refusal.hidden = false;
     loadAdvisories();
   }
 }
+
+// MARK: sound
+/** Versions that were heard: what came while the page was not connected, or the sound was off, is heard once it is back. */
+const heard = new Map();
+let audio = null;
+
+function ring(all) {
+  const urgent = all.filter(a => a.state === "unacknowledged_active" && a.severity <= 2);
+  if (!byId("sound").checked || !audio) return;
+  const fresh = urgent.filter(a => heard.get(a.id) !== `${a.severity} ${a.occurrence}`);
+  for (const a of fresh) heard.set(a.id, `${a.severity} ${a.occurrence}`);
+  for (const id of heard.keys()) if (!urgent.some(a => a.id === id)) heard.delete(id);
+  if (!fresh.length) return;
+  const beeps = fresh.some(a => a.severity === 1) ? 3 : 1;
+  document.body.dataset.rung = String(Number(document.body.dataset.rung ?? 0) + 1);
+  for (let n = 0; n < beeps; n++) {
+    const tone = audio.createOscillator(), gain = audio.createGain();
+    const at = audio.currentTime + n * 0.35;
+    tone.frequency.value = 880;
+    gain.gain.setValueAtTime(0.2, at); gain.gain.setTargetAtTime(0, at + 0.2, 0.02);
+    tone.connect(gain).connect(audio.destination);
+    tone.start(at); tone.stop(at + 0.3);
+  }
+}
+
+// Browsers play only what somebody has asked for.
+byId("sound").addEventListener("change", event => {
+  if (event.target.checked) { audio ??= new AudioContext(); audio.resume(); }
+  showAdvisories();
+});
 
 async function loadAdvisories() {
   let cursor = "0";
@@ -197,4 +288,5 @@ follow({
 
 byId("notes").addEventListener("change", showAdvisories);
 byId("only-feeder").addEventListener("change", showAdvisories);
+byId("silenced").addEventListener("change", showAdvisories);
 rememberName(byId("actor"));

@@ -1,7 +1,7 @@
 // Switching plans: written, judged, approved, executed. The page shows what the service says and refuses nothing itself:
 // whether an act is allowed is decided there, and its reason is shown here.
 "use strict";
-import { ask, byId, cell, clock, el, follow, moment, percent, power, rememberName } from "./common.js";
+import { ask, byId, cell, clock, el, follow, moment, percent, power, question, rememberName } from "./common.js";
 import { Picture } from "./picture.js";
 
 const decisions = {
@@ -34,25 +34,6 @@ function refuse(what, error) {
 async function attempt(what, work) {
   byId("refusal").hidden = true;
   try { return await work(); } catch (error) { refuse(what, error); return null; }
-}
-
-/** Asks before an act; the values that were entered, or null. */
-function question({ title, text, fields = [], yes }) {
-  const dialog = byId("dialog");
-  byId("dialog-title").textContent = title;
-  byId("dialog-text").textContent = text ?? "";
-  byId("dialog-yes").textContent = yes;
-  byId("dialog-fields").replaceChildren(...fields.map(field => {
-    const input = field.choices ? el("select", { name: field.name }, ...field.choices.map(([value, word]) => el("option", { value }, word)))
-      : el("input", { name: field.name, type: field.type ?? "text", required: !field.optional, value: field.value ?? "", list: field.list, maxLength: 400 });
-    return el("label", { class: "field" }, field.label, input);
-  }));
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise(resolve => dialog.addEventListener("close", () => {
-    if (dialog.returnValue !== "yes") { resolve(null); return; }
-    resolve(Object.fromEntries([...byId("dialog-fields").querySelectorAll("input,select")].map(input => [input.name, input.value.trim()])));
-  }, { once: true }));
 }
 
 /** An act on the chosen plan; shows the plan as it is then. */

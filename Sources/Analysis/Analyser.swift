@@ -337,6 +337,25 @@ public struct Analyser: Sendable {
         feeders[feeder].groups[place].rating = ders.reduce(0) { $0 + model.registry.devices[$1].rating }
     }
 
+    // MARK: What there is
+
+    /// By bank, the feeders on it.
+    public var banksByFeeder: [String: Set<String>] {
+        Dictionary(
+            banks.map { bank in (bank.id, Set(bank.feeders.map { feeders[$0].id })) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Whether the network still has what an advisory is about.
+    public func knows(_ facts: AdvisoryFacts) -> Bool {
+        let element = facts.element
+        if banks.contains(where: { $0.id == element || $0.substation == element }) { return true }
+        guard model.graph.feederIndex[facts.feeder] != nil else { return false }
+        return element == "FH-\(facts.feeder)" || element.hasPrefix("\(facts.feeder)/")
+            || model.registry.index[element] != nil
+            || model.registry.devices.contains { $0.lowVoltageArea == element }
+    }
+
     // MARK: Restart
 
     /// How far the analysis has come, by feeder id and `bank/<id>`: what the heartbeat says, and what the store keeps.

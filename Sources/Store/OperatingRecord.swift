@@ -8,6 +8,8 @@ public struct OperatingRecord: Sendable, Codable {
         public var kind: AdvisoryKind
         public var severity: Severity
         public var feeder, element: String
+        /// False: out of service, so nothing is known of it.
+        public var isEvaluated: Bool
     }
 
     public struct Position: Sendable, Codable {
@@ -44,8 +46,8 @@ public struct OperatingRecord: Sendable, Codable {
             position FROM backfeed_store.switch_position ORDER BY switch, time DESC, recorded_at DESC) AS newest), \
             'moved_at', (SELECT \(SQL.rfc3339("max(recorded_at)")) FROM backfeed_store.switch_position), \
             'advisories', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'severity', severity, \
-            'feeder', feeder, 'element', element) ORDER BY id), '[]') FROM backfeed_store.advisory \
-            WHERE state <> 'closed' AND cleared_at IS NULL), \
+            'feeder', feeder, 'element', element, 'is_evaluated', state <> 'out_of_service') ORDER BY id), '[]') FROM backfeed_store.advisory \
+            WHERE concerns), \
             'items', (SELECT coalesce(jsonb_agg(\(SafetyRegister.json) ORDER BY id), '[]') \
             FROM backfeed_store.safety_item WHERE removed_at IS NULL), \
             'declared_by', (SELECT max(declared_by) FROM backfeed_store.safety_register), \

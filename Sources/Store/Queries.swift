@@ -15,11 +15,6 @@ public struct Queries: ~Copyable {
         try session.use { connection throws(StoreError) in _ = try connection.query("SELECT 1", as: "probe") }
     }
 
-    private static let advisory = """
-        facts || jsonb_build_object('state', state, 'version', version, 'parent', NULL, 'acknowledged_by', acknowledged_by, \
-        'acknowledged_at', \(SQL.rfc3339("acknowledged_at")))
-        """
-
     public struct AdvisoryFilter: Sendable {
         public var activeOnly = false
         public var openOnly = false
@@ -37,10 +32,10 @@ public struct Queries: ~Copyable {
         try session.use { connection throws(StoreError) in
             try connection.query(
                 """
-                SELECT \(Self.advisory) FROM backfeed_store.advisory \
+                SELECT \(Advisory.json) FROM backfeed_store.advisory \
                 WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR feeder = $2) \
                 AND ($3::text IS NULL OR kind = $3) AND ($4::timestamptz IS NULL OR raised_at >= $4 OR cleared_at >= $4) \
-                AND ($5::bool IS FALSE OR state IN ('unacknowledged_active', 'acknowledged_active')) \
+                AND ($5::bool IS FALSE OR is_active) \
                 AND ($6::bool IS FALSE OR state <> 'closed') \
                 ORDER BY onset DESC, id LIMIT $7 OFFSET $8
                 """,
@@ -57,24 +52,25 @@ public struct Queries: ~Copyable {
         try session.use { connection throws(StoreError) in
             try connection.query(
                 """
-                SELECT \(Self.advisory) || jsonb_build_object('history', (SELECT coalesce(jsonb_agg(jsonb_build_object( \
-                'sequence', e.sequence, 'type', e.type, 'actor', e.actor, 'recorded_at', \(SQL.rfc3339("e.recorded_at")), \
-                'version', (e.event::jsonb #> '{data,version}'), 'severity', (e.event::jsonb #> '{data,severity}')) \
-                ORDER BY e.sequence), '[]') FROM backfeed_store.advisory_event e WHERE e.advisory_id = a.id)) \
+                SELECT \(Advisory.json) || jsonb_build_object('history', (SELECT coalesce(jsonb_agg(jsonb_build_object( \
+                'sequence', e.sequence, 'type', e.type, 'actor', e.actor, 'note', e.note, 'recorded_at', \(SQL.rfc3339("e.recorded_at")), \
+                'version', (e.event::jsonb #> '{data,version}'), 'severity', (e.event::jsonb #> '{data,severity}'), 'state', (e.event::jsonb #> '{data,state}')) \
+                ORDER BY e.sequence), '[]') FROM backfeed_store.advisory_event e WHERE e.advisory_id = a.id), 'children', (SELECT coalesce(jsonb_agg(c.id ORDER BY c.id), '[]') \
+                FROM backfeed_store.advisory c WHERE c.parent = a.id)) \
                 FROM backfeed_store.advisory a WHERE id = $1
                 """, [id], as: "read advisory"
             ).first?[0]
         }
     }
 
-    /// Active advisories by feeder and severity.
+    /// Active advisories by feeder and severity; what is part of another stands in that.
     public mutating func activeCounts() throws(StoreError) -> [String: [Int: Int]] {
         try session.use { connection throws(StoreError) in
             var counts: [String: [Int: Int]] = [:]
             for row in try connection.query(
                 """
                 SELECT feeder, severity, count(*) FROM backfeed_store.advisory \
-                WHERE state IN ('unacknowledged_active', 'acknowledged_active') GROUP BY 1, 2
+                WHERE is_active AND state <> 'suppressed' GROUP BY 1, 2
                 """, as: "count advisories")
             {
                 if let feeder = row[0], let severity = row[1].flatMap(Int.init) {

@@ -50,7 +50,7 @@ public struct PlanValidator: Sendable {
     ) -> Verdict.Evidence {
         let feeders = self.feeders(touchedBy: plan, positions: snapshot.positions, executed: executed)
         let advisories = snapshot.advisories.filter { advisory in
-            advisory.severity >= .medium
+            (advisory.severity >= .medium || !advisory.isEvaluated)
                 && (feeders.contains(advisory.feeder) || graph.feederIndex[advisory.feeder] == nil)
         }.sorted { $0.id < $1.id }
         let elements = plan.touchedElements

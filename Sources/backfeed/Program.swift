@@ -6,15 +6,17 @@ internal import Store
 enum Program {
     static let version = "0.1.0"
 
-    static let commands: [Command] = [
-        RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
-        NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list, AdvisoryCommands.acknowledge,
-        ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
-        PublisherCheckCommand.command, AdaptCommand.command,
-        ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
-        DoctorCommand.command,
-        SettingsCommand.command,
-    ]
+    static let commands: [Command] =
+        [
+            RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
+            NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list,
+        ] + AdvisoryCommands.acts + [
+            ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.list, AccessCommands.revoke,
+            PublisherCheckCommand.command, AdaptCommand.command,
+            ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
+            DoctorCommand.command,
+            SettingsCommand.command,
+        ]
 
     static func main() -> Never {
         ShutdownSignal.block()

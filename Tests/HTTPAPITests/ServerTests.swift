@@ -24,9 +24,10 @@ private struct FixedBackend: Backend {
     }
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
     func advisory(_ id: String) throws -> String? { nil }
-    func acknowledge(_ id: String, version: Int?, actor: String) throws -> String {
+    func act(_ act: AdvisoryAct, on id: String, actor: String) throws -> String {
         if id == "gone" { throw APIError(409, "Conflict", "the advisory is closed") }
-        return "{\"id\":\"\(id)\",\"version\":\(version ?? -1),\"actor\":\"\(actor)\"}"
+        let more = act.seconds.map { ",\"for_s\":\($0)" } ?? ""
+        return "{\"id\":\"\(id)\",\"version\":\(act.version ?? -1),\"actor\":\"\(actor)\"\(more)}"
     }
     func events(after sequence: Int64) throws -> [EventFrame] {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
@@ -148,6 +149,9 @@ private final class RawConnection {
             try post("/v1/advisories/a/acknowledge", "{\"version\":3,\"actor\":\"ann\"}").hasSuffix(
                 "{\"id\":\"a\",\"version\":3,\"actor\":\"ann\"}"))
         #expect(status(try post("/v1/advisories/gone/acknowledge", "{}")) == "409")
+        let shelved = try post("/v1/advisories/a/shelve", "{\"for_s\":90}")
+        #expect(shelved.contains("\"for_s\":90"), "\(shelved)")
+        #expect(status(try post("/v1/advisories/a/forget", "{}")) == "405")
         #expect(
             try post("/v1/network/switches/S1", "{\"position\":\"open\"}", method: "PUT").contains(
                 "\"position\":\"open\""))

@@ -307,17 +307,17 @@ enum TestCluster {
         commit.reports = reports
         commit.areaOfFeeder = ["F1": 1]
         commit.positions = ["F1": (start + 60, start)]
-        return try store.commit(commit, profile: ProfileBatch(), rollUp: [], now: start)
+        return try store.commit(commit, profile: ProfileBatch(), rollUp: [])
     }
 
     @Test func anAdvisoryGoesThroughItsLifeWithGaplessNumbers() throws {
         var store = AdvisoryStore(conninfo: conninfo)
         var events = try commit([.init(change: .start, facts: facts())], &store)
         events += try commit([.init(change: .severity, facts: facts { $0.severity = .high })], &store)
-        guard case .refused = try store.acknowledge("rp-1", version: 1, actor: "ann", now: start) else {
+        guard case .refused = try act(.acknowledge(version: 1), &store) else {
             return #expect(Bool(false), "version 1 has not seen the rise")
         }
-        guard case .done(let acknowledged) = try store.acknowledge("rp-1", version: 2, actor: "ann", now: start) else {
+        guard case .done(let acknowledged) = try act(.acknowledge(version: 2), &store) else {
             return #expect(Bool(false), "version 2 has")
         }
         events.append(acknowledged)
@@ -336,13 +336,149 @@ enum TestCluster {
         #expect(state.latest.first?.evidence.notes == ["threshold_w": -1])
     }
 
-    @Test func aSecondActiveAdvisoryOfTheSameElementCannotBeStored() throws {
+    private func act(
+        _ act: AdvisoryStore.Act, on id: String = "rp-1", by actor: String = "ann", role: Role? = nil,
+        reason: String? = "test", at time: Timestamp? = nil, _ store: inout AdvisoryStore
+    ) throws -> AdvisoryStore.Outcome {
+        try store.act(act, on: id, by: actor, role: role, reason: reason, now: time ?? start)
+    }
+
+    private func state(_ id: String = "rp-1") throws -> String {
+        var connection = try PostgresConnection(conninfo)
+        let rows = try connection.query(
+            "SELECT state || ' ' || is_active || ' ' || concerns || ' ' || occurrence FROM backfeed_store.advisory WHERE id = $1",
+            [id], as: "state")
+        return rows.first.flatMap { $0[0] } ?? "none"
+    }
+
+    private func isRefused(_ outcome: AdvisoryStore.Outcome) -> Bool {
+        if case .refused = outcome { return true }
+        return false
+    }
+
+    @Test func oneCauseIsOneRowWhateverTheAnalyserCallsItsSpells() throws {
         var store = AdvisoryStore(conninfo: conninfo)
         _ = try commit([.init(change: .start, facts: facts())], &store)
+        // Active: the same goes on under another name.
+        _ = try commit([.init(change: .start, facts: facts { $0.id = "rp-2" })], &store)
+        #expect(try state() == "unacknowledged_active true true 1" && state("rp-2") == "none")
+        _ = try commit(
+            [.init(change: .clear, facts: facts { ($0.id, $0.clearedAt) = ("rp-2", start + 900) })], &store)
+        #expect(try state() == "unacknowledged_cleared false false 1")
+        // Over and not acknowledged: it is open again.
+        let again = try commit(
+            [.init(change: .start, facts: facts { ($0.id, $0.onset) = ("rp-3", start + 9000) })], &store)
+        #expect(try state() == "unacknowledged_active true true 2")
+        #expect(again.first?.json.contains("\"occurrence\":2") ?? false)
+        #expect(again.first?.json.contains("\"onset\":\"\(start)\"") ?? false)
+        // The analyser finds its own spell again after a restart.
+        #expect(try store.restartState().latest.map(\.id) == ["rp-3"])
+        // Acknowledged and over: the next one is another.
+        _ = try act(.acknowledge(version: nil), &store)
+        _ = try commit([.init(change: .clear, facts: facts { $0.id = "rp-3" })], &store)
+        _ = try commit([.init(change: .start, facts: facts { $0.id = "rp-4" })], &store)
+        #expect(try state() == "closed false false 2" && state("rp-4") == "unacknowledged_active true true 1")
+        var connection = try PostgresConnection(conninfo)
         let error = #expect(throws: StoreError.self) {
-            try commit([.init(change: .start, facts: facts { $0.id = "rp-2" })], &store)
+            try connection.query(
+                "UPDATE backfeed_store.advisory SET state = 'shelved' WHERE id = 'rp-1'", as: "a second one")
         }
         #expect(error?.sqlState == "23505")
+    }
+
+    @Test func shelvingSilencesTheOperatorAndNobodyElse() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts())], &store)
+        #expect(isRefused(try act(.shelve(seconds: 60), reason: nil, &store)))
+        #expect(isRefused(try act(.shelve(seconds: 60), role: .machine, &store)))
+        #expect(!isRefused(try act(.shelve(seconds: 600), role: .operator, reason: "tests at the head", &store)))
+        #expect(try state() == "shelved true true 1")
+        var connection = try PostgresConnection(conninfo)
+        #expect(try OperatingRecord.read(&connection).advisories.map(\.id) == ["rp-1"])
+        #expect(try store.expire(now: start + 599, banks: [:]).isEmpty)
+        // It ends by itself, and is annunciated again while the condition holds.
+        let ended = try store.expire(now: start + 600, banks: [:])
+        #expect(ended.map(\.type) == ["org.backfeed.advisory.unshelved"])
+        #expect(try state() == "unacknowledged_active true true 1")
+        #expect(try count("SELECT count(*) FROM backfeed_store.advisory_event WHERE annunciates") == 2)
+        #expect(try count("SELECT count(*) FROM backfeed.advisory WHERE held_by IS NOT NULL") == 0)
+        #expect(
+            try count(
+                "SELECT count(*) FROM backfeed.audit WHERE action IN ('advisory.shelve', 'advisory.shelve.refused')")
+                == 3)
+    }
+
+    @Test func outOfServiceTakesTwoPeople() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts())], &store)
+        let take = AdvisoryStore.Act.takeOutOfService(seconds: 86_400)
+        #expect(isRefused(try act(take, role: .operator, &store)))
+        _ = try act(take, by: "eve", role: .engineer, &store)
+        #expect(try state() == "unacknowledged_active true true 1")
+        // Not by the same person, and not by another engineer.
+        _ = try act(take, by: "eve", role: .engineer, &store)
+        #expect(isRefused(try act(take, by: "erik", role: .engineer, &store)))
+        _ = try act(take, by: "sue", role: .supervisor, &store)
+        #expect(try state() == "out_of_service true true 1")
+        var connection = try PostgresConnection(conninfo)
+        #expect(try OperatingRecord.read(&connection).advisories.map(\.isEvaluated) == [false])
+        _ = try act(.returnToService, by: "eve", role: .engineer, &store)
+        #expect(try state() == "unacknowledged_active true true 1")
+    }
+
+    @Test func aLatchedAdvisoryIsResetByWhoMay() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts { $0.detector = "RPF_BANK_NO3V0" })], &store)
+        _ = try commit([.init(change: .clear, facts: facts { $0.detector = "RPF_BANK_NO3V0" })], &store)
+        #expect(try state() == "latched_unacknowledged false true 1")
+        #expect(isRefused(try act(.reset, role: .supervisor, &store)))
+        _ = try act(.acknowledge(version: nil), role: .operator, &store)
+        #expect(isRefused(try act(.reset, role: .operator, &store)))
+        _ = try act(.reset, role: .supervisor, &store)
+        #expect(try state() == "closed false false 1")
+    }
+
+    @Test func whatIsPartOfAnotherIsSilentUntilTheOtherIsOver() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        let rise = facts {
+            ($0.id, $0.kind, $0.detector, $0.element, $0.cause) = ("vr-1", .voltageRise, "V_RISE", "LV1", "der")
+        }
+        var high = facts {
+            ($0.id, $0.kind, $0.detector, $0.element) = ("vh-1", .voltageHigh, "V_HIGH_B", "LV1")
+            $0.severity = .high
+        }
+        _ = try commit([.init(change: .start, facts: facts()), .init(change: .start, facts: rise)], &store)
+        #expect(try state("vr-1") == "suppressed true true 1")
+        _ = try act(.acknowledge(version: nil), &store)
+        // What is part of it makes it worse: it asks for attention again.
+        _ = try commit([.init(change: .start, facts: high)], &store)
+        #expect(try state("vh-1") == "suppressed true true 1" && state() == "unacknowledged_active true true 1")
+        #expect(try count("SELECT severity FROM backfeed_store.advisory WHERE id = 'rp-1'") == 2)
+        #expect(try count("SELECT count(*) FROM backfeed_store.advisory WHERE parent = 'rp-1'") == 2)
+        high.clearedAt = start + 900
+        _ = try commit([.init(change: .clear, facts: high)], &store)
+        #expect(try count("SELECT severity FROM backfeed_store.advisory WHERE id = 'rp-1'") == 3)
+        // The parent is over: what still holds speaks for itself, the other is closed.
+        _ = try commit([.init(change: .clear, facts: facts { $0.clearedAt = start + 900 })], &store)
+        #expect(try state("vr-1") == "unacknowledged_active true true 1" && state("vh-1") == "closed false false 1")
+    }
+
+    @Test func whatIsUrgentAndUnresolvedComesBackAndWhatIsOverCloses() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts { $0.severity = .high })], &store)
+        _ = try act(.acknowledge(version: nil), &store)
+        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        #expect(try store.expire(now: now + 3590, banks: [:]).isEmpty)
+        #expect(try store.expire(now: now + 3610, banks: [:]).count == 1)
+        #expect(try state() == "unacknowledged_active true true 1")
+        _ = try commit([.init(change: .severity, facts: facts())], &store)
+        _ = try commit([.init(change: .clear, facts: facts())], &store)
+        #expect(try store.expire(now: now + 8 * 3600 - 60, banks: [:]).isEmpty)
+        #expect(try store.expire(now: now + 8 * 3600 + 60, banks: [:]).map(\.type) == ["org.backfeed.advisory.closed"])
+        // What the network no longer has does not stand for ever.
+        _ = try commit([.init(change: .start, facts: facts { $0.id = "rp-9" })], &store)
+        #expect(try store.remove(unless: { _ in true }, now: now).isEmpty)
+        #expect(try store.remove(unless: { _ in false }, now: now).count == 1)
     }
 
     @Test func minutesRollUpAndTwiceIsTheSame() throws {
@@ -358,7 +494,7 @@ enum TestCluster {
         }
         var store = AdvisoryStore(conninfo: conninfo)
         for _ in 0..<2 {
-            _ = try store.commit(AdvisoryStore.Commit(), profile: profile, rollUp: profile.rows, now: start)
+            _ = try store.commit(AdvisoryStore.Commit(), profile: profile, rollUp: profile.rows)
         }
         var queries = Queries(conninfo: conninfo)
         var rows: [[String?]] = []

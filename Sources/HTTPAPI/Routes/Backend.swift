@@ -15,7 +15,8 @@ public protocol Backend: SwitchingBackend {
     func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     func advisory(_ id: String) throws -> String?
-    func acknowledge(_ id: String, version: Int?, actor: String) throws -> String
+    /// The advisory as it is then.
+    func act(_ act: AdvisoryAct, on id: String, actor: String) throws -> String
     /// Advisory events after a number, for a client that comes back.
     func events(after sequence: Int64) throws -> [EventFrame]
     func network() throws -> String
@@ -24,6 +25,23 @@ public protocol Backend: SwitchingBackend {
     /// Empty when every part accepts work; else what is wrong.
     func readiness() -> [String]
     func metrics() -> String
+}
+
+/// What somebody does with an advisory: the last part of the path, and the body.
+public struct AdvisoryAct: Sendable, Equatable {
+    public enum Kind: String, Sendable, CaseIterable {
+        case acknowledge, shelve, unshelve, reset, comment
+        case outOfService = "out_of_service"
+        case returnToService = "return_to_service"
+    }
+
+    public var kind: Kind
+    public var version: Int?
+    public var reason: String?
+    /// How long, from now.
+    public var seconds: Double?
+    public var until: Timestamp?
+    public init(_ kind: Kind) { self.kind = kind }
 }
 
 public struct AdvisoryQuery: Sendable, Equatable {

@@ -99,9 +99,15 @@ public struct Router: Sendable {
             let items = try backend.advisories(wanted)
             return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
         case ("GET", 2, "advisories"): return .json(try found(backend.advisory(path[1]), "advisory \(path[1])"))
-        case ("POST", 3, "advisories") where path[2] == "acknowledge":
-            let body: AcknowledgeBody = try decode(request.body)
-            return .json(try backend.acknowledge(path[1], version: body.version, actor: try actor(request, body.actor)))
+        case ("POST", 3, "advisories"):
+            guard let kind = AdvisoryAct.Kind(rawValue: path[2]) else { break }
+            let body: ActBody = try decode(request.body)
+            var act = AdvisoryAct(kind)
+            act.version = body.version
+            act.reason = body.reason
+            act.seconds = body.forS
+            act.until = body.until
+            return .json(try backend.act(act, on: path[1], actor: try actor(request, body.actor)))
         case ("GET", 1, "events"):
             let last = request.headers["last-event-id"] ?? query.text("last_event_id")
             guard let last else { return events([], after: -1) }
@@ -129,9 +135,16 @@ public struct Router: Sendable {
 
     // MARK: Pieces
 
-    private struct AcknowledgeBody: Decodable {
+    private struct ActBody: Decodable {
         var version: Int?
-        var actor: String?
+        var actor, reason: String?
+        var forS: Double?
+        var until: Timestamp?
+
+        private enum CodingKeys: String, CodingKey {
+            case version, actor, reason, until
+            case forS = "for_s"
+        }
     }
 
     private struct SwitchBody: Decodable {

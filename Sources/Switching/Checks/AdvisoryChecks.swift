@@ -45,6 +45,12 @@ enum AdvisoryChecks {
                 "\(advisory.kind.rawValue) of severity \(advisory.severity.rawValue) is active on \(advisory.element) (\(advisory.feeder)): \(text).",
                 remedy: remedy, advisory: advisory.id)
         }
+        guard advisory.isEvaluated else {
+            return Finding(
+                "D8", .unknown, elements: [advisory.element],
+                "\(advisory.kind.rawValue) on \(advisory.element) (\(advisory.feeder)) is out of service: nothing is known of it.",
+                remedy: "Return it to service, then validate again.", advisory: advisory.id)
+        }
         let isSerious = advisory.severity >= .high
         switch advisory.kind {
         case .reversePower, .reversePowerBank:

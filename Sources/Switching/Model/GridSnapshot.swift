@@ -34,15 +34,21 @@ public struct GridSnapshot: Sendable {
         }
     }
 
-    /// An advisory that is active now, shelved or not.
+    /// An advisory whose condition holds now, or has left something to be looked at; shelved or not.
     public struct ActiveAdvisory: Sendable, Equatable {
         public var id: String
         public var kind: AdvisoryKind
         public var severity: Severity
         public var feeder: String
         public var element: String
+        /// False: taken out of service, so nothing is known of its condition.
+        public var isEvaluated: Bool
 
-        public init(id: String, kind: AdvisoryKind, severity: Severity, feeder: String, element: String) {
+        public init(
+            id: String, kind: AdvisoryKind, severity: Severity, feeder: String, element: String,
+            isEvaluated: Bool = true
+        ) {
+            self.isEvaluated = isEvaluated
             self.id = id
             self.kind = kind
             self.severity = severity

@@ -99,31 +99,69 @@ enum AdvisoryCommands {
         return .done
     }
 
-    static let acknowledge = Command(
-        "acknowledge", operands: "ID", "acknowledge an advisory",
-        options: [
-            Option("version", "N", "the version that was seen; refused when the severity has risen since"),
-            Option("actor", "NAME", "who acknowledges (default: the login name)"),
-        ]
-    ) { invocation in
-        let id = try invocation.arguments.operand(0, "ID")
-        let version = try invocation.arguments.number("version", in: 0...1e9).map { Int($0) }
-        let actor = invocation.arguments.text("actor") ?? NSUserName()
-        if let complaint = Identifier.complaint(actor) { throw UsageError("--actor: \(complaint)") }
-        let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
-        var store = AdvisoryStore(conninfo: database.conninfo)
-        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        switch try store.acknowledge(id, version: version, actor: actor, now: now) {
-        case .done:
-            say("acknowledged \(id)")
-            return .done
-        case .unknown:
-            complain("there is no advisory \(id)")
-            return .negative
-        case .refused(let reason):
-            complain("refused: \(reason)")
-            return .negative
+    /// What people do with an advisory, under the same rules as the API.
+    static let acts: [Command] = [
+        act("acknowledge", "acknowledge an advisory", [version]) { .acknowledge(version: try number($0)) },
+        act("shelve", "silence an advisory for a while; it goes on counting for switching", [howLong, why]) {
+            .shelve(seconds: try seconds($0))
+        },
+        act("unshelve", "end the shelving of an advisory", []) { _ in .unshelve },
+        act("reset", "close a latched advisory whose condition is over", []) { _ in .reset },
+        act("comment", "write something into an advisory's history", [why]) { _ in .comment },
+        act(
+            "out-of-service",
+            "stop looking at an advisory; it counts as unknown for switching, and a second person agrees",
+            [howLong, why]
+        ) { .takeOutOfService(seconds: try seconds($0)) },
+        act("return-to-service", "look at an advisory again", []) { _ in .returnToService },
+    ]
+
+    private static let version = Option(
+        "version", "N", "the version that was seen; refused when the severity has risen since")
+    private static let howLong = Option("for", "TIME", "how long, as 90s, 30m, 8h or 2d")
+    private static let why = Option("reason", "TEXT", "why, or what is said")
+
+    private static func number(_ arguments: Arguments) throws -> Int? {
+        try arguments.number("version", in: 0...1e9).map { Int($0) }
+    }
+
+    private static func seconds(_ arguments: Arguments) throws -> Double {
+        let units = ["s": 1.0, "m": 60, "h": 3600, "d": 86_400]
+        let text = arguments.text("for") ?? ""
+        guard let unit = text.last.flatMap({ units[String($0)] }), let count = Double(text.dropLast()), count > 0 else {
+            throw UsageError("--for: expected a time as 90s, 30m, 8h or 2d, got \"\(text)\"")
+        }
+        return count * unit
+    }
+
+    private static func act(
+        _ name: String, _ summary: String, _ options: [Option],
+        _ make: @escaping @Sendable (Arguments) throws -> AdvisoryStore.Act
+    ) -> Command {
+        let actor = Option("actor", "NAME", "who does it (default: the login name)")
+        return Command(name, operands: "ID", summary, options: options + [actor]) { invocation in
+            let id = try invocation.arguments.operand(0, "ID")
+            let act = try make(invocation.arguments)
+            let actor = invocation.arguments.text("actor") ?? NSUserName()
+            if let complaint = Identifier.complaint(actor) { throw UsageError("--actor: \(complaint)") }
+            let reason = options.contains { $0.name == "reason" } ? invocation.arguments.text("reason") : nil
+            let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
+            defer { database.closeUnlessShared() }
+            var store = AdvisoryStore(conninfo: database.conninfo)
+            let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+            switch try store.act(act, on: id, by: actor, role: nil, reason: reason, now: now) {
+            case .done:
+                var queries = Queries(conninfo: database.conninfo)
+                let shown = try queries.advisory(id).map { try JSONCoding.decode(Shown.self, $0) }
+                say("\(id) is \(shown?.state ?? "stored")")
+                return .done
+            case .unknown:
+                complain("there is no advisory \(id)")
+                return .negative
+            case .refused(let reason):
+                complain("refused: \(reason)")
+                return .negative
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ final class AnalyserService: Sendable {
     private let input: BoundedQueue<AnalyserInput>
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
+    private let keeper = Guarded<WorkerThread?>(nil)
+    private let keeping = BoundedQueue<Bool>(capacity: 1)
     private let ending = Gate()
     private let log = Log("analyser")
 
@@ -67,6 +69,14 @@ final class AnalyserService: Sendable {
             try store.rollUpRecent()
             log.info("rebuilt", ["samples": "\(count)", "advisories": "\(state.latest.count)"])
         }
+        // What the network no longer has is not looked at any more, and must not stand for ever.
+        let there = analyser
+        if !(try store.remove(unless: there.knows, now: Timestamp(microseconds: SystemClock.nowMicroseconds))).isEmpty {
+            announce()
+        }
+        let banks = analyser.banksByFeeder
+        let keeper = WorkerThread(name: "advisory times") { [self] in keepTimes(banks) }
+        self.keeper.withLock { $0 = keeper }
         let rebuilt = analyser
         let worker = WorkerThread(name: "analyser") { [self] in
             var analyser = rebuilt
@@ -79,7 +89,24 @@ final class AnalyserService: Sendable {
     func prepareToStop() { ending.open() }
 
     /// The input must be closed first; what is in it is still analysed.
-    func stop() { thread.withLock { $0 }?.join() }
+    func stop() {
+        keeping.close()
+        keeper.withLock { $0 }?.join()
+        thread.withLock { $0 }?.join()
+    }
+
+    /// Shelves that end, what is urgent and unresolved, what nobody acknowledged: people's time, not that of the data.
+    private func keepTimes(_ banks: [String: Set<String>]) {
+        var store = AdvisoryStore(conninfo: conninfo, deadlineMilliseconds: 5000, lockMilliseconds: 1000)
+        while case .timedOut = keeping.take(within: 1000) {
+            do throws(StoreError) {
+                let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+                if !(try store.expire(now: now, banks: banks)).isEmpty { announce() }
+            } catch {
+                log.error("times of advisories not kept, trying again", ["error": "\(error)"])
+            }
+        }
+    }
 
     private struct Pending {
         var reports: [AdvisoryReport] = []
@@ -166,6 +193,7 @@ final class AnalyserService: Sendable {
         guard !pending.reports.isEmpty || !pending.minutes.isEmpty || hasRollUp || positions != known else { return }
         var commit = AdvisoryStore.Commit()
         commit.reports = pending.reports
+        commit.banks = analyser.banksByFeeder
         commit.positions = positions.filter { known[$0.key] != $0.value }.mapValues { ($0.head, $0.minute) }
         for report in pending.reports {
             commit.areaOfFeeder[report.facts.feeder] = stored.areaID(ofFeeder: report.facts.feeder)
@@ -173,8 +201,7 @@ final class AnalyserService: Sendable {
         var profile = ProfileBatch()
         profile.rows = pending.minutes.map { ProfileBatch.Row($0, stored) }
         let events = try store.commit(
-            commit, profile: profile, rollUp: rollsUp ? pending.toRollUp + profile.rows : [],
-            now: Timestamp(microseconds: SystemClock.nowMicroseconds))
+            commit, profile: profile, rollUp: rollsUp ? pending.toRollUp + profile.rows : [])
         let coverage = pending.minutes
         live.update { live in
             live.positions = positions

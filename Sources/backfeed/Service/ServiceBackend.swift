@@ -246,18 +246,40 @@ final class ServiceBackend: Backend {
         try sessions.use { queries throws(StoreError) in try queries.advisory(id) }
     }
 
-    func acknowledge(_ id: String, version: Int?, actor: String) throws -> String {
+    func act(_ asked: AdvisoryAct, on id: String, actor: String) throws -> String {
         var store = AdvisoryStore(conninfo: sessions.conninfo)
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        switch try store.acknowledge(id, version: version, actor: actor, now: now) {
+        let act = try Self.act(asked, now: now)
+        if let reason = asked.reason, reason.utf8.count > 400 {
+            throw APIError.badRequest("reason: at most 400 bytes")
+        }
+        switch try store.act(act, on: id, by: actor, role: nil, reason: asked.reason, now: now) {
         case .done:
-            log.info("acknowledged", ["advisory": id, "actor": actor])
+            log.info("advisory act", ["act": act.name, "advisory": id, "actor": actor])
             announce()
             return try advisory(id) ?? "{}"
         case .unknown: throw APIError.notFound("there is no advisory \(id)")
         case .refused(let reason):
-            log.info("acknowledgement refused", ["advisory": id, "actor": actor, "reason": reason])
+            log.info("advisory act refused", ["act": act.name, "advisory": id, "actor": actor, "reason": reason])
             throw APIError(409, "Conflict", reason)
+        }
+    }
+
+    private static func act(_ asked: AdvisoryAct, now: Timestamp) throws -> AdvisoryStore.Act {
+        func seconds() throws -> Double {
+            guard let seconds = asked.seconds ?? asked.until.map({ $0 - now }), seconds.isFinite else {
+                throw APIError.badRequest("for_s: say how long, in seconds, or until when (until)")
+            }
+            return seconds
+        }
+        switch asked.kind {
+        case .acknowledge: return .acknowledge(version: asked.version)
+        case .shelve: return .shelve(seconds: try seconds())
+        case .outOfService: return .takeOutOfService(seconds: try seconds())
+        case .unshelve: return .unshelve
+        case .reset: return .reset
+        case .comment: return .comment
+        case .returnToService: return .returnToService
         }
     }
 

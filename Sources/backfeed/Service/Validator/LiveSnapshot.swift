@@ -294,7 +294,9 @@ extension GridSnapshot {
             }
         }
         advisories = record.advisories.map {
-            .init(id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element)
+            .init(
+                id: $0.id, kind: $0.kind, severity: $0.severity, feeder: $0.feeder, element: $0.element,
+                isEvaluated: $0.isEvaluated)
         }
         openPlans = record.plans.map { plan in
             let lasts = plan.state == .executing || plan.state == .hold

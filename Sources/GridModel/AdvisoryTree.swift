@@ -1,0 +1,69 @@
+/// Which advisory is part of which: one cause, one advisory (`domain-rules.md` C.4). A value: open advisories in, parents
+/// and severities out.
+public struct AdvisoryTree: Sendable {
+    public struct Node: Sendable, Hashable {
+        public var id: String
+        public var kind: AdvisoryKind
+        public var detector, feeder, element: String
+        /// Its own, without that of its children.
+        public var severity: Severity
+        public var cause: String?
+
+        public init(
+            id: String, kind: AdvisoryKind, detector: String, feeder: String, element: String, severity: Severity,
+            cause: String? = nil
+        ) {
+            self.id = id
+            self.kind = kind
+            self.detector = detector
+            self.feeder = feeder
+            self.element = element
+            self.severity = severity
+            self.cause = cause
+        }
+    }
+
+    /// By child.
+    public private(set) var parents: [String: String] = [:]
+    /// By advisory: its own severity, or the worst of what is part of it.
+    public private(set) var severities: [String: Severity] = [:]
+
+    /// - Parameters:
+    ///   - nodes: whose condition holds, and that are evaluated.
+    ///   - banks: by bank, the feeders on it.
+    public init(_ nodes: [Node], banks: [String: Set<String>]) {
+        let heads = nodes.filter { $0.kind == .reversePower && $0.detector == "RPF_HEAD" }
+        let headOfFeeder = Dictionary(heads.map { ($0.feeder, $0.id) }, uniquingKeysWith: min)
+        let fleetGaps = Dictionary(
+            nodes.filter { $0.detector == "DQ_FLEET_GAP" }.map { ($0.feeder, $0.id) }, uniquingKeysWith: min)
+        let lifted = Set(nodes.filter { $0.kind == .voltageRise && $0.cause == "der" }.map(\.element))
+        for node in nodes {
+            switch node.kind {
+            // Voltage that DER lift on a feeder that feeds back has one cause with it; what is urgent stands alone.
+            case .voltageHigh, .voltageRise:
+                if node.severity != .urgent, lifted.contains(node.element), let head = headOfFeeder[node.feeder] {
+                    parents[node.id] = head
+                }
+            // A bank that feeds back does so because all its feeders do.
+            case .reversePower where node.detector == "RPF_HEAD":
+                for bank in nodes where bank.kind == .reversePowerBank {
+                    guard let feeders = banks[bank.element], feeders.contains(node.feeder),
+                        feeders.isSubset(of: headOfFeeder.keys)
+                    else { continue }
+                    parents[node.id] = bank.id
+                }
+            // DER behind a gateway that is silent.
+            case .dataGap where node.detector == "DQ_GAP" && !node.element.hasPrefix("FH-"):
+                parents[node.id] = fleetGaps[node.feeder]
+            default: break
+            }
+        }
+        severities = Dictionary(nodes.map { ($0.id, $0.severity) }, uniquingKeysWith: max)
+        // Three levels at most: twice upwards settles them.
+        for _ in 0..<2 {
+            for (child, parent) in parents {
+                if let own = severities[child], let above = severities[parent] { severities[parent] = max(own, above) }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+"""What people do with advisories, through API, commands and console; and what time and the tree of causes do."""
+import re
+import time
+
+from conftest import OUTPUT, Publisher, rfc3339, run, wait_for
+from playwright.sync_api import expect
+from test_console import browser, open_page  # noqa: F401: a fixture
+from test_service import batches, heads
+
+
+def reverse(service, feeder="F02", watts=-900_000):
+    """A head that feeds back now, and goes on: its advisory."""
+    start = int(time.time() // 60) * 60 - 900
+    publisher = Publisher(service, "UTIL-SCADA")
+    for part in batches(heads(feeder, start, [watts] * 170)):
+        publisher.samples(*part)
+    return wait_for(lambda: next(iter(service.get(f"/v1/advisories?feeder={feeder}&kind=reverse_power&state=active")["items"]), None), what="an advisory")
+
+
+def act(service, advisory, name, expect=200, **body):
+    status, answer = service.send("POST", f"/v1/advisories/{advisory['id']}/{name}", body)
+    assert status == expect, answer
+    return answer
+
+
+def test_what_is_shelved_is_silent_and_counts(service, folder):
+    advisory = reverse(service)
+    assert "needs a reason" in act(service, advisory, "shelve", 409, for_s=600, actor="ann")["detail"]
+    assert "for_s" in act(service, advisory, "shelve", 400, reason="r", actor="ann")["detail"]
+    assert "8 h at most" in act(service, advisory, "shelve", 409, for_s=9 * 3600, reason="r", actor="ann")["detail"]
+    shelved = act(service, advisory, "shelve", for_s=4, reason="tests at the head", actor="ann")
+    assert shelved["state"] == "shelved" and shelved["is_active"] and shelved["held"]["by"] == "ann"
+    assert "does not apply" in act(service, advisory, "acknowledge", 409, actor="ann")["detail"]
+    # It is among the active ones, for everybody who asks.
+    assert [a["id"] for a in service.get("/v1/advisories?state=active&feeder=F02")["items"]] == [advisory["id"]]
+    assert service.get("/v1/feeders/F02")["active_advisories"]
+    # It ends by itself, and is annunciated again.
+    back = wait_for(lambda: (a := service.get(f"/v1/advisories/{advisory['id']}"))["state"] == "unacknowledged_active" and a, what="the shelf to end")
+    assert back["held"] is None
+    assert [(h["type"], h["actor"]) for h in back["history"]][-2:] == [("shelved", "ann"), ("unshelved", "service")]
+    # The same by command, with the same rules.
+    out = run("shelve", advisory["id"], "--for", "2h", "--reason", "cable test", "--actor", "bob", "--data-dir", folder / "state")
+    assert out.stdout.strip() == f"{advisory['id']} is shelved"
+    assert run("shelve", advisory["id"], "--for", "soon", "--reason", "x", "--data-dir", folder / "state", expect=2).returncode == 2
+    assert "does not apply" in run("reset", advisory["id"], "--data-dir", folder / "state", expect=1).stderr
+    run("unshelve", advisory["id"], "--actor", "bob", "--data-dir", folder / "state")
+    run("comment", advisory["id"], "--reason", "asked the crew", "--actor", "bob", "--data-dir", folder / "state")
+    history = service.get(f"/v1/advisories/{advisory['id']}")["history"]
+    assert history[-1]["note"] == "asked the crew"
+    # Out of service takes two people.
+    act(service, advisory, "out_of_service", for_s=3600, reason="meter is exchanged", actor="eve")
+    assert act(service, advisory, "out_of_service", for_s=3600, reason="meter is exchanged", actor="eve")["state"] == "unacknowledged_active"
+    assert act(service, advisory, "out_of_service", for_s=3600, reason="agreed", actor="sue")["state"] == "out_of_service"
+    assert act(service, advisory, "return_to_service", actor="eve")["state"] == "unacknowledged_active"
+    actions = [r["action"] for r in service.get(f"/v1/audit?subject={advisory['id']}")["items"]]
+    assert {"advisory.shelve", "advisory.shelve.refused", "advisory.out_of_service_proposed", "advisory.out_of_service"} <= set(actions)
+
+
+def test_the_console_shelves_comments_and_rings(service, browser):  # noqa: F811
+    page = open_page(browser, service)
+    page.get_by_label("sound for 1 and 2").check()
+    page.get_by_label("Your name").fill("ann")
+    advisory = reverse(service)
+    row = page.locator(f'tr[data-advisory="{advisory["id"]}"]')
+    expect(row).to_be_visible(timeout=10_000)
+    row.get_by_label(re.compile("^More")).select_option("comment")
+    page.get_by_role("textbox", name="Comment").fill("asked the crew")
+    page.locator("#dialog-yes").click()
+    wait_for(lambda: service.get(f"/v1/advisories/{advisory['id']}")["history"][-1]["note"] == "asked the crew", what="the comment")
+    row.get_by_label(re.compile("^More")).select_option("shelve")
+    page.get_by_role("textbox", name="Reason").fill("tests at the head")
+    page.screenshot(path=OUTPUT / "console-shelve.png")
+    page.locator("#dialog-yes").click()
+    # Out of the list, still counted, and to be found.
+    expect(row).to_have_count(0, timeout=5_000)
+    expect(page.locator("#counts")).to_contain_text("silenced: 1")
+    page.get_by_label("shelved, out of service (1)").check()
+    expect(row).to_contain_text("by ann: tests at the head")
+    page.screenshot(path=OUTPUT / "console-shelved.png")
+    row.get_by_role("button", name=re.compile("^Unshelve")).click()
+    expect(row).to_contain_text("active, not acknowledged", timeout=5_000)
+    # One of severity 2 is heard, once; and by a page that comes later, too.
+    rung = page.evaluate("document.body.dataset.rung ?? '0'")
+    assert rung == "0"
+    urgent = reverse(service, "F05", -9_000_000)
+    assert urgent["severity"] <= 2, urgent
+    wait_for(lambda: page.evaluate("document.body.dataset.rung ?? '0'") == "1", what="the sound")
+    later = open_page(browser, service)
+    expect(later.locator(f'tr[data-advisory="{urgent["id"]}"]')).to_be_visible(timeout=10_000)
+    later.get_by_label("sound for 1 and 2").check()
+    wait_for(lambda: later.evaluate("document.body.dataset.rung ?? '0'") == "1", what="the sound of what came before")
+    assert page.problems == [] and later.problems == []
+
+
+def test_a_silent_fleet_is_one_advisory(service, browser):  # noqa: F811
+    """DER that fall silent together: each has its advisory, and all are part of the fleet's."""
+    start = int(time.time() // 60) * 60 - 3600
+    devices = [d["id"] for d in service.get("/v1/devices?feeder=F02&limit=1000")["items"] if not d["id"].startswith(("FH-", "VM-"))]
+    aggregator, scada = Publisher(service, "AGG-SOLAR"), Publisher(service, "UTIL-SCADA")
+    for minute in (0, 5):
+        for part in batches([{"device": device, "time": rfc3339(start + 60 * minute), "active_power_w": 1000} for device in devices]):
+            aggregator.samples(*part)
+    for part in batches(heads("F02", start, [2_000_000] * 660)):
+        scada.samples(*part)
+    fleet = wait_for(lambda: next((a for a in service.get("/v1/advisories?feeder=F02&kind=data_gap&state=active&limit=1000")["items"] if a["element"] == "F02/fleet"), None), what="the fleet's advisory")
+    children = wait_for(lambda: (c := service.get(f"/v1/advisories/{fleet['id']}")["children"]) and len(c) > 10 and c, what="its parts")
+    child = service.get(f"/v1/advisories/{children[0]}")
+    assert child["state"] == "suppressed" and child["is_active"] and child["parent"] == fleet["id"]
+    assert "does not apply" in act(service, child, "acknowledge", 409, actor="ann")["detail"]
+    # No part of it asks for attention beside it.
+    wait_for(lambda: service.sql("SELECT count(*) FROM backfeed.advisory WHERE kind = 'data_gap' AND element NOT LIKE '%/fleet' AND element NOT LIKE 'FH-%' AND state = 'unacknowledged_active'") == "0", what="silence")
+    page = open_page(browser, service)
+    row = page.locator(f'tr[data-advisory="{fleet["id"]}"]')
+    expect(row).to_be_visible(timeout=10_000)
+    expect(page.locator(f'tr[data-advisory="{child["id"]}"]')).to_have_count(0)
+    row.get_by_text(re.compile(r"^and \d+ that are part of it")).click()
+    expect(row.locator("details li")).to_have_count(len(service.get(f"/v1/advisories/{fleet['id']}")["children"]))
+    page.screenshot(path=OUTPUT / "console-parts.png")
+    assert page.problems == []
