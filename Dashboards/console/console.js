@@ -273,6 +273,27 @@ async function loadAdvisories() {
   } catch { /* the banner tells */ }
 }
 
+// MARK: rates
+const levels = { acceptable: "acceptable", manageable: "manageable", high: "▲ more than can be looked at", flood: "■ FLOOD" };
+
+async function loadRates() {
+  let desks;
+  try { desks = (await ask("/v1/advisory-rates")).items; } catch { return; }
+  byId("rates-now").textContent = "Rates: " + desks.map(d => `${d.desk} ${d.rates.new_10_min} new in 10 min, ${levels[d.rates.level]}`).join("; ");
+  const flooded = desks.filter(d => d.flood_since);
+  byId("flood").hidden = !flooded.length;
+  byId("flood").textContent = flooded.map(d => `Flood of advisories at desk ${d.desk} since ${clock(d.flood_since)} UTC: only severity 1 and 2, and what has others as its parts, asks for attention. The rest is listed below.`).join(" ");
+  byId("rates").tBodies[0].replaceChildren(...desks.map(d => {
+    const r = d.rates, w = r.acknowledged_serious;
+    const sources = r.top_sources.slice(0, 3).map(s => `${s.element} ${s.kind} ${s.count} (${Math.round(s.share_pct)} %)`).join(", ");
+    return el("tr", {}, cell(d.desk), cell(`${r.new_10_min} (${levels[r.level]})`, "number"), cell(String(r.new_1_h), "number"), cell(String(r.new_24_h), "number"), cell(String(r.max_10_min), "number"),
+      cell(["1", "2", "3"].map(s => `${shapes[s]}${d.standing[s]}`).join(" "), "number"), cell(String(d.unacknowledged), "number"), cell(String(d.stale), "number"),
+      cell(w.count ? `${duration(w.median_s)}, ${duration(w.p90_s)} (${w.count})` : "–"), cell(sources || "–"));
+  }));
+}
+setInterval(loadRates, 10_000);
+loadRates();
+
 // MARK: stream
 let due = 0;
 function soon() { if (!due) due = setTimeout(() => { due = 0; showAdvisories(); }, 150); }

@@ -84,6 +84,10 @@ enum SettingsCatalogue {
             "advisories.bind", .text, default: "tcp://127.0.0.1:5562", source: "interface",
             "PUB endpoint for advisories"),
         .init(
+            "advisories.desks", .text, default: "", source: "-",
+            "who looks at which feeders, as \"north: F01 F02; south: F03\"; what no desk names counts at each; empty: one desk, all"
+        ),
+        .init(
             "validator.bind", .text, default: "tcp://127.0.0.1:5563", source: "interface",
             "ROUTER endpoint of the validator, loopback only; empty: not served"),
         .init(

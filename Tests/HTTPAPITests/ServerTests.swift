@@ -29,6 +29,7 @@ private struct FixedBackend: Backend {
         let more = act.seconds.map { ",\"for_s\":\($0)" } ?? ""
         return "{\"id\":\"\(id)\",\"version\":\(act.version ?? -1),\"actor\":\"\(actor)\"\(more)}"
     }
+    func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String] { ["{\"desk\":\"all\"}"] }
     func events(after sequence: Int64) throws -> [EventFrame] {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
     }

@@ -481,6 +481,40 @@ enum TestCluster {
         #expect(try store.remove(unless: { _ in false }, now: now).count == 1)
     }
 
+    @Test func inAFloodOnlyWhatIsSeriousAsksForAttention() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        let desks = [Desk(name: "north", feeders: ["F1"]), Desk(name: "south", feeders: ["F2"])]
+        func raise(_ numbers: Range<Int>, _ severity: Severity = .medium, feeder: String = "F1") throws {
+            _ = try commit(
+                numbers.map { number in
+                    .init(
+                        change: .start,
+                        facts: facts {
+                            ($0.id, $0.element, $0.severity, $0.feeder) = (
+                                "n-\(number)", "E\(number)", severity, feeder
+                            )
+                        })
+                }, &store)
+        }
+        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        try raise(0..<10)
+        #expect(try store.watchFloods(desks, now: now).isEmpty)
+        try raise(10..<11)
+        #expect(try store.watchFloods(desks, now: now).count == 1)
+        try raise(11..<13)
+        try raise(13..<14, .high)
+        try raise(14..<15, feeder: "F2")
+        let loads = try store.deskLoads(desks, from: now - 3600, until: now + 60)
+        // Two of severity 3 came in silence; the serious one, and that of the other desk, did not.
+        #expect(loads.map(\.rates.new10Min) == [12, 1])
+        #expect(loads[0].standing == ["1": 0, "2": 1, "3": 13] && loads[0].unacknowledged == 14)
+        #expect(loads[0].floodSince != nil && loads[1].floodSince == nil)
+        // It ends when it is quiet.
+        #expect(try store.watchFloods(desks, now: now + 1200).count == 1)
+        #expect(try count("SELECT count(*) FROM backfeed.advisory_flood WHERE ended_at IS NOT NULL") == 1)
+        #expect(try count("SELECT count(*) FROM backfeed.advisory_annunciation") == 13)
+    }
+
     @Test func minutesRollUpAndTwiceIsTheSame() throws {
         var profile = ProfileBatch()
         for minute in 0..<30 {

@@ -38,6 +38,11 @@ def test_what_is_shelved_is_silent_and_counts(service, folder):
     back = wait_for(lambda: (a := service.get(f"/v1/advisories/{advisory['id']}"))["state"] == "unacknowledged_active" and a, what="the shelf to end")
     assert back["held"] is None
     assert [(h["type"], h["actor"]) for h in back["history"]][-2:] == [("shelved", "ann"), ("unshelved", "service")]
+    # Once raised, and once again when its shelf had ended: what the desk was asked to look at.
+    rates = service.get("/v1/advisory-rates")["items"]
+    assert [(r["desk"], r["rates"]["new_10_min"], r["rates"]["level"], r["standing"]["3"]) for r in rates] == [("all", 2, "manageable", 1)]
+    assert rates[0]["rates"]["top_sources"][0]["element"] == "FH-F02"
+    wait_for(lambda: service.metric("backfeed_desk_new_advisories", desk="all") == 2, what="the metric")
     # The same by command, with the same rules.
     out = run("shelve", advisory["id"], "--for", "2h", "--reason", "cable test", "--actor", "bob", "--data-dir", folder / "state")
     assert out.stdout.strip() == f"{advisory['id']} is shelved"

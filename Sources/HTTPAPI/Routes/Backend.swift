@@ -17,6 +17,8 @@ public protocol Backend: SwitchingBackend {
     func advisory(_ id: String) throws -> String?
     /// The advisory as it is then.
     func act(_ act: AdvisoryAct, on id: String, actor: String) throws -> String
+    /// By desk, one JSON object each.
+    func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String]
     /// Advisory events after a number, for a client that comes back.
     func events(after sequence: Int64) throws -> [EventFrame]
     func network() throws -> String

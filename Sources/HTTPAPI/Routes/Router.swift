@@ -108,6 +108,10 @@ public struct Router: Sendable {
             act.seconds = body.forS
             act.until = body.until
             return .json(try backend.act(act, on: path[1], actor: try actor(request, body.actor)))
+        case ("GET", 1, "advisory-rates"):
+            let (from, until) = (try query.time("from"), try query.time("until"))
+            try Self.check(from, until)
+            return list(try backend.advisoryRates(from: from, until: until), next: nil)
         case ("GET", 1, "events"):
             let last = request.headers["last-event-id"] ?? query.text("last_event_id")
             guard let last else { return events([], after: -1) }

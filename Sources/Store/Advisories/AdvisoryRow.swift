@@ -174,9 +174,12 @@ struct AdvisoryRow {
         _ connection: inout PostgresConnection
     ) throws(StoreError) -> StoredEvent {
         let isNew = state != move.state
-        let annunciates = move.state == .unacknowledgedActive && (isNew || rises)
+        var annunciates = move.state == .unacknowledgedActive && (isNew || rises)
+        if annunciates, severity <= .medium, !hasChildren {
+            annunciates = try !AdvisoryStore.isFlooded(facts.feeder, &connection)
+        }
         version += 1
-        if annunciates || rises { lastRise = version }
+        if rises || isNew && move.state == .unacknowledgedActive { lastRise = version }
         (state, isActive) = (move.state, move.isActive)
         if ![.acknowledgedActive, .latchedAcknowledged, .closed].contains(move.state) {
             (acknowledgedBy, acknowledgedAt) = (nil, nil)

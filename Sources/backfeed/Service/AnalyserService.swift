@@ -11,6 +11,7 @@ final class AnalyserService: Sendable {
     private let live: LiveState
     private let metrics: Metrics
     private let input: BoundedQueue<AnalyserInput>
+    private let desks: [Desk]
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
     private let keeper = Guarded<WorkerThread?>(nil)
@@ -21,7 +22,7 @@ final class AnalyserService: Sendable {
     /// - Parameter announce: there are new events to publish.
     init(
         stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, live: LiveState, metrics: Metrics,
-        input: BoundedQueue<AnalyserInput>,
+        input: BoundedQueue<AnalyserInput>, desks: [Desk],
         announce: @escaping @Sendable () -> Void
     ) {
         self.stored = stored
@@ -30,6 +31,7 @@ final class AnalyserService: Sendable {
         self.live = live
         self.metrics = metrics
         self.input = input
+        self.desks = desks
         self.announce = announce
     }
 
@@ -98,13 +100,40 @@ final class AnalyserService: Sendable {
     /// Shelves that end, what is urgent and unresolved, what nobody acknowledged: people's time, not that of the data.
     private func keepTimes(_ banks: [String: Set<String>]) {
         var store = AdvisoryStore(conninfo: conninfo, deadlineMilliseconds: 5000, lockMilliseconds: 1000)
+        var rounds = 0
         while case .timedOut = keeping.take(within: 1000) {
             do throws(StoreError) {
                 let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
                 if !(try store.expire(now: now, banks: banks)).isEmpty { announce() }
+                for line in try store.watchFloods(desks, now: now) { log.info("flood", ["desk": line]) }
+                if rounds % 10 == 0 {
+                    for load in try store.deskLoads(desks, from: now - 86_400, until: now) { show(load) }
+                }
+                rounds += 1
             } catch {
                 log.error("times of advisories not kept, trying again", ["error": "\(error)"])
             }
+        }
+    }
+
+    private func show(_ load: DeskLoad) {
+        let desk = ["desk": load.desk]
+        metrics.set(
+            "backfeed_desk_new_advisories", Double(load.rates.new10Min), desk,
+            help: "Annunciated in the last 10 minutes, severity 1 to 3")
+        for (severity, count) in load.standing {
+            metrics.set(
+                "backfeed_desk_standing_advisories", Double(count), desk.merging(["severity": severity]) { $1 },
+                help: "Active, neither silenced nor part of another")
+        }
+        metrics.set(
+            "backfeed_desk_unacknowledged_advisories", Double(load.unacknowledged), desk,
+            help: "Not acknowledged, severity 1 to 3")
+        metrics.set("backfeed_desk_flood", load.floodSince == nil ? 0 : 1, desk, help: "1 during a flood of advisories")
+        if let seconds = load.rates.acknowledgedSerious.p90S {
+            metrics.set(
+                "backfeed_desk_acknowledge_seconds", seconds, desk,
+                help: "P90 of the last day, severity 1 and 2, from annunciation to acknowledgement")
         }
     }
 

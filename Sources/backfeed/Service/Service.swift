@@ -89,9 +89,14 @@ final class Service {
         let feedBox = Guarded<AdvisoryFeed?>(nil)
         let announce: @Sendable () -> Void = { feedBox.withLock { $0 }?.announce() }
         outlook = ProfileOutlook(live: live, conninfo: conninfo, settings: settings)
+        guard let desks = Desk.parse(settings.text("advisories.desks")) else {
+            throw UsageError(
+                "advisories.desks: expected as \"north: F01 F02; south: F03\", got \"\(settings.text("advisories.desks"))\""
+            )
+        }
         let backend = ServiceBackend(
             live: live, outlook: outlook, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub,
-            announce: announce
+            desks: desks, announce: announce
         ) { _ = input.put(.switchMoved($0, $1, $2)) }
         let name = ProcessInfo.processInfo.hostName
         let feed = AdvisoryFeed(
@@ -105,7 +110,7 @@ final class Service {
         self.ingest = ingest
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
-            announce: announce)
+            desks: desks, announce: announce)
         amender = ProfileAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"))

@@ -9,17 +9,18 @@ final class ServiceBackend: Backend {
     private let live: LiveState
     private let metricsRegistry: Metrics
     private let settings: Settings
-    private let sessions: SessionPool
-    private let announce: @Sendable () -> Void
+    let sessions: SessionPool
+    let announce: @Sendable () -> Void
+    let desks: [Desk]
     private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
     let desk: SwitchingDesk
-    private let log = Log("api")
+    let log = Log("api")
 
     init(
         live: LiveState, outlook: ProfileOutlook, metrics: Metrics, settings: Settings, conninfo: String, hub: EventHub,
-        announce: @escaping @Sendable () -> Void,
+        desks: [Desk], announce: @escaping @Sendable () -> Void,
         switchMoved: @escaping @Sendable (String, SwitchPosition, Timestamp) -> Void
     ) {
         self.live = live
@@ -27,6 +28,7 @@ final class ServiceBackend: Backend {
         self.settings = settings
         self.hub = hub
         self.announce = announce
+        self.desks = desks
         self.switchMoved = switchMoved
         sessions = SessionPool(conninfo)
         var rating: [String: [String: Double]] = [:]
@@ -224,70 +226,6 @@ final class ServiceBackend: Backend {
         if value == value.rounded(), abs(value) < 1e15 { return String(Int64(value)) }
         let scale = abs(value) >= 100 ? 10.0 : 100_000.0
         return String((value * scale).rounded() / scale)
-    }
-
-    // MARK: Advisories
-
-    func advisories(_ query: AdvisoryQuery) throws -> [String] {
-        var filter = Queries.AdvisoryFilter()
-        filter.activeOnly = query.state == "active"
-        filter.openOnly = query.state == "open"
-        filter.state = filter.activeOnly || filter.openOnly ? nil : query.state
-        filter.feeder = query.feeder
-        filter.kind = query.kind
-        filter.since = query.since
-        filter.limit = query.limit
-        filter.offset = query.offset
-        let wanted = filter
-        return try sessions.use { queries throws(StoreError) in try queries.advisories(wanted) }
-    }
-
-    func advisory(_ id: String) throws -> String? {
-        try sessions.use { queries throws(StoreError) in try queries.advisory(id) }
-    }
-
-    func act(_ asked: AdvisoryAct, on id: String, actor: String) throws -> String {
-        var store = AdvisoryStore(conninfo: sessions.conninfo)
-        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        let act = try Self.act(asked, now: now)
-        if let reason = asked.reason, reason.utf8.count > 400 {
-            throw APIError.badRequest("reason: at most 400 bytes")
-        }
-        switch try store.act(act, on: id, by: actor, role: nil, reason: asked.reason, now: now) {
-        case .done:
-            log.info("advisory act", ["act": act.name, "advisory": id, "actor": actor])
-            announce()
-            return try advisory(id) ?? "{}"
-        case .unknown: throw APIError.notFound("there is no advisory \(id)")
-        case .refused(let reason):
-            log.info("advisory act refused", ["act": act.name, "advisory": id, "actor": actor, "reason": reason])
-            throw APIError(409, "Conflict", reason)
-        }
-    }
-
-    private static func act(_ asked: AdvisoryAct, now: Timestamp) throws -> AdvisoryStore.Act {
-        func seconds() throws -> Double {
-            guard let seconds = asked.seconds ?? asked.until.map({ $0 - now }), seconds.isFinite else {
-                throw APIError.badRequest("for_s: say how long, in seconds, or until when (until)")
-            }
-            return seconds
-        }
-        switch asked.kind {
-        case .acknowledge: return .acknowledge(version: asked.version)
-        case .shelve: return .shelve(seconds: try seconds())
-        case .outOfService: return .takeOutOfService(seconds: try seconds())
-        case .unshelve: return .unshelve
-        case .reset: return .reset
-        case .comment: return .comment
-        case .returnToService: return .returnToService
-        }
-    }
-
-    func events(after sequence: Int64) throws -> [EventFrame] {
-        var store = AdvisoryStore(conninfo: sessions.conninfo)
-        return try store.events(after: sequence, limit: EventFrame.backlogLimit).map {
-            EventFrame(event: "advisory", sequence: $0.sequence, data: $0.json)
-        }
     }
 
     // MARK: Network
