@@ -29,21 +29,34 @@ export const duration = s => s === null || s === undefined ? "–" : s < 100 ? s
 
 /** One request. What is refused is an error whose text is the service's own. */
 export async function ask(path, method = "GET", body = undefined) {
-  const options = { method };
+  // The header proves that a page of ours asks: another site cannot send it.
+  const options = { method, headers: { "X-Requested-With": "console" } };
   if (body !== undefined) {
-    options.headers = { "Content-Type": "application/json" };
+    options.headers["Content-Type"] = "application/json";
     options.body = typeof body === "string" ? body : JSON.stringify(body);
   }
   const answer = await fetch(path, options);
   const result = await answer.json();
+  if (answer.status === 401 && path !== "/v1/session") toLogin();
   if (!answer.ok) throw new Error(result.detail);
   return result;
 }
 
-/** The name that acts are recorded under; kept while the window is open, and asked for on every page. */
-export function rememberName(input) {
+const toLogin = () => location.assign(`/login.html?next=${encodeURIComponent(location.pathname)}`);
+
+/** The name that acts are recorded under: that of the account, or, without accounts, one that is asked for on every page. */
+export async function rememberName(input) {
   input.value = sessionStorage.getItem("actor") ?? "";
   input.addEventListener("change", () => sessionStorage.setItem("actor", input.value.trim()));
+  let who;
+  try { who = await ask("/v1/session"); } catch { toLogin(); return; }
+  if (!who.accounts) return;
+  input.value = who.user;
+  input.readOnly = true;
+  document.querySelector("header").append(el("p", { id: "account" }, `${who.user}, ${who.role} `, el("button", { onclick: async () => {
+    await ask("/v1/session", "DELETE").catch(() => {});
+    toLogin();
+  } }, "Log out")));
 }
 
 /** Asks before an act; the values that were entered, or null. */
@@ -87,9 +100,9 @@ export function follow(handlers) {
     document.body.classList.toggle("lost", lost);
     byId("lost").hidden = !lost;
     if (lost) byId("lost").textContent = `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`;
-    if (lost && stream.readyState === EventSource.CLOSED) connect();
+    if (lost && stream.readyState === EventSource.CLOSED) { connect(); ask("/v1/network").catch(() => {}); }
     byId("clock").textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
   }, 500);
-  fetch("/v1/network").then(a => a.json()).then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
+  ask("/v1/network").then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
   connect();
 }

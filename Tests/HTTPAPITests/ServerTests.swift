@@ -7,7 +7,9 @@ import TestSupport
 import Testing
 
 /// Answers with fixed values, so that the server and the router are what is tested.
-private struct FixedBackend: Backend {
+struct FixedBackend: Backend {
+    /// Of the account whose token is `t`; `nil`: there are no accounts.
+    var role: Role?
     func feeders() throws -> [String] { ["{\"id\":\"F1\"}"] }
     func feeder(_ id: String) throws -> String? { id == "F1" ? "{\"id\":\"F1\"}" : nil }
     func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String] {
@@ -24,11 +26,22 @@ private struct FixedBackend: Backend {
     }
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
     func advisory(_ id: String) throws -> String? { nil }
-    func act(_ act: AdvisoryAct, on id: String, actor: String) throws -> String {
+    func act(_ act: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String {
         if id == "gone" { throw APIError(409, "Conflict", "the advisory is closed") }
         let more = act.seconds.map { ",\"for_s\":\($0)" } ?? ""
         return "{\"id\":\"\(id)\",\"version\":\(act.version ?? -1),\"actor\":\"\(actor)\"\(more)}"
     }
+    func hasAccounts() throws -> Bool { role != nil }
+    func identity(of credential: Credential) throws -> Identity? {
+        guard let role else { return nil }
+        switch credential {
+        case .token("t"): return Identity(name: "ann", role: role, isSession: false)
+        case .session("s"): return Identity(name: "ann", role: role, isSession: true)
+        default: return nil
+        }
+    }
+    func logIn(_ name: String, password: String, from address: String, replacing old: String?) throws -> String { "" }
+    func logOut(_ session: String) throws {}
     func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String] { ["{\"desk\":\"all\"}"] }
     func events(after sequence: Int64) throws -> [EventFrame] {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
@@ -42,7 +55,9 @@ private struct FixedBackend: Backend {
     func judge(plan: [UInt8], actor: String) throws -> String { "{\"bytes\":\(plan.count)}" }
     func picture(plan: [UInt8]) throws -> String { "{\"bytes\":\(plan.count)}" }
     func picture(ofKept id: String) throws -> String { "{\"id\":\"\(id)\"}" }
-    func keep(plan: [UInt8], id: String?, actor: String?) throws -> String { "{\"id\":\"\(id ?? "new")\"}" }
+    func keep(plan: [UInt8], id: String?, actor: String?, account: String?) throws -> String {
+        "{\"id\":\"\(id ?? "new")\"}"
+    }
     func plans(state: String?, offset: Int, limit: Int) throws -> [String] { [] }
     func plan(_ id: String) throws -> String? { nil }
     func due() throws -> [String] { [] }

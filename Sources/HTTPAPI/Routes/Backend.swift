@@ -5,7 +5,7 @@ internal import ServiceKit
 ///
 /// Called on the server's worker threads; may block. JSON texts come ready-made, because PostgreSQL or a coder with the
 /// product's one style has made them.
-public protocol Backend: SwitchingBackend {
+public protocol Backend: SwitchingBackend, AccessBackend {
     /// Items of the list, one JSON object each.
     func feeders() throws -> [String]
     func feeder(_ id: String) throws -> String?
@@ -16,7 +16,9 @@ public protocol Backend: SwitchingBackend {
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     func advisory(_ id: String) throws -> String?
     /// The advisory as it is then.
-    func act(_ act: AdvisoryAct, on id: String, actor: String) throws -> String
+    ///
+    /// - Parameter role: `nil`: there are no accounts.
+    func act(_ act: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String
     /// By desk, one JSON object each.
     func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String]
     /// Advisory events after a number, for a client that comes back.

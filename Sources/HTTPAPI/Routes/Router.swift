@@ -43,7 +43,9 @@ public struct Router: Sendable {
             return .json(
                 "{\"status\":\"\(problems.isEmpty ? "ready" : "not ready")\",\"problems\":[\(list)]}",
                 status: problems.isEmpty ? 200 : 503)
-        case ("GET", "metrics"): return .text(backend.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
+        case ("GET", "metrics"):
+            _ = try identify(request)
+            return .text(backend.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
         default:
             guard isRead else { throw Self.methodNotAllowed }
             guard let file = console.file(request.path) else { throw APIError.notFound("there is no such page") }
@@ -54,8 +56,13 @@ public struct Router: Sendable {
     private static let methodNotAllowed = APIError(405, "Method not allowed", "this path does not take that method")
 
     private func api(_ request: Request, _ path: [String], _ isRead: Bool) throws -> Response {
+        let method = isRead ? "GET" : request.method
+        if path == ["session"], let answer = try session(method, request) { return answer }
+        var request = request
+        request.identity = try identify(request)
+        if let identity = request.identity { try permit(identity, request, method, path) }
         let query = Query(request.query)
-        switch (isRead ? "GET" : request.method, path.count, path.first) {
+        switch (method, path.count, path.first) {
         case ("GET", 1, "feeders"): return list(try backend.feeders(), next: nil)
         case ("GET", 2, "feeders"): return .json(try found(backend.feeder(path[1]), "feeder \(path[1])"))
         case ("GET", 3, "feeders") where path[2] == "profile":
@@ -107,7 +114,9 @@ public struct Router: Sendable {
             act.reason = body.reason
             act.seconds = body.forS
             act.until = body.until
-            return .json(try backend.act(act, on: path[1], actor: try actor(request, body.actor)))
+            return .json(
+                try backend.act(
+                    act, on: path[1], actor: try actor(request, body.actor), role: request.identity?.role))
         case ("GET", 1, "advisory-rates"):
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
@@ -173,8 +182,15 @@ public struct Router: Sendable {
         }
     }
 
-    /// Who acts. Until users are configured the service listens on loopback only and takes the caller's word.
+    /// Who acts. Until there are accounts the service listens on loopback only and takes the caller's word.
     func actor(_ request: Request, _ named: String?) throws -> String {
+        if let identity = request.identity {
+            let named = named ?? request.headers["x-backfeed-actor"]
+            guard named == nil || named == identity.name else {
+                throw APIError(403, "Forbidden", "actor: you are \(identity.name), and act under that name only")
+            }
+            return identity.name
+        }
         let name = named ?? request.headers["x-backfeed-actor"] ?? "operator"
         guard Identifier.isValid(name) else { throw APIError.badRequest("actor: \(Identifier.complaint(name) ?? "")") }
         return name

@@ -10,7 +10,8 @@ public protocol SwitchingBackend: Sendable {
     func picture(plan: [UInt8]) throws -> String
     func picture(ofKept id: String) throws -> String
     /// - Parameter id: of a kept plan, for a new version of it; `nil`: a new plan.
-    func keep(plan: [UInt8], id: String?, actor: String?) throws -> String
+    /// - Parameter account: that the plan's author must be; `nil`: there are no accounts.
+    func keep(plan: [UInt8], id: String?, actor: String?, account: String?) throws -> String
     func plans(state: String?, offset: Int, limit: Int) throws -> [String]
     func plan(_ id: String) throws -> String?
     /// What is open after completed plans, the oldest first.
@@ -77,17 +78,31 @@ extension Router {
             let items = try backend.plans(state: query.text("state"), offset: offset, limit: limit + 1)
             return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
         case ("POST", 1, "plans"):
-            return .json(try backend.keep(plan: request.body, id: nil, actor: try named(request)), status: 201)
+            return .json(
+                try backend.keep(
+                    plan: request.body, id: nil, actor: try named(request), account: request.identity?.name),
+                status: 201)
         case ("GET", 1, "due"): return list(try backend.due(), next: nil)
         case ("GET", 2, "plans"): return .json(try found(backend.plan(path[1]), "plan \(path[1])"))
         case ("PUT", 2, "plans"):
-            return .json(try backend.keep(plan: request.body, id: path[1], actor: try named(request)))
+            return .json(
+                try backend.keep(
+                    plan: request.body, id: path[1], actor: try named(request), account: request.identity?.name))
         case ("POST", 3, "plans"), ("POST", 5, "plans"):
             let body: Body = try decode(request.body)
             guard let action = try action(Array(path.dropFirst(2)), body) else { return nil }
+            if case .override(_, let role, _, _) = action { try check(role, request.identity) }
             return .json(try backend.act(action, on: path[1], actor: try actor(request, body.actor)))
         default: return nil
         }
+    }
+
+    /// Nobody overrides in a role that is not theirs; what somebody saw on site, an operator reports.
+    private func check(_ role: String, _ identity: Identity?) throws {
+        guard let identity, role != identity.role.rawValue, role != "field" || identity.role != .operator else {
+            return
+        }
+        throw APIError(403, "Forbidden", "role: \(identity.name) has the role \(identity.role.rawValue), not \(role)")
     }
 
     private func action(_ path: [String], _ body: Body) throws -> PlanAction? {
@@ -159,6 +174,6 @@ extension Router {
     }
 
     private func named(_ request: Request) throws -> String? {
-        request.headers["x-backfeed-actor"] == nil ? nil : try actor(request, nil)
+        request.headers["x-backfeed-actor"] == nil && request.identity == nil ? nil : try actor(request, nil)
     }
 }

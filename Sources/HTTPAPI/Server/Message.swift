@@ -9,6 +9,8 @@ public struct Request: Sendable {
     /// Lower-case names.
     public var headers: [String: String]
     public var body: [UInt8]
+    /// Who asks; `nil`: there are no accounts.
+    public var identity: Identity?
 
     public init(
         method: String, path: [String], query: [String: String] = [:], headers: [String: String] = [:],

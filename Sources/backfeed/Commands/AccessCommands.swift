@@ -46,7 +46,71 @@ enum AccessCommands {
         return .done
     }
 
-    static let list = Command("access list", "list the keys of aggregators") { invocation in
+    static let addUser = Command(
+        "access add-user", operands: "NAME", "give somebody an account",
+        detail: """
+            From the first account on the service asks everybody who they are. Without --password-file a password is made and
+            shown once. Roles: viewer looks; operator acknowledges, shelves, plans and switches; engineer plans and takes out of
+            service; supervisor does what an operator may not alone; admin has no part in operation; machine is a program
+            (tokens only).
+            """,
+        options: [Option("role", "ROLE", Role.allCases.map(\.rawValue).joined(separator: "|")), passwordFile]
+    ) { invocation in
+        let name = try accountName(invocation)
+        let text = invocation.arguments.text("role") ?? ""
+        guard let role = Role(rawValue: text) else {
+            throw UsageError(
+                "--role: expected \(Role.allCases.map(\.rawValue).joined(separator: ", ")), got \"\(text)\"")
+        }
+        let (password, isMade) = try role == .machine ? (nil, false) : password(invocation)
+        let hash = password.map(Password.hash)
+        guard try accounts(invocation, { try $0.add(name, role: role, password: hash, by: actor) }) else {
+            complain("there is or was an account \(name): a name is not given twice")
+            return .negative
+        }
+        say("\(name) is \(role.rawValue)\(isMade ? "; password, shown this once: \(password ?? "")" : "")")
+        return .done
+    }
+
+    static let setPassword = Command(
+        "access set-password", operands: "NAME", "give an account another password; its sessions end",
+        options: [passwordFile]
+    ) { invocation in
+        let name = try accountName(invocation)
+        let (password, isMade) = try password(invocation)
+        guard let password, try accounts(invocation, { try $0.setPassword(name, Password.hash(password), by: actor) })
+        else {
+            complain("there is no account \(name)")
+            return .negative
+        }
+        say(isMade ? "password of \(name), shown this once: \(password)" : "\(name) has another password")
+        return .done
+    }
+
+    static let addToken = Command(
+        "access add-token", operands: "NAME", "make a bearer token for an account; it is shown once",
+        options: [
+            Option("for", "DAYS", "how many days it is good for (default 90; 0: without end)"),
+            Option("note", "TEXT", "what it is for"),
+        ]
+    ) { invocation in
+        let name = try accountName(invocation)
+        let days = try invocation.arguments.number("for", in: 0...3650) ?? 90
+        let until = days > 0 ? Timestamp(microseconds: SystemClock.nowMicroseconds) + days * 86_400 : nil
+        let token = Secret.make(prefix: "der_")
+        let digest = Digest.sha256(token)
+        let note = invocation.arguments.text("note") ?? ""
+        guard try accounts(invocation, { try $0.addToken(name, digest: digest, note: note, until: until, by: actor) })
+        else {
+            complain("there is no account \(name): backfeed access add-user makes it")
+            return .negative
+        }
+        say("\(token)")
+        complain("shown this once; to take it back: backfeed access revoke \(digest.prefix(16))")
+        return .done
+    }
+
+    static let list = Command("access list", "list keys of aggregators, and accounts") { invocation in
         let entries = try with(invocation) { keys throws in try keys.list() }
         say(
             table(
@@ -57,17 +121,70 @@ enum AccessCommands {
                         $0.revokedAt.map { "revoked \($0)" } ?? "valid",
                     ]
                 }))
+        say("")
+        say(
+            table(
+                ["account", "role", "logs in by", "added", "by", "state"],
+                try accounts(invocation) { try $0.list() }.map {
+                    [
+                        $0.name, $0.role,
+                        [$0.hasPassword ? "password" : nil, $0.tokens > 0 ? "\($0.tokens) tokens" : nil].compactMap(
+                            \.self
+                        )
+                        .joined(separator: ", "),
+                        $0.addedAt.map { "\($0)" } ?? "", $0.addedBy, $0.revokedAt.map { "revoked \($0)" } ?? "valid",
+                    ]
+                }))
         return .done
     }
 
     static let revoke = Command(
-        "access revoke", operands: "NAME|KEY", "take an aggregator's keys, or one key, back",
-        detail: "A running service refuses the key within two seconds, on open connections too."
+        "access revoke", operands: "NAME|KEY|TOKEN", "take keys, an account or a token back",
+        detail: """
+            NAME: all keys of an aggregator, and the account of that name with its tokens and sessions. KEY: one public key.
+            TOKEN: the first digits of a token's digest, as add-token says them. A running service knows it within two seconds,
+            on open connections of publishers too.
+            """
     ) { invocation in
-        let name = try invocation.arguments.operand(0, "NAME of the aggregator, or a public key")
-        let count = try with(invocation) { keys throws in try keys.revoke(name, by: actor) }
-        say(count == 0 ? "no valid key of \(name)" : "revoked \(count) \(count == 1 ? "key" : "keys") of \(name)")
-        return count == 0 ? .negative : .done
+        let name = try invocation.arguments.operand(
+            0, "NAME of the aggregator or account, a public key, or a token's digest")
+        let keys = try with(invocation) { keys throws in try keys.revoke(name, by: actor) }
+        let others = try accounts(invocation) { try $0.revoke(name, by: actor) }
+        guard keys + others > 0 else {
+            say("nothing valid of \(name)")
+            return .negative
+        }
+        say(
+            "revoked \(keys) \(keys == 1 ? "key" : "keys"), \(others) \(others == 1 ? "account or token" : "accounts and tokens") of \(name)"
+        )
+        return .done
+    }
+
+    private static let passwordFile = Option(
+        "password-file", "FILE", "file whose first line is the password, at least 12 characters; -: standard input")
+
+    private static func accountName(_ invocation: Invocation) throws -> String {
+        let name = try invocation.arguments.operand(0, "NAME of the account")
+        if let complaint = Identifier.complaint(name) { throw UsageError("NAME: \(complaint)") }
+        return name
+    }
+
+    private static func password(_ invocation: Invocation) throws -> (String?, isMade: Bool) {
+        guard let path = invocation.arguments.text("password-file") else { return (Secret.make(prefix: ""), true) }
+        let text = path == "-" ? readLine() : try String(contentsOfFile: path, encoding: .utf8)
+        let line = text.flatMap { $0.split(whereSeparator: \.isNewline).first.map(String.init) } ?? ""
+        guard line.count >= Password.least, line.utf8.count <= Password.most else {
+            throw UsageError(
+                "--password-file: expected \(Password.least) to \(Password.most) characters on the first line")
+        }
+        return (line, false)
+    }
+
+    private static func accounts<R>(_ invocation: Invocation, _ body: (inout Accounts) throws -> R) throws -> R {
+        let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
+        defer { database.closeUnlessShared() }
+        var accounts = Accounts(conninfo: database.conninfo)
+        return try body(&accounts)
     }
 
     private static var actor: String { getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) } ?? "unknown" }

@@ -195,7 +195,7 @@ final class Service {
         let address = text[..<colon] == "localhost" ? "127.0.0.1" : String(text[..<colon])
         guard address.hasPrefix("127.") else {
             throw UsageError(
-                "http.listen: \(address): only loopback addresses are served until users can be configured; put a proxy in front"
+                "http.listen: \(address): only loopback addresses are served: put a TLS proxy in front, see docs/access.md"
             )
         }
         return (address, port)

@@ -22,14 +22,14 @@ extension ServiceBackend {
         try sessions.use { queries throws(StoreError) in try queries.advisory(id) }
     }
 
-    func act(_ asked: AdvisoryAct, on id: String, actor: String) throws -> String {
+    func act(_ asked: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String {
         var store = AdvisoryStore(conninfo: sessions.conninfo)
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
         let act = try Self.act(asked, now: now)
         if let reason = asked.reason, reason.utf8.count > 400 {
             throw APIError.badRequest("reason: at most 400 bytes")
         }
-        switch try store.act(act, on: id, by: actor, role: nil, reason: asked.reason, now: now) {
+        switch try store.act(act, on: id, by: actor, role: role, reason: asked.reason, now: now) {
         case .done:
             log.info("advisory act", ["act": act.name, "advisory": id, "actor": actor])
             announce()

@@ -11,8 +11,8 @@ extension ServiceBackend {
 
     func picture(ofKept id: String) throws -> String { try desk.picture(ofKept: id) }
 
-    func keep(plan: [UInt8], id: String?, actor: String?) throws -> String {
-        try desk.keep(plan, id: id, actor: actor)
+    func keep(plan: [UInt8], id: String?, actor: String?, account: String?) throws -> String {
+        try desk.keep(plan, id: id, actor: actor, account: account)
     }
 
     func plans(state: String?, offset: Int, limit: Int) throws -> [String] {

@@ -12,6 +12,8 @@ final class ServiceBackend: Backend {
     let sessions: SessionPool
     let announce: @Sendable () -> Void
     let desks: [Desk]
+    let logins = LoginGuard()
+    let accountsKnown = Guarded<(areThere: Bool, until: UInt64)>((false, 0))
     private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
@@ -367,7 +369,11 @@ final class SessionPool: Sendable {
     /// A session outside any lock belongs to whoever took it; `@unchecked` because the compiler cannot see that.
     private final class Box: @unchecked Sendable {
         var queries: Queries
-        init(_ conninfo: String) { queries = Queries(conninfo: conninfo) }
+        var accounts: Accounts
+        init(_ conninfo: String) {
+            queries = Queries(conninfo: conninfo)
+            accounts = Accounts(conninfo: conninfo)
+        }
     }
 
     let conninfo: String
@@ -379,6 +385,12 @@ final class SessionPool: Sendable {
         let box = idle.withLock { $0.popLast() } ?? Box(conninfo)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.queries)
+    }
+
+    func useAccounts<R, Failure: Error>(_ body: (inout Accounts) throws(Failure) -> R) throws(Failure) -> R {
+        let box = idle.withLock { $0.popLast() } ?? Box(conninfo)
+        defer { idle.withLock { $0.append(box) } }
+        return try body(&box.accounts)
     }
 
     /// The bare connection, for statements that belong to a store of their own.

@@ -69,8 +69,12 @@ final class SwitchingDesk: Sendable {
     // MARK: Plans
 
     /// Keeps a plan; one that is kept already gets a new version and loses its approval.
-    func keep(_ text: [UInt8], id wanted: String?, actor: String?) throws -> String {
+    func keep(_ text: [UInt8], id wanted: String?, actor: String?, account: String?) throws -> String {
         let plan = try ServiceValidator.decode(text)
+        // Whoever could write under another's name could approve the plan under their own.
+        guard account == nil || plan.author == account else {
+            throw APIError(403, "Forbidden", "author: a plan's author is who sends it, and you are \(account ?? "")")
+        }
         if let complaint = Identifier.complaint(plan.id) { throw APIError.badRequest("id: \(complaint)") }
         if let complaint = Identifier.complaint(plan.author) { throw APIError.badRequest("author: \(complaint)") }
         if let wanted, wanted != plan.id { throw APIError.badRequest("id: expected \(wanted), got \(plan.id)") }

@@ -1,0 +1,107 @@
+internal import GridModel
+internal import HTTPAPI
+internal import ServiceKit
+internal import Store
+
+/// Slows down whoever guesses passwords: failures by account and by address, kept in memory.
+final class LoginGuard: Sendable {
+    /// Failures that are let pass in ``seconds``, of an account at one address and of an address; and hashes at once, of
+    /// 64 MiB each.
+    static let failuresOfAccount = 5
+    static let failuresOfAddress = 20
+    static let seconds = 300.0
+    static let atOnce = 2
+
+    private struct State {
+        var failures: [String: [Timestamp]] = [:]
+        var underWay = 0
+    }
+    private let state = Guarded(State())
+
+    /// Seconds to wait; `nil`: go on, and say ``finished(_:_:succeeded:now:)``.
+    func begin(_ name: String, _ address: String, now: Timestamp) -> Double? {
+        state.withLock { state in
+            for key in Array(state.failures.keys) {
+                state.failures[key]?.removeAll { now - $0 > Self.seconds }
+                if state.failures[key]?.isEmpty ?? true { state.failures[key] = nil }
+            }
+            for (key, most) in Self.keys(name, address) {
+                if let failed = state.failures[key], failed.count >= most, let first = failed.first {
+                    return max(1, Self.seconds - (now - first))
+                }
+            }
+            guard state.underWay < Self.atOnce else { return 1 }
+            state.underWay += 1
+            return nil
+        }
+    }
+
+    func finished(_ name: String, _ address: String, succeeded: Bool, now: Timestamp) {
+        state.withLock { state in
+            state.underWay -= 1
+            let keys = Self.keys(name, address)
+            if succeeded {
+                state.failures[keys[0].0] = nil
+            } else {
+                for (key, _) in keys { state.failures[key, default: []].append(now) }
+            }
+        }
+    }
+
+    private static func keys(_ name: String, _ address: String) -> [(String, Int)] {
+        [("\(name)|\(address)", failuresOfAccount), ("|\(address)", failuresOfAddress)]
+    }
+}
+
+extension ServiceBackend {
+    /// Asked with every request: looked up once a second, and never forgotten once it was so.
+    func hasAccounts() throws -> Bool {
+        let now = SystemClock.monotonicNanoseconds
+        let known = accountsKnown.withLock { $0 }
+        if known.areThere || now < known.until { return known.areThere }
+        var accounts = Accounts(conninfo: sessions.conninfo)
+        let areThere = try accounts.areConfigured()
+        accountsKnown.withLock { $0 = (areThere, now + 1_000_000_000) }
+        return areThere
+    }
+
+    func identity(of credential: Credential) throws -> Identity? {
+        try sessions.useAccounts { accounts throws(StoreError) in
+            switch credential {
+            case .token(let token):
+                return try accounts.account(ofToken: Digest.sha256(token)).map {
+                    Identity(name: $0.name, role: $0.role, isSession: false)
+                }
+            case .session(let secret):
+                return try accounts.account(ofSession: Digest.sha256(secret)).map {
+                    Identity(name: $0.name, role: $0.role, isSession: true)
+                }
+            }
+        }
+    }
+
+    func logIn(_ name: String, password: String, from address: String, replacing old: String?) throws -> String {
+        let now = { Timestamp(microseconds: SystemClock.nowMicroseconds) }
+        if let wait = logins.begin(name, address, now: now()) {
+            throw APIError(429, "Too many requests", "too many attempts: try again in \(Int(wait.rounded(.up))) s")
+        }
+        var succeeded = false
+        defer { logins.finished(name, address, succeeded: succeeded, now: now()) }
+        var accounts = Accounts(conninfo: sessions.conninfo)
+        let known = Identifier.isValid(name) ? try accounts.login(name) : nil
+        guard Password.matches(password, known?.password) else {
+            try accounts.recordRefusal(name, "wrong name or password")
+            throw APIError(401, "Unauthorized", "wrong name or password")
+        }
+        succeeded = true
+        let secret = Secret.make(prefix: "")
+        try accounts.open(Digest.sha256(secret), for: name, replaced: old.map(Digest.sha256))
+        log.info("logged in", ["user": name])
+        return secret
+    }
+
+    func logOut(_ session: String) throws {
+        var accounts = Accounts(conninfo: sessions.conninfo)
+        try accounts.close(Digest.sha256(session))
+    }
+}
