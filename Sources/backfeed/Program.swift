@@ -11,7 +11,8 @@ enum Program {
             RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
             NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list,
         ] + AdvisoryCommands.acts + [
-            ProfileCommand.command, AccessCommands.addPublisher, AccessCommands.addUser, AccessCommands.setPassword,
+            ProfileCommand.command, BacktestCommand.command, AccessCommands.addPublisher, AccessCommands.addUser,
+            AccessCommands.setPassword,
             AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke,
             PublisherCheckCommand.command, AdaptCommand.command,
             ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,

@@ -1,4 +1,5 @@
 """What people do with advisories, through API, commands and console; and what time and the tree of causes do."""
+import json
 import re
 import time
 
@@ -122,3 +123,40 @@ def test_a_silent_fleet_is_one_advisory(service, browser):  # noqa: F811
     expect(row.locator("details li")).to_have_count(len(service.get(f"/v1/advisories/{fleet['id']}")["children"]))
     page.screenshot(path=OUTPUT / "console-parts.png")
     assert page.problems == []
+
+
+def test_any_time_can_be_run_again_with_other_settings(service, folder):
+    """With the settings that were in force nothing is otherwise, byte by byte; with others it is said what would be."""
+    start = int(time.time() // 60) * 60 - 7200
+    publisher = Publisher(service, "UTIL-SCADA")
+    for feeder, watts in (("F02", -900_000), ("F05", -200_000)):
+        for part in batches(heads(feeder, start, [300_000] * 60 + [watts] * 120 + [300_000] * 240)):
+            publisher.samples(*part)
+    cleared = wait_for(lambda: [a for a in service.get("/v1/advisories?kind=reverse_power")["items"] if a["cleared_at"]][1:], what="both to be over")
+    act(service, cleared[0], "acknowledge", actor="ann")
+    wait_for(lambda: service.sql("SELECT count(*) FROM backfeed_store.sample WHERE time < now() - interval '1 minute'") == "840", what="all to be stored")
+
+    def again(*settings):
+        words = [word for setting in settings for word in ("--set", setting)]
+        out = run("backtest", "--format", "json", "--data-dir", folder / "state", *words, "--from", rfc3339(start - 60), "--until", rfc3339(start + 2100))
+        return json.loads(out.stdout)
+
+    same = again()
+    assert same["samples"] == 840 and same["result"]["differences"] == [] and same["result"]["said_otherwise"] == []
+    assert same["result"]["as_before"] == same["result"]["identical"] >= 2
+    assert same["rates"]["new_24_h"] == same["rates_before"]["new_24_h"] >= 2
+    events = service.sql("SELECT count(*) FROM backfeed_store.advisory_event")
+    less = again("reverse.on_min_w=500000")["result"]
+    assert [(d["change"], d["element"]) for d in less["differences"] if d["kind"] == "reverse_power"] == [("gone", "FH-F05")]
+    moved = again("reverse.on_s=300")["result"]["differences"]
+    assert {(d["change"], d["element"]) for d in moved if d["kind"] == "reverse_power"} == {("moved", "FH-F02"), ("moved", "FH-F05")}
+    assert any("raised_at: " in text for text in moved[0]["moved"])
+    # Twice is the same, but for how long it took; and nothing was written.
+    twice = [again("reverse.on_s=300") for _ in range(2)]
+    for result in twice:
+        del result["times_real_time"]
+    assert twice[0] == twice[1]
+    assert service.sql("SELECT count(*) FROM backfeed_store.advisory_event") == events
+    table = run("backtest", "--data-dir", folder / "state", "--set", "reverse.on_min_w=500000", "--from", rfc3339(start - 60)).stdout
+    assert "gone" in table and "times real time" in table
+    assert "--from must be before" in run("backtest", "--data-dir", folder / "state", "--from", rfc3339(start), "--until", rfc3339(start - 1), expect=2).stderr

@@ -1,0 +1,108 @@
+public import GridModel
+
+/// What the analyser would have said of a time, beside what was said (`domain-rules.md`: the same input always gives the
+/// same advisories). A value: spells of both in, differences and counts out.
+public struct Backtest: Sendable, Encodable {
+    public enum Change: String, Sendable, Encodable { case new, gone, moved }
+
+    public struct Difference: Sendable, Encodable {
+        public var change: Change
+        public var kind: AdvisoryKind
+        public var detector, feeder, element: String
+        public var severity: Severity
+        public var raisedAt: Timestamp
+        public var clearedAt: Timestamp?
+        /// Of a moved one: what is not as it was, `field: before → after`.
+        public var moved: [String]
+    }
+
+    public var differences: [Difference] = []
+    /// Spells of before that come out as they were, and of these, those that are the same byte by byte.
+    public var asBefore = 0
+    public var identical = 0
+    /// Of those as before, what else was said of them otherwise: words, contributors, evidence.
+    public var saidOtherwise: [SaidOtherwise] = []
+
+    public struct SaidOtherwise: Sendable, Encodable {
+        public var kind: AdvisoryKind
+        public var element: String
+        public var raisedAt: Timestamp
+        public var fields: [String]
+    }
+
+    /// - Parameters:
+    ///   - before: what was said last of each spell, up to the end of the time.
+    ///   - after: the same, as it comes out now.
+    public init(before: [AdvisoryFacts], after: [AdvisoryFacts]) {
+        var rest = Dictionary(before.map { ($0.id, $0) }, uniquingKeysWith: { _, last in last })
+        var unmatched: [AdvisoryFacts] = []
+        func compare(_ old: AdvisoryFacts, _ new: AdvisoryFacts) {
+            let moved = Self.moved(old, new)
+            guard moved.isEmpty else {
+                differences.append(Self.difference(.moved, new, moved))
+                return
+            }
+            asBefore += 1
+            let (one, other) = (Self.bytes(old), Self.bytes(new))
+            guard one != other else {
+                identical += 1
+                return
+            }
+            let fields = zip(Mirror(reflecting: one).children, Mirror(reflecting: other).children).compactMap {
+                String(describing: $0.value) == String(describing: $1.value) ? nil : $0.label
+            }
+            saidOtherwise.append(
+                SaidOtherwise(kind: new.kind, element: new.element, raisedAt: new.raisedAt, fields: fields))
+        }
+        for item in after {
+            if let old = rest.removeValue(forKey: item.id) { compare(old, item) } else { unmatched.append(item) }
+        }
+        // Another onset makes another spell: it is the same when both were there at one time.
+        for item in unmatched {
+            let key = { (facts: AdvisoryFacts) in "\(facts.kind.rawValue)|\(facts.element)" }
+            let overlapping = rest.values.filter { key($0) == key(item) && Self.overlap($0, item) }
+            if let old = overlapping.min(by: { abs($0.onset - item.onset) < abs($1.onset - item.onset) }) {
+                rest[old.id] = nil
+                compare(old, item)
+            } else {
+                differences.append(Self.difference(.new, item, []))
+            }
+        }
+        differences += rest.values.map { Self.difference(.gone, $0, []) }
+        differences.sort { ($0.raisedAt, $0.element, $0.kind.rawValue) < ($1.raisedAt, $1.element, $1.kind.rawValue) }
+    }
+
+    private static func difference(_ change: Change, _ facts: AdvisoryFacts, _ moved: [String]) -> Difference {
+        Difference(
+            change: change, kind: facts.kind, detector: facts.detector, feeder: facts.feeder, element: facts.element,
+            severity: facts.severity, raisedAt: facts.raisedAt, clearedAt: facts.clearedAt, moved: moved)
+    }
+
+    private static func overlap(_ one: AdvisoryFacts, _ other: AdvisoryFacts) -> Bool {
+        one.onset <= other.clearedAt ?? .distantFuture && other.onset <= one.clearedAt ?? .distantFuture
+    }
+
+    private static func moved(_ old: AdvisoryFacts, _ new: AdvisoryFacts) -> [String] {
+        var moved: [String] = []
+        func note<Value: Equatable>(_ name: String, _ path: (AdvisoryFacts) -> Value, _ say: (Value) -> String) {
+            if path(old) != path(new) { moved.append("\(name): \(say(path(old))) → \(say(path(new)))") }
+        }
+        let time = { (time: Timestamp?) in time.map { "\($0)" } ?? "not yet" }
+        note("onset", { Optional($0.onset) }, time)
+        note("raised_at", { Optional($0.raisedAt) }, time)
+        note("cleared_at", \.clearedAt, time)
+        note("severity", \.severity.rawValue) { "\($0)" }
+        note("detector", \.detector) { $0 }
+        note("peak", \.peak.value) { "\($0)" }
+        note("cause", \.cause) { $0 ?? "unknown" }
+        return moved
+    }
+
+    /// Everything that was said but for what settings and network were called then.
+    private static func bytes(_ facts: AdvisoryFacts) -> AdvisoryFacts {
+        var facts = facts
+        facts.evidence.settingsHash = ""
+        facts.evidence.topologyRevision = 0
+        return facts
+    }
+}
