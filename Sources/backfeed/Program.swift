@@ -13,7 +13,8 @@ enum Program {
         ] + AdvisoryCommands.acts + [
             ProfileCommand.command, BacktestCommand.command, AccessCommands.addPublisher, AccessCommands.addUser,
             AccessCommands.setPassword,
-            AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke,
+            AccessCommands.addToken, WebhookCommands.add, WebhookCommands.list, WebhookCommands.remove,
+            WebhookCommands.retry, AccessCommands.list, AccessCommands.revoke,
             PublisherCheckCommand.command, AdaptCommand.command,
             ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
             DoctorCommand.command,

@@ -88,6 +88,12 @@ enum SettingsCatalogue {
             "who looks at which feeders, as \"north: F01 F02; south: F03\"; what no desk names counts at each; empty: one desk, all"
         ),
         .init(
+            "webhooks.timeout_s", .number(1...300), default: "10", unit: "s", source: judgement,
+            "a webhook must answer within this time"),
+        .init(
+            "webhooks.give_up_after_s", .number(1...2_592_000), default: "86400", unit: "s", source: judgement,
+            "an event that a webhook has not taken for so long becomes a dead letter, and the next has its turn"),
+        .init(
             "validator.bind", .text, default: "tcp://127.0.0.1:5563", source: "interface",
             "ROUTER endpoint of the validator, loopback only; empty: not served"),
         .init(

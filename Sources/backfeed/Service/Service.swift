@@ -56,6 +56,7 @@ final class Service {
     private let feed: AdvisoryFeed
     private let outlook: ProfileOutlook
     private let watch: ApprovalWatch
+    private let webhooks: WebhookSender
     private let validator: ValidatorEndpoint
     private let input: BoundedQueue<AnalyserInput>
 
@@ -115,6 +116,7 @@ final class Service {
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"))
         watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
+        webhooks = WebhookSender(conninfo: conninfo, metrics: metrics, settings: settings)
         validator = ValidatorEndpoint(
             context: context, metrics: metrics, maximumBytes: settings.integer("http.max_body_bytes")
         ) { try backend.judge(plan: $0, actor: "zeromq") }
@@ -149,6 +151,7 @@ final class Service {
         }
         endpoints = made
         amender.start()
+        webhooks.start()
         outlook.start()
         watch.start()
         log.info(
@@ -168,6 +171,7 @@ final class Service {
         analyser.prepareToStop()
         validator.stop()
         watch.stop()
+        webhooks.stop()
         outlook.stop()
         amender.stop()
         ingest.stop()
