@@ -59,9 +59,17 @@ export async function rememberName(input) {
   } }, "Log out")));
 }
 
+function makeDialog() {
+  const dialog = el("dialog", { id: "dialog", "aria-labelledby": "dialog-title" }, el("form", { method: "dialog" },
+    el("h2", { id: "dialog-title" }), el("p", { id: "dialog-text" }), el("div", { id: "dialog-fields" }),
+    el("div", { class: "bar left" }, el("button", { value: "yes", id: "dialog-yes" }), " ", el("button", { value: "no", formNoValidate: true }, "Back"))));
+  document.body.append(dialog);
+  return dialog;
+}
+
 /** Asks before an act; the values that were entered, or null. */
 export function question({ title, text, fields = [], yes }) {
-  const dialog = byId("dialog");
+  const dialog = byId("dialog") ?? makeDialog();
   byId("dialog-title").textContent = title;
   byId("dialog-text").textContent = text ?? "";
   byId("dialog-yes").textContent = yes;

@@ -9,36 +9,20 @@ struct EngineResults {
     private let plan: EnginePlan
     private let lineCount, switchCount: Int
 
-    private struct Branches {
-        static let names = ["p_from", "q_from", "i_from", "p_to", "q_to", "i_to"]
-        let component: String
-        let count: Int
-        let columns: [EngineColumn<Double>]
+    private typealias Branches = BranchColumns<Double>
 
-        init(_ component: String, _ count: Int) {
-            self.component = component
-            self.count = count
-            columns = Self.names.map { _ in EngineColumn(count: count) }
+    private func flow(_ branches: Branches, _ place: Int) throws(PowerFlowError) -> BranchFlow {
+        var flow = BranchFlow()
+        flow.fromWatts = branches.fromWatts.values[place]
+        flow.fromVars = branches.fromVars.values[place]
+        flow.fromAmperes = branches.fromAmperes.values[place]
+        flow.toWatts = branches.toWatts.values[place]
+        flow.toVars = branches.toVars.values[place]
+        flow.toAmperes = branches.toAmperes.values[place]
+        guard flow.isFinite else {
+            throw PowerFlowError(.notFinite, "load flow", "\(branches.component) \(place) has no finite flow")
         }
-
-        var table: EngineTable {
-            EngineTable(
-                component: component, count: count, columns: zip(Self.names, columns).map { AnyEngineColumn($0, $1) })
-        }
-
-        func flow(_ place: Int) throws(PowerFlowError) -> BranchFlow {
-            var flow = BranchFlow()
-            flow.fromWatts = columns[0].values[place]
-            flow.fromVars = columns[1].values[place]
-            flow.fromAmperes = columns[2].values[place]
-            flow.toWatts = columns[3].values[place]
-            flow.toVars = columns[4].values[place]
-            flow.toAmperes = columns[5].values[place]
-            guard columns.allSatisfy({ $0.values[place].isFinite }) else {
-                throw PowerFlowError(.notFinite, "load flow", "\(component) \(place) has no finite flow")
-            }
-            return flow
-        }
+        return flow
     }
 
     init(_ network: Network, _ plan: EnginePlan) {
@@ -61,7 +45,7 @@ struct EngineResults {
         energised.clear()
         perUnit.clear()
         angle.clear()
-        for branches in [line, transformer, link] { for column in branches.columns { column.clear() } }
+        for branches in [line, transformer, link] { branches.clear() }
     }
 
     func solution() throws(PowerFlowError) -> FlowSolution {
@@ -69,14 +53,14 @@ struct EngineResults {
             throw PowerFlowError(.notFinite, "load flow", "a voltage is no number")
         }
         var lines = Array(repeating: BranchFlow(), count: lineCount)
-        for (place, number) in plan.lines.enumerated() { lines[number] = try line.flow(place) }
-        for (place, number) in plan.shortLines.enumerated() { lines[number] = try link.flow(place) }
+        for (place, number) in plan.lines.enumerated() { lines[number] = try flow(line, place) }
+        for (place, number) in plan.shortLines.enumerated() { lines[number] = try flow(link, place) }
         var switches = Array(repeating: BranchFlow(), count: switchCount)
         for (place, number) in plan.busSwitches.enumerated() {
-            switches[number] = try link.flow(plan.shortLines.count + place)
+            switches[number] = try flow(link, plan.shortLines.count + place)
         }
         var transformers: [BranchFlow] = []
-        for place in 0..<transformer.count { transformers.append(try transformer.flow(place)) }
+        for place in 0..<transformer.count { transformers.append(try flow(transformer, place)) }
         return FlowSolution(
             isEnergised: energised.values.map { $0 == 1 }, perUnit: Array(perUnit.values),
             degrees: angle.values.map { $0 * 180 / .pi }, lines: lines, transformers: transformers, switches: switches)

@@ -13,6 +13,10 @@ public struct BranchFlow: Sendable, Equatable {
     public var amperes: Double { max(fromAmperes, toAmperes) }
 
     public init() {}
+
+    var isFinite: Bool {
+        [fromWatts, fromVars, fromAmperes, toWatts, toVars, toAmperes].allSatisfy(\.isFinite)
+    }
 }
 
 /// The solved state of a network. Places are those of the `Network`'s arrays.

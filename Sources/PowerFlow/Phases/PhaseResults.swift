@@ -12,44 +12,26 @@ struct PhaseResults {
     private let nodeIndex: [String: Int]
     private let visibleNodes: Int
 
-    private struct Branches {
-        static let names = ["p_from", "q_from", "i_from", "p_to", "q_to", "i_to"]
-        let component: String
-        let count: Int
-        let columns: [EngineColumn<PhaseTriple>]
+    private typealias Branches = BranchColumns<PhaseTriple>
 
-        init(_ component: String, _ count: Int) {
-            self.component = component
-            self.count = count
-            columns = Self.names.map { _ in EngineColumn(count: count) }
+    /// Sums of power, the largest of the currents.
+    ///
+    /// - Parameter places: of this component that are one branch, beside each other.
+    private func flow(_ branches: Branches, _ places: some Collection<Int>) throws(PowerFlowError) -> BranchFlow {
+        func each(_ column: EngineColumn<PhaseTriple>) -> [Double] {
+            (0..<3).map { phase in places.reduce(0) { $0 + column.values[$1].list[phase] } }
         }
-
-        var table: EngineTable {
-            EngineTable(
-                component: component, count: count, columns: zip(Self.names, columns).map { AnyEngineColumn($0, $1) })
+        var flow = BranchFlow()
+        flow.fromWatts = each(branches.fromWatts).reduce(0, +)
+        flow.fromVars = each(branches.fromVars).reduce(0, +)
+        flow.fromAmperes = each(branches.fromAmperes).max() ?? 0
+        flow.toWatts = each(branches.toWatts).reduce(0, +)
+        flow.toVars = each(branches.toVars).reduce(0, +)
+        flow.toAmperes = each(branches.toAmperes).max() ?? 0
+        guard flow.isFinite else {
+            throw PowerFlowError(.notFinite, "load flow by phase", "\(branches.component) has no finite flow")
         }
-
-        /// Sums of power, the largest of the currents.
-        ///
-        /// - Parameter places: of this component that are one branch, beside each other.
-        func flow(_ places: some Collection<Int>) throws(PowerFlowError) -> BranchFlow {
-            func each(_ column: Int) -> [Double] {
-                (0..<3).map { phase in places.reduce(0) { $0 + columns[column].values[$1].list[phase] } }
-            }
-            var flow = BranchFlow()
-            flow.fromWatts = each(0).reduce(0, +)
-            flow.fromVars = each(1).reduce(0, +)
-            flow.fromAmperes = each(2).max() ?? 0
-            flow.toWatts = each(3).reduce(0, +)
-            flow.toVars = each(4).reduce(0, +)
-            flow.toAmperes = each(5).max() ?? 0
-            guard [flow.fromWatts, flow.fromVars, flow.toWatts, flow.toVars].allSatisfy(\.isFinite),
-                flow.fromAmperes.isFinite, flow.toAmperes.isFinite
-            else {
-                throw PowerFlowError(.notFinite, "load flow by phase", "\(component) has no finite flow")
-            }
-            return flow
-        }
+        return flow
     }
 
     init(_ network: Network, _ plan: EnginePlan, _ nodeIndex: [String: Int], visibleNodes: Int) {
@@ -74,7 +56,7 @@ struct PhaseResults {
         energised.clear()
         perUnit.clear()
         angle.clear()
-        for branches in [line, transformer, link, pole] { for column in branches.columns { column.clear() } }
+        for branches in [line, transformer, link, pole] { branches.clear() }
     }
 
     func solution(whole: [Phases], present: [Phases]) throws(PowerFlowError) -> FlowSolution {
@@ -91,27 +73,27 @@ struct PhaseResults {
             switchResidual: nothing(network.switches.count))
         var lines = Array(repeating: BranchFlow(), count: network.lines.count)
         for (place, number) in plan.lines.enumerated() {
-            lines[number] = try line.flow([place])
+            lines[number] = try flow(line, [place])
             detail.lineResidual[number] = residual(line, [place], network.lines[number].from)
         }
         for (place, number) in plan.shortLines.enumerated() {
-            lines[number] = try link.flow([place])
+            lines[number] = try flow(link, [place])
             detail.lineResidual[number] = residual(link, [place], network.lines[number].from)
         }
         var switches = Array(repeating: BranchFlow(), count: network.switches.count)
         for (place, number) in plan.busSwitches.enumerated() {
             let here = [plan.shortLines.count + place]
-            switches[number] = try link.flow(here)
+            switches[number] = try flow(link, here)
             detail.switchResidual[number] = residual(link, here, network.switches[number].node)
         }
         for (place, number) in (plan.poleSwitches ?? []).enumerated() {
             let here = [3 * place, 3 * place + 1, 3 * place + 2]
-            switches[number] = try pole.flow(here)
+            switches[number] = try flow(pole, here)
             detail.switchResidual[number] = residual(pole, here, network.switches[number].node)
         }
         var transformers: [BranchFlow] = []
         for (place, unit) in network.transformers.enumerated() {
-            transformers.append(try transformer.flow([place]))
+            transformers.append(try flow(transformer, [place]))
             detail.transformerResidual[place] = residual(transformer, [place], unit.highNode)
         }
         let live = (0..<visibleNodes).map { energised.values[$0] == 0 ? [] : detail.live($0) }
@@ -137,7 +119,9 @@ struct PhaseResults {
             // What has no voltage gives no current by its power; the engine's currents there are those of 1 MΩ.
             guard magnitude > 0.01 * volts else { continue }
             let (watts, vars) = places.reduce((0.0, 0.0)) {
-                ($0.0 + branches.columns[0].values[$1].list[phase], $0.1 + branches.columns[1].values[$1].list[phase])
+                (
+                    $0.0 + branches.fromWatts.values[$1].list[phase], $0.1 + branches.fromVars.values[$1].list[phase]
+                )
             }
             let (size, turn) = (hypot(watts, vars) / magnitude, angle.values[node].list[phase] - atan2(vars, watts))
             real += size * cos(turn)
