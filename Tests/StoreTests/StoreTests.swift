@@ -423,6 +423,10 @@ enum TestCluster {
         var connection = try PostgresConnection(conninfo)
         #expect(try OperatingRecord.read(&connection).advisories.map(\.isEvaluated) == [false])
         _ = try act(.returnToService, by: "eve", role: .engineer, &store)
+        // A shelf is not made longer by a proposal.
+        _ = try act(.shelve(seconds: 60), &store)
+        #expect(isRefused(try act(take, by: "eve", role: .engineer, &store)))
+        #expect(try store.expire(now: start + 61, banks: [:]).count == 1)
         #expect(try state() == "unacknowledged_active true true 1")
     }
 

@@ -93,6 +93,10 @@ extension AdvisoryStore {
                     if isProposal, !AdvisoryLifecycle.mayPropose(role) {
                         return try refused("out_of_service is proposed by an engineer or supervisor", &connection)
                     }
+                    // The proposal would stand in the place of the shelf, and of its end.
+                    if isProposal, row.state == .shelved {
+                        return try refused("it is shelved: unshelve it first", &connection)
+                    }
                     // That it could be done at all is asked of the service: who agrees is asked later.
                     switch AdvisoryLifecycle.outcome(
                         of: .takeOutOfService(seconds: seconds), in: row.situation, by: isProposal ? nil : role)
