@@ -13,8 +13,8 @@ enum Program {
         ] + AdvisoryCommands.acts + [
             ProfileCommand.command, BacktestCommand.command, AccessCommands.addPublisher, AccessCommands.addUser,
             AccessCommands.setPassword,
-            AccessCommands.addToken, WebhookCommands.add, WebhookCommands.list, WebhookCommands.remove,
-            WebhookCommands.retry, AccessCommands.list, AccessCommands.revoke,
+            AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke, WebhookCommands.add,
+            WebhookCommands.list, WebhookCommands.remove, WebhookCommands.retry,
             PublisherCheckCommand.command, AdaptCommand.command,
             ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
             DoctorCommand.command,

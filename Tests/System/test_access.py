@@ -1,7 +1,10 @@
 """Accounts: who may look and act, over HTTP and in the console."""
 import http.client
 import json
+import os
 import re
+import signal
+import subprocess
 import time
 import urllib.parse
 
@@ -142,6 +145,25 @@ def test_a_session_is_ours_alone_and_ends(guarded):
     again = cookie(log_in(guarded, password=made))
     guarded.access("revoke", "ope")
     assert call(guarded, "GET", "/v1/feeders", Cookie=again)[0] == 401 and log_in(guarded, password=made)[0] == 401
+
+
+def test_an_outage_of_the_database_does_not_blind_whoever_watches(guarded):
+    token = guarded.tokens["machine"]
+    assert call(guarded, "GET", "/metrics", token=token)[0] == 200
+    postmaster = int((guarded.folder / "state/postgres/data/postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGSTOP)
+    children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True).stdout.split()
+    for child in children:
+        os.kill(int(child), signal.SIGSTOP)
+    try:
+        assert call(guarded, "GET", "/metrics", token=token)[0] == 200
+        # Nobody becomes known meanwhile.
+        assert call(guarded, "GET", "/metrics", token="der_unknown")[0] == 503
+        assert call(guarded, "GET", "/metrics")[0] == 401
+    finally:
+        for process in [postmaster, *map(int, children)]:
+            os.kill(process, signal.SIGCONT)
+    wait_for(lambda: call(guarded, "GET", "/v1/feeders", token=token)[0] == 200, what="the database to be back")
 
 
 def test_guessing_is_slow(guarded):

@@ -5,7 +5,6 @@ import pathlib
 import re
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 
@@ -60,11 +59,10 @@ def test_every_query_has_an_answer(service, folder):
 
     try:
         wait_for(lambda: series("up == 1"), what="Prometheus")
-        time.sleep(3)
         for path in DASHBOARDS:
             for panel, target in targets(json.loads(path.read_text())):
                 if "expr" in target:
-                    assert series(target["expr"].replace("$desk", ".*")), (path.stem, panel["title"])
+                    wait_for(lambda: series(target["expr"].replace("$desk", ".*")), 30, what=f"series of {panel['title']}")
                     continue
                 text = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '1 day' AND now()", target["rawSql"])
                 assert "$" not in text

@@ -29,7 +29,7 @@ def test_what_is_shelved_is_silent_and_counts(service, folder):
     assert "needs a reason" in act(service, advisory, "shelve", 409, for_s=600, actor="ann")["detail"]
     assert "for_s" in act(service, advisory, "shelve", 400, reason="r", actor="ann")["detail"]
     assert "8 h at most" in act(service, advisory, "shelve", 409, for_s=9 * 3600, reason="r", actor="ann")["detail"]
-    shelved = act(service, advisory, "shelve", for_s=4, reason="tests at the head", actor="ann")
+    shelved = act(service, advisory, "shelve", for_s=10, reason="tests at the head", actor="ann")
     assert shelved["state"] == "shelved" and shelved["is_active"] and shelved["held"]["by"] == "ann"
     assert "does not apply" in act(service, advisory, "acknowledge", 409, actor="ann")["detail"]
     # It is among the active ones, for everybody who asks.

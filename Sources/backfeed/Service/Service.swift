@@ -99,6 +99,8 @@ final class Service {
             live: live, outlook: outlook, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub,
             desks: desks, announce: announce
         ) { _ = input.put(.switchMoved($0, $1, $2)) }
+        // Known before the first request: the database may go away at any time.
+        _ = try backend.hasAccounts()
         let name = ProcessInfo.processInfo.hostName
         let feed = AdvisoryFeed(
             conninfo: conninfo, context: context, live: live, hub: hub, analyserID: "\(name)-\(getpid())"

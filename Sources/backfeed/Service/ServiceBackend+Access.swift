@@ -54,29 +54,56 @@ final class LoginGuard: Sendable {
 }
 
 extension ServiceBackend {
-    /// Asked with every request: looked up once a second, and never forgotten once it was so.
+    /// Asked with every request: looked up once a second, and never forgotten once it was so. While the database is away
+    /// nobody can have made an account, so what was known holds: an outage must not blind whoever watches the service.
     func hasAccounts() throws -> Bool {
         let now = SystemClock.monotonicNanoseconds
         let known = accountsKnown.withLock { $0 }
-        if known.areThere || now < known.until { return known.areThere }
-        var accounts = Accounts(conninfo: sessions.conninfo)
-        let areThere = try accounts.areConfigured()
-        accountsKnown.withLock { $0 = (areThere, now + 1_000_000_000) }
-        return areThere
+        if let areThere = known.areThere, areThere || now < known.until { return areThere }
+        do {
+            let areThere = try sessions.useAccounts { accounts throws(StoreError) in try accounts.areConfigured() }
+            accountsKnown.withLock { $0 = (areThere, now + 1_000_000_000) }
+            return areThere
+        } catch {
+            guard let areThere = known.areThere else { throw error }
+            // Not asked with every request: a server that stands still would hold each of them up.
+            accountsKnown.withLock { $0 = (areThere, SystemClock.monotonicNanoseconds + 15_000_000_000) }
+            return areThere
+        }
     }
 
+    /// Seconds that a token which was good goes on being so while the database is away: it cannot be revoked then either.
+    private static let rememberedSeconds = 600.0
+
     func identity(of credential: Credential) throws -> Identity? {
-        try sessions.useAccounts { accounts throws(StoreError) in
-            switch credential {
-            case .token(let token):
-                return try accounts.account(ofToken: Digest.sha256(token)).map {
-                    Identity(name: $0.name, role: $0.role, isSession: false)
-                }
-            case .session(let secret):
-                return try accounts.account(ofSession: Digest.sha256(secret)).map {
-                    Identity(name: $0.name, role: $0.role, isSession: true)
+        let digest: String
+        switch credential {
+        case .token(let secret), .session(let secret): digest = Digest.sha256(secret)
+        }
+        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        do {
+            let found = try sessions.useAccounts { accounts throws(StoreError) in
+                switch credential {
+                case .token:
+                    try accounts.account(ofToken: digest).map {
+                        Identity(name: $0.name, role: $0.role, isSession: false)
+                    }
+                case .session:
+                    try accounts.account(ofSession: digest).map {
+                        Identity(name: $0.name, role: $0.role, isSession: true)
+                    }
                 }
             }
+            remembered.withLock { remembered in
+                if remembered.count > 1000 { remembered = [:] }
+                remembered[digest] = found.map { ($0, now) }
+            }
+            return found
+        } catch {
+            guard let (identity, at) = remembered.withLock({ $0[digest] }), now - at < Self.rememberedSeconds else {
+                throw error
+            }
+            return identity
         }
     }
 

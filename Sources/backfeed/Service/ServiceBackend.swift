@@ -13,7 +13,10 @@ final class ServiceBackend: Backend {
     let announce: @Sendable () -> Void
     let desks: [Desk]
     let logins = LoginGuard()
-    let accountsKnown = Guarded<(areThere: Bool, until: UInt64)>((false, 0))
+    /// `nil`: not asked yet.
+    let accountsKnown = Guarded<(areThere: Bool?, until: UInt64)>((nil, 0))
+    /// By digest: who it was, and when that was last looked up.
+    let remembered = Guarded<[String: (Identity, Timestamp)]>([:])
     private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
