@@ -48,7 +48,7 @@ extension AdvisoryStore {
             }
         }
 
-        /// Said again, it needs a reason.
+        /// What is silenced says why, and a comment is nothing but its text.
         var needsReason: Bool { self == .comment || seconds != nil }
     }
 

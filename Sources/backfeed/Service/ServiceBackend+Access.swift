@@ -54,8 +54,8 @@ final class LoginGuard: Sendable {
 }
 
 extension ServiceBackend {
-    /// Asked with every request: looked up once a second, and never forgotten once it was so. While the database is away
-    /// nobody can have made an account, so what was known holds: an outage must not blind whoever watches the service.
+    /// Asked with every request: looked up once a second, and never forgotten once it was so. While the database
+    /// cannot be reached what was known holds: an outage must not blind whoever watches the service, and no act is stored then.
     func hasAccounts() throws -> Bool {
         let now = SystemClock.monotonicNanoseconds
         let known = accountsKnown.withLock { $0 }
@@ -72,7 +72,7 @@ extension ServiceBackend {
         }
     }
 
-    /// Seconds that a token which was good goes on being so while the database is away: it cannot be revoked then either.
+    /// Seconds that a token which was good is still taken for good while the database cannot be reached; no act is stored then.
     private static let rememberedSeconds = 600.0
 
     func identity(of credential: Credential) throws -> Identity? {
