@@ -8,6 +8,10 @@ struct AdvisoryTracker: Sendable {
     private(set) var detector: ThresholdDetector
     private(set) var facts: AdvisoryFacts?
     private let rearm: Double
+    /// Seconds its end must last when nothing chatters.
+    private let usualOff: Double
+    /// The newest ends of bins at which it started or cleared.
+    private var turns: [Timestamp] = []
 
     init(
         _ kind: AdvisoryKind, feeder: String, element: String, timing: ThresholdDetector.Timing, rearm: Double
@@ -16,6 +20,7 @@ struct AdvisoryTracker: Sendable {
         self.feeder = feeder
         self.element = element
         self.rearm = rearm
+        usualOff = timing.off
         detector = ThresholdDetector(timing)
     }
 
@@ -24,21 +29,36 @@ struct AdvisoryTracker: Sendable {
     /// What makes it the same advisory: family, element.
     var key: String { "\(kind.rawValue)|\(element)" }
 
-    /// Takes over what the store knows of the latest advisory with this key.
-    mutating func restore(_ stored: AdvisoryFacts) {
-        facts = stored
-        guard stored.clearedAt == nil else {
-            if detector.isActive { detector.reset() }
-            return
-        }
+    /// Before a warm-up: what is open by the store is taken to be active from its beginning, so that the warm-up finds
+    /// how much of its end has passed.
+    mutating func prepare(_ stored: AdvisoryFacts?) {
+        guard let stored else { return }
+        if let off = stored.evidence.notes[Chatter.note] { detector.timing.off = off }
+        if stored.clearedAt == nil { resume(stored) }
+    }
+
+    private mutating func resume(_ stored: AdvisoryFacts) {
         detector.restore(
             onset: stored.onset, severity: stored.severity, peak: stored.peak.value, peakAt: stored.peak.at,
             uncertain: stored.uncertain)
     }
 
+    /// Takes over what the store knows of the latest advisory with this key.
+    mutating func restore(_ stored: AdvisoryFacts) {
+        facts = stored
+        turns = stored.turns ?? []
+        detector.timing.off = stored.evidence.notes[Chatter.note] ?? usualOff
+        guard stored.clearedAt == nil else {
+            if detector.isActive { detector.reset() }
+            return
+        }
+        resume(stored)
+    }
+
     /// Nothing is stored under this key: an activity that the warm-up found never became an advisory.
     mutating func forget() {
-        facts = nil
+        (facts, turns) = (nil, [])
+        detector.timing.off = usualOff
         if detector.isActive { detector.reset() }
     }
 
@@ -50,6 +70,7 @@ struct AdvisoryTracker: Sendable {
         let outputs = detector.step(start, width: width, input)
         guard !outputs.isEmpty else { return [] }
         let end = start + width
+        noteTurns(outputs, end)
         return outputs.compactMap { output in
             let change: AdvisoryReport.Change
             switch output {
@@ -85,8 +106,27 @@ struct AdvisoryTracker: Sendable {
             now.peak = .init(value: detector.peak.value, unit: unit, at: detector.peak.at)
             now.watermark = watermark
             compose(&now)
+            now.turns = turns
+            if detector.timing.off != usualOff { now.evidence.notes[Chatter.note] = detector.timing.off }
             facts = now
             return AdvisoryReport(change: change, facts: now)
+        }
+    }
+
+    /// What goes on and off all the time takes longer to be over, until it has been quiet.
+    private mutating func noteTurns(_ outputs: [ThresholdDetector.Output], _ end: Timestamp) {
+        for output in outputs {
+            switch output {
+            case .start:
+                if let last = turns.last, end - last > Chatter.span { detector.timing.off = usualOff }
+            case .clear: break
+            default: continue
+            }
+            turns.append(end)
+            if turns.count > Chatter.turns { turns.removeFirst() }
+            guard turns.count == Chatter.turns, end - turns[0] <= Chatter.span else { continue }
+            turns = [end]
+            detector.timing.off = min(Chatter.longestOff, 2 * max(detector.timing.off, Chatter.shortestOff))
         }
     }
 
@@ -112,6 +152,16 @@ struct AdvisoryTracker: Sendable {
             case .fastRamp: "ramp"
             case .dataGap: "gap"
             case .signSuspect: "sign"
+            case .clockSuspect: "clock"
+            case .dataFrozen: "frozen"
+            case .dataImplausible: "range"
+            case .modelMismatch: "model"
+            case .topologyMismatch: "topo"
+            case .voltageExtreme: "vx"
+            case .voltageStep: "vs"
+            case .voltageUnbalance: "vu"
+            case .outage: "out"
+            case .chatter: "chat"
             }
         return "\(prefix)-\(StableHash("\(key)|\(onset.microseconds)").hexadecimal)"
     }

@@ -1,3 +1,4 @@
+internal import Foundation
 public import GridModel
 
 /// Limits of one feeder, as resolved from the settings. Powers W and VA, times s, voltages pu.
@@ -54,10 +55,28 @@ public struct AnalysisSettings: Sendable {
     /// Per substation: 3V0 protection, reverse limit in W.
     public var bankHasZeroSequence: Bool?
     public var bankReverseLimit = 0.0
+    /// Minutes of the local day at which a tariff changes, and the zone that says what is local.
+    public var tariffBoundaries: [Int] = []
+    public var timeZone = "UTC"
     /// Of the settings above, for the evidence.
     public var hash = "default"
 
     public init() {}
+
+    /// Whether a tariff changes within five minutes of a time between the two (B.3.3).
+    func isNearTariffBoundary(_ start: Timestamp, _ end: Timestamp) -> Bool {
+        guard !tariffBoundaries.isEmpty, let zone = TimeZone(identifier: timeZone) else { return false }
+        let at = Double(start.microseconds) / 1e6
+        let local = at + Double(zone.secondsFromGMT(for: Date(timeIntervalSince1970: at)))
+        let from = (local / 60).truncatingRemainder(dividingBy: 1440)
+        let length = (end - start) / 60
+        return tariffBoundaries.contains { boundary in
+            [-1440, 0, 1440].contains { shift in
+                let minute = Double(boundary + shift)
+                return minute >= from - 5 && minute <= from + length + 5
+            }
+        }
+    }
 }
 
 /// The network as the analyser uses it: measuring points by number.

@@ -9,6 +9,16 @@ public enum AdvisoryKind: String, Sendable, Codable, CaseIterable {
     case fastRamp = "fast_ramp"
     case dataGap = "data_gap"
     case signSuspect = "sign_suspect"
+    case clockSuspect = "clock_suspect"
+    case dataFrozen = "data_frozen"
+    case dataImplausible = "data_implausible"
+    case modelMismatch = "model_mismatch"
+    case topologyMismatch = "topology_mismatch"
+    case voltageExtreme = "voltage_extreme"
+    case voltageStep = "voltage_step"
+    case voltageUnbalance = "voltage_unbalance"
+    case outage
+    case chatter
 }
 
 /// 1 urgent (act within 5 min), 2 high (15 min), 3 medium (this shift), 4 note.
@@ -122,6 +132,8 @@ public struct AdvisoryFacts: Sendable, Codable, Equatable {
     public var contributors: [Contributor]
     public var evidence: Evidence
     public var occurrence: Int
+    /// When it last started and cleared, oldest first, at most six: whether it chatters (C.3).
+    public var turns: [Timestamp]?
     /// Event time up to which the analyser had seen everything when it wrote this.
     public var watermark: Timestamp
 
@@ -179,6 +191,7 @@ extension AdvisoryFacts {
         try container.encode(contributors, forKey: .contributors)
         try container.encode(evidence, forKey: .evidence)
         try container.encode(occurrence, forKey: .occurrence)
+        try container.encode(turns, forKey: .turns)
         try container.encode(watermark, forKey: .watermark)
     }
 }

@@ -21,6 +21,12 @@ public struct AdvisoryTree: Sendable {
             self.severity = severity
             self.cause = cause
         }
+
+        public init(_ facts: AdvisoryFacts) {
+            self.init(
+                id: facts.id, kind: facts.kind, detector: facts.detector, feeder: facts.feeder,
+                element: facts.element, severity: facts.severity, cause: facts.cause)
+        }
     }
 
     /// By child.
@@ -37,13 +43,33 @@ public struct AdvisoryTree: Sendable {
         let fleetGaps = Dictionary(
             nodes.filter { $0.detector == "DQ_FLEET_GAP" }.map { ($0.feeder, $0.id) }, uniquingKeysWith: min)
         let lifted = Set(nodes.filter { $0.kind == .voltageRise && $0.cause == "der" }.map(\.element))
+        let outages = Dictionary(
+            nodes.filter { $0.kind == .outage }.map { ($0.feeder, $0.id) }, uniquingKeysWith: min)
+        let front = nodes.first { $0.detector == "RAMP_FRONT" }?.id
+        let many = Dictionary(
+            nodes.filter { $0.element == "\($0.feeder)/voltage" }.map { ("\($0.kind)|\($0.feeder)", $0.id) },
+            uniquingKeysWith: min)
         for node in nodes {
+            // A feeder without voltage has no data, no steady load and low voltage; also while it settles.
+            if [.dataGap, .fastRamp, .voltageLow].contains(node.kind), let outage = outages[node.feeder] {
+                parents[node.id] = outage
+                continue
+            }
+            let feeders = many["\(node.kind)|\(node.feeder)"]
             switch node.kind {
             // Voltage that DER lift on a feeder that feeds back has one cause with it; what is urgent stands alone.
             case .voltageHigh, .voltageRise:
                 if node.severity != .urgent, lifted.contains(node.element), let head = headOfFeeder[node.feeder] {
                     parents[node.id] = head
+                } else if feeders != node.id {
+                    parents[node.id] = feeders
                 }
+            // Many places of a feeder are one.
+            case .voltageLow:
+                if feeders != node.id { parents[node.id] = feeders }
+            // What several feeders do at a time has one cause.
+            case .fastRamp:
+                if node.id != front { parents[node.id] = front }
             // A bank that feeds back does so because all its feeders do.
             case .reversePower where node.detector == "RPF_HEAD":
                 for bank in nodes where bank.kind == .reversePowerBank {

@@ -1,4 +1,5 @@
 internal import Analysis
+internal import Foundation
 internal import GridModel
 internal import ServiceKit
 
@@ -164,6 +165,28 @@ enum SettingsCatalogue {
             "ingest.suspect_future_s", .number(0...86_400), default: "5", unit: "s", source: "domain rules A.7.3",
             "samples further ahead are stored as CLOCK_SUSPECT and not used"),
         .init(
+            "clock.latency_s",
+            .form("latencies as \"AGG-A: 2; AGG-B: 30\", 0 to 3600 s") { SettingForms.latencies($0) != nil },
+            default: "",
+            unit: "s", source: "domain rules A.7.2",
+            "what an aggregator's samples take to arrive, as \"AGG-A: 2; AGG-B: 30\"; those of the others are only judged when they are ahead"
+        ),
+        .init(
+            "clock.suspect_s", .number(0.1...3600), default: "10", unit: "s", source: "domain rules A.7.2",
+            "median of 30 samples beyond the latency, from which on a clock is not believed: CLOCK_SUSPECT, not used"),
+        .init(
+            "clock.trust_s", .number(0.1...3600), default: "2", unit: "s", source: "domain rules A.7.2",
+            "median of 10 samples below which it is believed again"),
+        .init(
+            "site.time_zone",
+            .form("the name of a time zone, as Europe/Berlin") { TimeZone(identifier: $0) != nil }, default: "UTC",
+            source: "domain rules B.1: windows are local civil time",
+            "time zone of the network, by its IANA name, as Europe/Berlin"),
+        .init(
+            "ramp.tariff_times", .form("times as \"06:00, 22:00\"") { SettingForms.times($0) != nil }, default: "",
+            source: "domain rules B.3.3",
+            "local times at which a tariff changes, as \"06:00, 22:00\": a rise of load then is taken for chargers"),
+        .init(
             "ingest.ownership", .choice(["first", "any"]), default: "first",
             source: "interface: an aggregator speaks only for its own devices",
             "first: a device belongs to the aggregator that first spoke for it; any: not checked"),
@@ -266,7 +289,32 @@ enum SettingsCatalogue {
     ]
 
     /// Settings that decide what is detected: their fingerprint stands in each advisory's evidence.
-    static let deciding = ["analysis.", "reverse.", "head.", "bank.", "voltage.", "ramp.", "data_gap."]
+    static let deciding = ["analysis.", "reverse.", "head.", "bank.", "voltage.", "ramp.", "data_gap.", "site."]
+}
+
+/// Settings that are lists in one text.
+enum SettingForms {
+    /// `06:00, 22:00` as minutes of the day; `nil` for anything else.
+    static func times(_ text: String) -> [Int]? {
+        var found: [Int] = []
+        for part in text.split(separator: ",") {
+            let digits = part.filter { $0 != " " }.split(separator: ":").map { Int($0) ?? -1 }
+            guard digits.count == 2, (0..<24).contains(digits[0]), (0..<60).contains(digits[1]) else { return nil }
+            found.append(digits[0] * 60 + digits[1])
+        }
+        return found
+    }
+
+    /// `AGG-A: 2; AGG-B: 30` by name; `nil` for anything else.
+    static func latencies(_ text: String) -> [String: Double]? {
+        var found: [String: Double] = [:]
+        for part in text.split(separator: ";") {
+            let words = part.split(separator: ":").map { $0.filter { $0 != " " } }
+            guard words.count == 2, let seconds = Double(words[1]), (0...3600).contains(seconds) else { return nil }
+            found[words[0]] = seconds
+        }
+        return found
+    }
 }
 
 extension Settings {
@@ -283,6 +331,8 @@ extension Settings {
         made.derGap = number("data_gap.der_s")
         made.fleetGapShare = number("data_gap.fleet_share_pct") / 100
         made.perDeviceGaps = flag("data_gap.per_device")
+        made.timeZone = text("site.time_zone")
+        made.tariffBoundaries = SettingForms.times(text("ramp.tariff_times")) ?? []
         let standard = text("voltage.standard")
         made.standard = Voltage.Standard(rawValue: standard) ?? (nominalFrequency > 55 ? .us : .eu)
         made.bankHasZeroSequence = ["true": true, "false": false][text("bank.has_3v0")]

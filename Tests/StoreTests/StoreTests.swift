@@ -467,6 +467,26 @@ enum TestCluster {
         #expect(try state("vr-1") == "unacknowledged_active true true 1" && state("vh-1") == "closed false false 1")
     }
 
+    @Test func whatStartsAsAPartIsNeverAnnunciated() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        func ramp(_ feeder: String) -> AdvisoryReport {
+            .init(
+                change: .start,
+                facts: facts {
+                    ($0.id, $0.kind, $0.detector) = ("ramp-\(feeder)", .fastRamp, "RAMP_UP")
+                    ($0.feeder, $0.element) = (feeder, "FH-\(feeder)")
+                })
+        }
+        var front = ramp("network")
+        (front.facts.detector, front.facts.element) = ("RAMP_FRONT", "network")
+        // The first is seen alone; the second comes with the front, the third finds it there.
+        for reports in [[ramp("F1")], [ramp("F2"), front], [ramp("F3")]] { _ = try commit(reports, &store) }
+        let asked = "SELECT count(*) FROM backfeed_store.advisory_event WHERE annunciates"
+        #expect(try count(asked) == 2)
+        #expect(try count("\(asked) AND advisory_id IN ('ramp-F1', 'ramp-network')") == 2)
+        #expect(try count("SELECT count(*) FROM backfeed_store.advisory WHERE parent = 'ramp-network'") == 3)
+    }
+
     @Test func whatIsUrgentAndUnresolvedComesBackAndWhatIsOverCloses() throws {
         var store = AdvisoryStore(conninfo: conninfo)
         _ = try commit([.init(change: .start, facts: facts { $0.severity = .high })], &store)

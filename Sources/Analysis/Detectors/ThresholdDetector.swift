@@ -41,7 +41,7 @@ public struct ThresholdDetector: Sendable, Equatable {
 
     public enum Phase: Sendable, Equatable { case idle, pending, active, clearing }
 
-    public let timing: Timing
+    public internal(set) var timing: Timing
     public private(set) var phase = Phase.idle
     public private(set) var onset = Timestamp.distantPast
     public private(set) var isUncertain = false

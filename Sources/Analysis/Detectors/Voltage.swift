@@ -1,3 +1,5 @@
+internal import GridModel
+
 /// Rules for steady-state voltage and its rise (`domain-rules.md` B.2.1, B.2.2). Per unit.
 public enum Voltage {
     public enum Standard: String, Sendable { case us = "US", eu = "EU" }
@@ -27,6 +29,33 @@ public enum Voltage {
             count += 1
         }
         return count * 2 >= 10 ? (sum / Double(count)).squareRoot() : nil
+    }
+
+    /// pu beyond which two samples in a row are enough (`V_EXTREME`).
+    public static func extremes(_ standard: Standard) -> (high: Double, low: Double) {
+        standard == .us ? (1.10, 0.88) : (1.15, 0.85)
+    }
+
+    /// pu below which nothing is fed: an outage, no low voltage.
+    static let dead = 0.1
+
+    /// A voltage that was beyond the extremes, until the next one says whether it still is.
+    struct ExtremeWatch: Sendable, Equatable {
+        private var side: Int8 = 0
+        private var since = Timestamp.distantPast
+
+        /// +1 or -1 when two good samples in a row, 5 s apart or more, lie beyond the extremes; 0 otherwise.
+        mutating func take(_ samples: ArraySlice<Sample>, _ base: Double, _ standard: Standard) -> Int8 {
+            let limits = extremes(standard)
+            let (high, low, dead) = (Float(limits.high * base), Float(limits.low * base), Float(dead * base))
+            var found: Int8 = 0
+            for sample in samples where sample.quality.grade == .good && !sample.voltage.isNaN {
+                let now: Int8 = sample.voltage > high ? 1 : sample.voltage < low && sample.voltage > dead ? -1 : 0
+                if now != side { (side, since) = (now, sample.time) }
+                if now != 0, sample.time - since >= 5 { found = now }
+            }
+            return found
+        }
     }
 
     /// Rise over the source that opens an advisory, and the one that makes it severity 2.

@@ -83,6 +83,10 @@ struct Ring<Value: Sendable>: Sendable {
         values.append(value)
     }
 
+    mutating func replaceNewest(_ change: (inout Value) -> Void) {
+        if !values.isEmpty { change(&values[values.count - 1]) }
+    }
+
     /// At most `count` newest, oldest first.
     func newest(_ count: Int) -> ArraySlice<Value> { values.suffix(min(count, capacity)) }
     var last: Value? { values.last }

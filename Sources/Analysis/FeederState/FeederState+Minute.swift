@@ -21,14 +21,17 @@ extension FeederState {
         var (reporting, sites) = (0, 0)
         for number in ders {
             let device = registry.devices[number]
-            let power = devices[number].signal.bin(start, width: Self.minute, hold: settings.derHold, .activePower).mean
-            devices[number].minutes.append(Float(power))
-            if devices[number].hasVoltage { binVoltage(number, start, &devices, registry) }
+            var power = devices[number].signal.bin(start, width: Self.minute, hold: settings.derHold, .activePower).mean
+            inspect(number, start, end, &devices, device)
+            if devices[number].hasVoltage { binVoltage(number, start, end, &devices, context) }
             let charge =
                 device.kind == .battery
                 ? devices[number].signal.held(at: end, hold: settings.derHold, .stateOfCharge) : nil
             devices[number].sign.step(
                 kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
+            // What is known to be wrong is as good as missing.
+            if devices[number].sign.isWrong == true || devices[number].frozen.isFrozen { power = .nan }
+            devices[number].minutes.append(Float(power))
             var sum = sums[device.kind] ?? (0, 0, 0)
             sum.total += device.rating
             if power.isNaN {
@@ -48,10 +51,12 @@ extension FeederState {
         }
         for group in groups {
             for number in group.points where !registry.devices[number].kind.isDER {
-                binVoltage(number, start, &devices, registry)
+                inspect(number, start, end, &devices, registry.devices[number])
+                binVoltage(number, start, end, &devices, context)
                 devices[number].signal.discard(before: end)
             }
         }
+        let alive = aliveInTheDark(start, end, &devices, context)
         let rated = sums.values.reduce(0) { $0 + $1.total }
         let heard = sums.values.reduce(0) { $0 + $1.reporting }
         row.derCoverage = rated > 0 ? heard / rated : 1
@@ -80,8 +85,12 @@ extension FeederState {
                 net: row.net?.mean ?? .nan, sourceVoltage: row.voltage?.mean ?? .nan))
 
         var reports = stepGaps(start, end, &devices, row.derCoverage, context)
-        reports += stepSigns(start, end, devices, context)
+        reports += stepFaults(start, end, devices, context)
+        reports += stepHeadHealth(start, end, row, fleet, context)
+        reports += stepModel(start, end, row.net?.mean ?? .nan, fleet, row.derCoverage, nativeRatio, context)
+        reports += stepMismatch(start, end, alive, devices, context)
         reports += stepVoltage(start, end, devices, row.voltage?.mean ?? .nan, context)
+        reports += stepNear(start, end, context)
         reports += stepEstimate(start, end, photovoltaic, fleet, sites, nativeRatio, context)
         reports += settleRampCause(start, end, devices, context)
 
@@ -118,11 +127,53 @@ extension FeederState {
     }
 
     private func binVoltage(
-        _ number: Int, _ start: Timestamp, _ devices: inout [DeviceState], _ registry: DeviceRegistry
+        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ context: Context
     ) {
-        let base = registry.devices[number].voltageBase
+        let base = context.model.registry.devices[number].voltageBase
         let rms = devices[number].signal.bin(start, width: Self.minute, hold: 90, .voltage).rms
-        devices[number].voltages.append(Float(base > 0 ? rms / base : .nan))
+        let isKnown = base > 0 && !devices[number].frozen.isFrozen
+        devices[number].voltages.append(Float(isKnown ? rms / base : .nan))
+        guard isKnown else {
+            devices[number].extreme = 0
+            return
+        }
+        let samples = devices[number].signal.samples(from: start, until: end)
+        devices[number].extreme = devices[number].extremes.take(samples, base, context.settings.standard)
+    }
+
+    // MARK: Near reverse
+
+    /// A metered head that is about to feed back: a notice, no alarm (B.1.1).
+    private mutating func stepNear(
+        _ start: Timestamp, _ end: Timestamp, _ context: Context
+    ) -> [AdvisoryReport] {
+        guard limits.isMetered ?? hasSeenHead else { return [] }
+        var input = ThresholdDetector.Input.missing
+        if let now = minutes.last?.net, !now.isNaN {
+            let isLow = now > 0 && now < 0.02 * limits.rating && !reverse.isActive && !isOut
+            var slope: Double?
+            if isLow {
+                let window = minutes.newest(10).filter { !$0.net.isNaN }
+                slope = Slope.theilSen(window.map { ($0.start - start) / 60 }, window.map(\.net))
+            }
+            input = .bin(
+                on: isLow && slope ?? 0 < 0, off: now > 0.03 * limits.rating || reverse.isActive || isOut, value: now,
+                badness: -now, severity: .note)
+        }
+        var tracker = near
+        defer { near = tracker }
+        return tracker.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
+            facts.detector = "RPF_NEAR"
+            facts.limit = .init(
+                value: 0.02 * limits.rating, unit: "W", source: "B.1.1: 2 % of the head's rating, falling")
+            facts.contributors = contributors(context)
+            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id) takes \(Words.power(minutes.last?.net ?? .nan)) only, and less every minute: it may soon feed back."
+                : "Feeder \(id) is no longer about to feed back."
+            facts.response = "No action. Keep in mind before switching."
+        }
     }
 
     // MARK: Estimated head
@@ -198,7 +249,9 @@ extension FeederState {
         seen.batteryChange = last.fleet.battery - first.fleet.battery
         seen.reportingChange =
             first.reporting > 0 ? Double(last.reporting - first.reporting) / Double(first.reporting) : 0
-        seen.headFlagged = headGap.isActive
+        seen.headFlagged = headGap.isActive || headFrozen.isFrozen || headSign.isWrong
+        seen.reconnected = outageEnded.map { ramp.end - $0 <= 1800 && ramp.end >= $0 } ?? false
+        seen.nearTariffBoundary = context.settings.isNearTariffBoundary(ramp.start, ramp.end)
         seen.switched = abs(switchedAt - ramp.end) <= 420
         let direction = seen.photovoltaicChange < 0 ? -1.0 : 1.0
         for number in ders where context.model.registry.devices[number].kind == .photovoltaic {

@@ -14,6 +14,14 @@ struct VoltageGroup: Sendable {
     var high: AdvisoryTracker
     var low: AdvisoryTracker
     var rise: AdvisoryTracker
+    var extreme: AdvisoryTracker
+
+    mutating func withTrackers(_ body: (inout AdvisoryTracker) -> Void) {
+        body(&high)
+        body(&low)
+        body(&rise)
+        body(&extreme)
+    }
 }
 
 /// Voltage that is high, low, or rises along the feeder.
@@ -29,8 +37,53 @@ extension FeederState {
             groups[place].power.append(Float(injected))
             reports += stepGroup(place, start, end, devices, isWindowEnd, injected, context)
         }
-        return reports
+        // First the feeder's, so that it stands when its parts are told.
+        return stepMany(\.manyHigh, \.high, start, end, context) + stepMany(\.manyLow, \.low, start, end, context)
+            + reports
     }
+
+    /// Many places of one feeder that are high, or low, are one advisory with a list (C.4).
+    private mutating func stepMany(
+        _ path: WritableKeyPath<Self, AdvisoryTracker>, _ part: KeyPath<VoltageGroup, AdvisoryTracker>,
+        _ start: Timestamp, _ end: Timestamp, _ context: Context
+    ) -> [AdvisoryReport] {
+        let active = groups.filter { $0[keyPath: part].isActive }
+        guard active.count >= 2 || self[keyPath: path].isActive else { return [] }
+        let isHigh = path == \.manyHigh
+        let names = active.map(\.id)
+        let isMany = active.count >= Self.manyGroups
+        let severity = active.compactMap { $0[keyPath: part].facts?.severity }.max() ?? .medium
+        var tracker = self[keyPath: path]
+        defer { self[keyPath: path] = tracker }
+        func describe(_ facts: inout AdvisoryFacts) {
+            let level = facts.severity >= .high ? "B" : "A"
+            if facts.clearedAt == nil { facts.detector = "V_\(isHigh ? "HIGH" : "LOW")_\(level)" }
+            facts.limit = .init(value: Double(Self.manyGroups), unit: "places", source: "C.4")
+            facts.evidence = evidence(unit: "pu", bins: 60, end, context, steps: 1e5) { $0.voltage }
+            facts.evidence.notes["places"] = Double(names.count)
+            let more = names.count > 3 ? " and \(names.count - 3) more" : ""
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): voltage is \(isHigh ? "high" : "low") at \(names.count) places: "
+                    + "\(names.prefix(3).joined(separator: ", "))\(more)."
+                : "Feeder \(id): voltage is no longer \(isHigh ? "high" : "low") at several places."
+            facts.response = Words.voltageResponse(isHigh: isHigh, facts.severity)
+            if isHigh { facts.contributors = contributors(context) }
+        }
+        let reports = tracker.step(
+            start, width: Self.minute,
+            .bin(
+                on: isMany, off: active.count < 2, value: Double(active.count), badness: Double(active.count),
+                severity: severity),
+            unit: "places", watermark: end, compose: describe)
+        guard reports.isEmpty, tracker.isActive, tracker.facts?.evidence.notes["places"] != Double(names.count) else {
+            return reports
+        }
+        return tracker.amend(end, describe).map { [$0] } ?? []
+    }
+
+    /// Places of one feeder from which on they are one advisory.
+    static let manyGroups = 3
 
     private mutating func stepGroup(
         _ place: Int, _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ isWindowEnd: Bool,
@@ -57,6 +110,7 @@ extension FeederState {
             reports += group.high.step(start, width: Self.minute, .missing, unit: "pu", watermark: end) { _ in }
             reports += group.low.step(start, width: Self.minute, .missing, unit: "pu", watermark: end) { _ in }
             reports += group.rise.step(start, width: Self.minute, .missing, unit: "pu", watermark: end) { _ in }
+            reports += group.extreme.step(start, width: Self.minute, .missing, unit: "pu", watermark: end) { _ in }
             groups[place] = group
             return reports
         }
@@ -109,9 +163,49 @@ extension FeederState {
                 severity: lowest.map { $0.ten < bands.low ? .high : .medium } ?? group.low.detector.severity),
             unit: "pu", watermark: end
         ) { describe(&$0, isHigh: false, worst: lowest) }
+        reports += stepExtreme(&group, start, end, devices, maximum, minimum, injected, context, series)
         reports += stepRise(&group, start, end, devices, highest, maximum, injected, context, series)
         groups[place] = group
         return reports
+    }
+
+    private func stepExtreme(
+        _ group: inout VoltageGroup, _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState],
+        _ maximum: Double, _ minimum: Double, _ injected: Double, _ context: Context,
+        _ series: (Int) -> AdvisoryFacts.Evidence
+    ) -> [AdvisoryReport] {
+        let found = group.points.first { devices[$0].extreme != 0 }
+        guard found != nil || group.extreme.isActive else { return [] }
+        let isHigh = found.map { devices[$0].extreme > 0 } ?? (group.extreme.detector.peak.value > 1)
+        let value = isHigh ? maximum : minimum
+        let limits = Voltage.extremes(context.settings.standard)
+        let described = group
+        return group.extreme.step(
+            start, width: Self.minute,
+            .bin(
+                on: found != nil, off: found == nil && maximum < described.bands.high && minimum > described.bands.low,
+                value: value, badness: abs(value - 1), severity: .urgent),
+            unit: "pu", watermark: end
+        ) { facts in
+            facts.detector = "V_EXTREME"
+            facts.limit = .init(
+                value: isHigh ? limits.high : limits.low, unit: "pu",
+                source: "\(context.settings.standard.rawValue), two samples in a row (B.2.1)")
+            let device = found ?? described.points[0]
+            let node = context.model.registry.devices[device].node
+            facts.message =
+                facts.clearedAt == nil
+                ? "Voltage at \(node) (\(described.id), feeder \(id)) is \(Words.decimal(value, 3)) pu: far \(isHigh ? "too high" : "too low")."
+                : "Voltage at \(described.id) has come back into its band; look for damage before resetting."
+            facts.response =
+                isHigh
+                ? "Take generation off there now, or open the section; expect DER to trip."
+                : "Take load off there now; look for a broken neutral or phase."
+            facts.evidence = series(device)
+            // IEEE 1547 makes DER trip at 1.10 pu after 13 s.
+            if isHigh, value >= 1.1 { facts.evidence.notes["expected_der_trip_w"] = max(0, injected).rounded() }
+            if isHigh { facts.contributors = groupContributors(described, context) }
+        }
     }
 
     private func stepRise(

@@ -9,6 +9,18 @@ struct DeviceState: Sendable {
     var voltages = Ring<Float>(capacity: 60)
     var gap: AdvisoryTracker?
     var sign = SignWatch()
+    var frozen = FrozenWatch()
+    var clock = FlagWatch()
+    var range = FlagWatch()
+    /// Samples that were flagged: when, and with what.
+    var flagged: [(time: Timestamp, quality: Quality)] = []
+    /// The newest of them: it is not silent, it is wrong.
+    var heard = Timestamp.distantPast
+    /// Voltage far out in the newest minute: +1 high, -1 low.
+    var extreme: Int8 = 0
+    /// Samples with voltage in a row while nothing feeds it.
+    var lively = 0
+    var extremes = Voltage.ExtremeWatch()
     var samplesAtGapEnd = 0
     var hasVoltage = false
 }
@@ -78,9 +90,42 @@ struct FeederState: Sendable {
     var ramp: AdvisoryTracker
     var headGap: AdvisoryTracker
     var fleetGap: AdvisoryTracker
-    var signs: AdvisoryTracker
-    /// Devices that ``signs`` names.
-    var wrongSigns: [Int] = []
+    var signs: DeviceFault
+    var frozen: DeviceFault
+    var clocks: DeviceFault
+    var ranges: DeviceFault
+    var headSigns: AdvisoryTracker
+    var headStands: AdvisoryTracker
+    var headClock: AdvisoryTracker
+    var spikes: AdvisoryTracker
+    var steps: AdvisoryTracker
+    var model: AdvisoryTracker
+    var mismatch: AdvisoryTracker
+    var outage: AdvisoryTracker
+    var manyHigh: AdvisoryTracker
+    var manyLow: AdvisoryTracker
+    var headFrozen = FrozenWatch()
+    /// Changes of value of all devices so far: what stands still beside them is frozen.
+    var variations = 0
+    var headSign = HeadSignWatch()
+    var headFlags = FlagWatch()
+    /// Samples of the head that were flagged: when, and with what.
+    var headFlagged: [(time: Timestamp, quality: Quality)] = []
+    var headHeard = Timestamp.distantPast
+    /// W of all DER in the newest minute, when it was night and enough of them reported.
+    var fleetByNight = Double.nan
+    /// Newest steps of the head's voltage, pu.
+    var voltageSteps: [(at: Timestamp, size: Double)] = []
+    /// |residual| of the newest minutes, W; NaN unknown.
+    var residuals = Ring<Double>(capacity: 15)
+    /// DER at home here that no feeder feeds now, and whether most of the feeder is dead by the switch positions.
+    var darkDevices: [Int] = []
+    var isSwitchedOff = false
+    /// No voltage at the head, or switched off, and nothing flows.
+    var isOut = false
+    var outageEnded: Timestamp?
+    /// W of native load and of DER before an outage.
+    var beforeOutage: (native: Double, fleet: Double) = (.nan, .nan)
     /// W·s that flowed back since the reverse advisory's onset; and its part in a clearing that may not last.
     var reverseEnergy = 0.0
     var rampStarted: (start: Timestamp, end: Timestamp, change: Double)?
@@ -110,7 +155,51 @@ struct FeederState: Sendable {
         ramp = tracker(.fastRamp, "FH-\(id)", on: 60, off: 300)
         headGap = tracker(.dataGap, "FH-\(id)", on: 0, off: 0)
         fleetGap = tracker(.dataGap, "\(id)/fleet", on: 0, off: 0)
-        signs = tracker(.signSuspect, "\(id)/sign", on: 0, off: 0)
+        func fault(_ kind: AdvisoryKind, _ name: String) -> DeviceFault {
+            DeviceFault(tracker: tracker(kind, "\(id)/\(name)", on: 0, off: 0))
+        }
+        signs = fault(.signSuspect, "sign")
+        frozen = fault(.dataFrozen, "frozen")
+        clocks = fault(.clockSuspect, "clock")
+        ranges = fault(.dataImplausible, "range")
+        headSigns = tracker(.signSuspect, "FH-\(id)", on: 0, off: 0)
+        headStands = tracker(.dataFrozen, "FH-\(id)", on: 0, off: 0)
+        headClock = tracker(.clockSuspect, "FH-\(id)", on: 0, off: 0)
+        spikes = tracker(.dataImplausible, "FH-\(id)", on: 0, off: 600)
+        steps = tracker(.voltageStep, "FH-\(id)", on: 0, off: 600)
+        model = tracker(.modelMismatch, "\(id)/model", on: 3600, off: 7200)
+        mismatch = tracker(.topologyMismatch, "\(id)/topology", on: 0, off: 3600)
+        outage = tracker(.outage, "FH-\(id)", on: 20, off: PostOutage.settling)
+        manyHigh = tracker(.voltageHigh, "\(id)/voltage", on: 0, off: 0)
+        manyLow = tracker(.voltageLow, "\(id)/voltage", on: 0, off: 0)
+    }
+
+    /// Trackers that live on head bins, and those that live on minutes: for a restart.
+    mutating func withHeadTrackers(_ body: (inout AdvisoryTracker) -> Void) {
+        body(&reverse)
+        body(&ramp)
+        body(&headGap)
+        body(&spikes)
+        body(&steps)
+        body(&outage)
+    }
+
+    mutating func withMinuteTrackers(_ body: (inout AdvisoryTracker) -> Void) {
+        body(&fleetGap)
+        body(&signs.tracker)
+        body(&frozen.tracker)
+        body(&clocks.tracker)
+        body(&ranges.tracker)
+        body(&headSigns)
+        body(&headStands)
+        body(&headClock)
+        body(&model)
+        body(&mismatch)
+        body(&manyHigh)
+        body(&manyLow)
+        body(&estimated)
+        body(&near)
+        headSign.restore(isWrong: headSigns.isActive)
     }
 
     /// Head bins end this much, minutes that much, before the clock when they become final.
@@ -129,154 +218,6 @@ struct FeederState: Sendable {
         nextMinute = first
     }
 
-    // MARK: Head bins
-
-    /// Finishes the next head bin and runs the detectors that live on it.
-    mutating func finishHeadBin(_ context: Context) -> [AdvisoryReport] {
-        let start = nextHead
-        nextHead = start + Self.headBin
-        let end = nextHead
-        let power = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .activePower)
-        let reactive = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .reactivePower)
-        let voltage = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .voltage)
-        let bin = HeadBin(
-            start: start, power: power.mean, reactive: reactive.mean,
-            voltage: headVoltageBase > 0 ? voltage.mean / headVoltageBase : .nan, coverage: power.coverage,
-            usable: power.usable)
-        headBins.append(bin)
-        head.discard(before: end)
-        silentBins = power.mean.isNaN ? silentBins + 1 : 0
-        guard hasSeenHead else { return [] }
-        return stepHeadGap(bin, end, context) + stepReverse(bin, end, context) + stepRamp(bin, end, context)
-    }
-
-    private mutating func stepHeadGap(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
-        let age = end - max(head.last, bin.start - 86_400 * 366)
-        let isSilent = age > context.settings.headGap + slack
-        if !headGap.isActive || isSilent { headCountAtGap = head.count }
-        let silentFor = age
-        var tracker = headGap
-        defer { headGap = tracker }
-        return tracker.step(
-            bin.start, width: Self.headBin,
-            .bin(
-                on: isSilent, off: head.count - headCountAtGap >= 3, value: silentFor, badness: silentFor,
-                severity: .medium),
-            unit: "s", watermark: end
-        ) { facts in
-            facts.detector = "DQ_GAP"
-            facts.limit = .init(
-                value: context.settings.headGap, unit: "s",
-                source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
-            facts.message =
-                facts.clearedAt == nil
-                ? "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
-                : "Feeder \(id): the head meter FH-\(id) reports again."
-            facts.response =
-                "Treat the feeder's power as unknown. Check the meter, its gateway and the publisher UTIL-SCADA."
-            facts.evidence = evidence(unit: "W", bins: 30, end, context) { $0.power }
-        }
-    }
-
-    private mutating func stepReverse(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
-        let threshold = limits.reverseOnThreshold
-        let limit = limits.effectiveReverseLimit
-        let wasIdle = reverse.detector.phase == .idle
-        var input = ThresholdDetector.Input.missing
-        if !bin.power.isNaN {
-            let severity = ReversePower.severity(
-                reverseW: max(0, -bin.power), limitW: limit, permission: limits.reversePermission,
-                feedsReversedBank: context.reversedBanks.contains(bank))
-            input = .bin(
-                on: bin.power <= -threshold, off: bin.power >= -0.5 * threshold, value: bin.power, badness: -bin.power,
-                severity: severity)
-        }
-        // Energy from onset to clear-onset: what flows while clearing counts only if it goes on.
-        var tracker = reverse
-        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W", watermark: end) { facts in
-            facts.detector = "RPF_HEAD"
-            facts.limit = .init(
-                value: -limit, unit: "W",
-                source: limits.reverseLimit == nil ? "default: half of the head's rating" : "setting reverse.limit_w")
-            facts.confidence = bin.usable ? .low : .high
-            facts.contributors = contributors(context)
-            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
-            facts.evidence.notes["threshold_w"] = -threshold
-            facts.evidence.notes["reverse_energy_wh"] = (reverseEnergy / 3600).rounded()
-            let now = bin.power.isNaN ? facts.peak.value : bin.power
-            facts.message = Words.reverse(id, now: now, peak: facts.peak.value, limit: limit, facts: facts)
-            facts.response = Words.reverseResponse(facts.severity)
-        }
-        reverse = tracker
-        if reverse.detector.phase != .idle, !bin.power.isNaN {
-            if wasIdle { reverseEnergy = 0 }
-            reverseEnergy += max(0, -bin.power) * Self.headBin
-        }
-        return reports
-    }
-
-    private mutating func stepRamp(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
-        let window = headBins.newest(31)
-        let rating = limits.rating
-        var input = ThresholdDetector.Input.missing
-        var measure: Ramp.Measure?
-        if !bin.power.isNaN {
-            var (minutes, power): ([Double], [Double]) = ([], [])
-            var (low, high) = (Double.infinity, -Double.infinity)
-            var shortFrom: Int?
-            for item in window where !item.power.isNaN {
-                if shortFrom == nil, end - item.start <= 70 { shortFrom = minutes.count }
-                minutes.append((item.start - (end - 310)) / 60)
-                power.append(item.power)
-                low = min(low, item.power)
-                high = max(high, item.power)
-            }
-            // Theil–Sen is the costly part: a window that never leaves 8 % of the rating cannot open the second gate.
-            let isCalm = high - low < 0.01 * rating && ramp.isActive || high - low < 0.08 * rating * limits.rampScale
-            if isCalm, !ramp.isActive || high - low < 0.01 * rating {
-                measure = Ramp.Measure(slope: 0, change: power.last.map { ($0 - power[0]) / rating * 100 } ?? 0)
-            } else {
-                measure = Ramp.Measure(minutes: minutes, power: power, rating: rating, shortFrom: shortFrom)
-            }
-            if let measure {
-                let level = Ramp.level(measure, scale: limits.rampScale)
-                let perMinute = measure.slope / 100 * rating
-                let severity = level.map {
-                    Ramp.escalated(
-                        $0.severity, power: bin.power, slope: perMinute, rating: rating,
-                        emergencyRating: limits.emergencyRating)
-                }
-                if level != nil { lastRampSign = measure.change < 0 ? -1 : 1 }
-                input = .bin(
-                    on: level != nil, off: abs(measure.slope) < 1 && level == nil, value: perMinute,
-                    badness: abs(perMinute), severity: severity ?? .note)
-            }
-        }
-        var tracker = ramp
-        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W/min", watermark: end) { facts in
-            let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
-            let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
-            if facts.clearedAt == nil, facts.detector.isEmpty {
-                facts.detector = lastRampSign < 0 ? "RAMP_DOWN" : "RAMP_UP"
-            }
-            facts.limit = .init(
-                value: [0.02, 0.04, 0.08][level.rawValue - 1] * rating * limits.rampScale, unit: "W/min",
-                source: "B.3.2 level L\(level.rawValue), in % of the head's rating")
-            facts.confidence = bin.usable ? .low : .high
-            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
-            facts.evidence.notes["slope_pct_per_min"] = measure.slope
-            facts.evidence.notes["change_pct"] = measure.change
-            facts.message = Words.ramp(id, measure, rating: rating, facts: facts)
-            facts.response = Words.rampResponse(facts)
-        }
-        ramp = tracker
-        for report in reports where report.change == .start {
-            let change = (measure?.change ?? 0) / 100 * rating
-            rampStarted = (bin.start - 300, end, change)
-        }
-        return reports
-    }
-
     // MARK: What the parts share
 
     /// What a detector may look at besides its own bins.
@@ -287,6 +228,8 @@ struct FeederState: Sendable {
         var reversedBanks: Set<String> = []
         /// Mean W of each device in the newest finished minute, with its share of the feeder's injection: on demand.
         var injections: [Int: Double] = [:]
+        /// Where the network is, to know when the sun is down; `nil`: not known.
+        var place: (longitude: Double, latitude: Double)?
     }
 
     /// The DER that inject most, by the newest finished minute; at most ten.
@@ -306,14 +249,16 @@ struct FeederState: Sendable {
     }
 
     func evidence(
-        unit: String, bins: Int, _ end: Timestamp, _ context: Context, _ value: (HeadBin) -> Double
+        unit: String, bins: Int, _ end: Timestamp, _ context: Context, steps: Double = 1, _ value: (HeadBin) -> Double
     ) -> AdvisoryFacts.Evidence {
         let window = headBins.newest(min(bins, 200))
         let missing = window.filter { value($0).isNaN }.count
         let usable = window.filter { !value($0).isNaN && $0.usable }.count
         let all = Double(max(1, window.count))
         return AdvisoryFacts.Evidence(
-            series: window.map { .init(time: $0.start, value: value($0).isNaN ? nil : value($0).rounded()) },
+            series: window.map {
+                .init(time: $0.start, value: value($0).isNaN ? nil : (value($0) * steps).rounded() / steps)
+            },
             unit: unit,
             binS: Self.headBin, goodPct: (Double(window.count - missing - usable) / all * 1000).rounded() / 10,
             usablePct: (Double(usable) / all * 1000).rounded() / 10,

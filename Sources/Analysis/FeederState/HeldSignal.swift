@@ -90,6 +90,14 @@ public struct HeldSignal: Sendable {
         return bin
     }
 
+    /// What was measured in [start, end), oldest first.
+    public func samples(from start: Timestamp, until end: Timestamp) -> ArraySlice<Sample> {
+        let first = samples.firstIndex { $0.time >= start } ?? samples.count
+        var last = first
+        while last < samples.count, samples[last].time < end { last += 1 }
+        return samples[first..<last]
+    }
+
     /// Drops what no bin from `time` on needs.
     public mutating func discard(before time: Timestamp) {
         var place = 0

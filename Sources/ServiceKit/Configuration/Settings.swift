@@ -3,8 +3,10 @@ internal import Foundation
 
 /// One setting: what it is called, what it may be, and where its default comes from.
 public struct SettingDefinition: Sendable {
-    public enum Shape: Sendable, Equatable {
+    public enum Shape: Sendable {
         case text
+        /// Text of a form: what is expected, in words, and whether a text is of it.
+        case form(String, @Sendable (String) -> Bool)
         case number(ClosedRange<Double>)
         case flag
         case choice([String])
@@ -39,6 +41,8 @@ public struct SettingDefinition: Sendable {
     fileprivate func complaint(_ text: String) -> String? {
         switch shape {
         case .text: return nil
+        case .form(let expected, let isValid):
+            return isValid(text) ? nil : "expected \(expected), got \"\(text)\""
         case .flag: return ["true", "false"].contains(text) ? nil : "expected true or false, got \"\(text)\""
         case .choice(let words):
             return words.contains(text) ? nil : "expected one of \(words.joined(separator: ", ")), got \"\(text)\""

@@ -168,13 +168,15 @@ struct AdvisoryRow {
     ///
     /// - Parameters:
     ///   - rises: raised or worse: an acknowledgement for an earlier version is refused from now on.
+    ///   - isPart: it is about to become a part of another, which is what people are asked to look at.
     ///   - time: of the data, or of the act.
     mutating func take(
-        _ move: AdvisoryLifecycle.Move, rises: Bool = false, actor: String, note: String? = nil, at time: Timestamp,
+        _ move: AdvisoryLifecycle.Move, rises: Bool = false, isPart: Bool = false, actor: String, note: String? = nil,
+        at time: Timestamp,
         _ connection: inout PostgresConnection
     ) throws(StoreError) -> StoredEvent {
         let isNew = state != move.state
-        var annunciates = move.state == .unacknowledgedActive && (isNew || rises)
+        var annunciates = move.state == .unacknowledgedActive && (isNew || rises) && !isPart
         if annunciates, severity <= .medium, !hasChildren {
             annunciates = try !AdvisoryStore.isFlooded(facts.feeder, &connection)
         }

@@ -24,9 +24,14 @@ extension AdvisoryStore {
             try connection.transaction("store advisories") { connection throws(StoreError) in
                 var events: [StoredEvent] = []
                 if !commit.reports.isEmpty { try Self.lock(&connection) }
+                let parts = try Self.parts(among: commit, &connection)
                 for report in commit.reports {
                     let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
-                    if let event = try Self.apply(report, area: area, &connection) { events.append(event) }
+                    if let event = try Self.apply(
+                        report, area: area, isPart: parts.contains(report.facts.id), &connection)
+                    {
+                        events.append(event)
+                    }
                 }
                 if !commit.reports.isEmpty {
                     events += try Self.correlate(banks: commit.banks, &connection)
@@ -55,9 +60,26 @@ extension AdvisoryStore {
         var minute: Timestamp
     }
 
+    /// What starts as a part of what is active, or starts with it: nobody is asked to look at it.
+    private static func parts(
+        among commit: Commit, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> Set<String> {
+        let started = commit.reports.filter { $0.change == .start }.map(\.facts)
+        guard !started.isEmpty else { return [] }
+        var nodes: [String: AdvisoryTree.Node] = [:]
+        for row in try AdvisoryRow.read(
+            where: "is_active AND state NOT IN ('closed', 'out_of_service')", [], &connection)
+        {
+            nodes[row.spell] = AdvisoryTree.Node(row.facts)
+        }
+        for facts in started { nodes[facts.id] = AdvisoryTree.Node(facts) }
+        let tree = AdvisoryTree(nodes.values.sorted { $0.id < $1.id }, banks: commit.banks)
+        return Set(started.map(\.id).filter { tree.parents[$0] != nil })
+    }
+
     /// - Returns: the event, where the advisory has become another.
     private static func apply(
-        _ report: AdvisoryReport, area: Int32, _ connection: inout PostgresConnection
+        _ report: AdvisoryReport, area: Int32, isPart: Bool, _ connection: inout PostgresConnection
     ) throws(StoreError) -> StoredEvent? {
         let facts = report.facts
         var row =
@@ -85,6 +107,6 @@ extension AdvisoryStore {
         if event == .start, isKnown { row.occurrence += 1 }
         var rises = event == .start
         if case .severityRose = event { rises = true }
-        return try row.take(move, rises: rises, actor: "analyser", at: facts.watermark, &connection)
+        return try row.take(move, rises: rises, isPart: isPart, actor: "analyser", at: facts.watermark, &connection)
     }
 }

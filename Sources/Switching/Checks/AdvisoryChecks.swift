@@ -85,6 +85,26 @@ enum AdvisoryChecks {
         case .signSuspect:
             return finding(
                 .unknown, "its numbers may count the wrong way", "Have the sign corrected, then validate again.")
+        case .clockSuspect, .dataFrozen:
+            return finding(.unknown, "what is measured there is not known", "Have it repaired, then validate again.")
+        case .dataImplausible:
+            return isSerious || advisory.severity == .medium
+                ? finding(.unknown, "what is measured there cannot be", "Have it repaired, then validate again.")
+                : finding(.note, "single values are left out", nil)
+        case .modelMismatch, .topologyMismatch:
+            return finding(
+                .unknown, "the model does not fit what is measured",
+                "Find what is modelled or switched otherwise, then validate again.")
+        case .voltageExtreme:
+            return finding(.blockSoft, "the voltage is far out", "Bring the voltage back and reset it first.")
+        case .voltageStep, .voltageUnbalance:
+            return finding(
+                isSerious ? .condition : .note, "the voltage is not steady", "Watch the voltage while switching.")
+        case .outage:
+            return finding(
+                .condition, "the feeder is, or just was, dead",
+                "Know why before closing; expect more load than usual, and DER only after 5 min.")
+        case .chatter: return finding(.note, "an advisory there comes and goes", nil)
         case .generationLoadRatio: return finding(.note, "generation is high beside the load", nil)
         }
     }

@@ -25,6 +25,10 @@ extension Ingest {
         var oldest: Timestamp
         var future: Double
         var suspectFuture: Double
+        /// s of a clock's skew, and by aggregator the latency that is expected; empty: nothing is judged.
+        var suspectSkew: Double
+        var trustedSkew: Double
+        var latencies: [String: Double]
         var ownershipIsChecked: Bool
         var rejectRows: Int
         var rejectBytes: Int
@@ -70,6 +74,11 @@ extension Ingest {
             self.oldest = oldest
             future = settings.number("ingest.future_s")
             suspectFuture = settings.number("ingest.suspect_future_s")
+            suspectSkew = settings.number("clock.suspect_s")
+            trustedSkew = settings.number("clock.trust_s")
+            latencies = SettingForms.latencies(settings.text("clock.latency_s")) ?? [:]
+            // A replay's samples are as old as they are.
+            if settings.text("validator.clock") == "data" { latencies = [:] }
             ownershipIsChecked = settings.text("ingest.ownership") == "first"
             rejectRows = settings.integer("ingest.reject_rows")
             rejectBytes = settings.integer("ingest.reject_bytes")

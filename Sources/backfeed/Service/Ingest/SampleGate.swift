@@ -26,6 +26,9 @@ struct SampleGate: ~Copyable {
     /// How long a late sample's value may have been held: what it changes reaches that far.
     private let hold: Double
     private(set) var late = 0
+    /// By aggregator number: expected latency, s; NaN when none is set. And what is known of its devices' clocks.
+    private var latencies: [Double] = []
+    private var skews: [Int32: ClockSkew] = [:]
 
     /// What is asked of a device for each sample.
     private struct Traits {
@@ -93,6 +96,7 @@ struct SampleGate: ~Copyable {
     mutating func number(ofAggregator name: String) -> Int32 {
         if let known = numbers[name] { return known }
         aggregators.append(name)
+        latencies.append(limits.latencies[name] ?? .nan)
         numbers[name] = Int32(aggregators.count - 1)
         return Int32(aggregators.count - 1)
     }
@@ -120,6 +124,12 @@ struct SampleGate: ~Copyable {
 
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
+        let latency = latencies[Int(aggregator)]
+        if !latency.isNaN {
+            let isSuspect = skews[number, default: ClockSkew()].observe(
+                -ahead - latency, limit: limits.suspectSkew, trust: limits.trustedSkew)
+            if isSuspect { quality.insert(.clockSuspect) }
+        }
         let power = sample.totalPower
         let voltage = sample.meanVoltage
         if device.plausibility.excludes(sample, power: power, voltage: voltage) { quality.insert(.outOfRange) }

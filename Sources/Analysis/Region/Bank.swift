@@ -16,6 +16,7 @@ struct BankState: Sendable {
     /// GLR_HIGH for five minutes, and GLR_WATCH for a quarter of an hour while it is not that high.
     var ratio: AdvisoryTracker
     var watch: AdvisoryTracker
+    var steps = StepWatch()
     var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
 
     init(
@@ -39,6 +40,13 @@ struct BankState: Sendable {
         }
         ratio = ratioTracker(id, on: 300)
         watch = ratioTracker("\(id)/watch", on: 900)
+    }
+
+    mutating func withTrackers(_ body: (inout AdvisoryTracker) -> Void) {
+        body(&reverse)
+        body(&ratio)
+        body(&watch)
+        steps.withTrackers(body)
     }
 
     /// - Parameters:

@@ -1,0 +1,122 @@
+internal import GridModel
+
+/// What several feeders do together: banks, and ramps of a whole region.
+extension Analyser {
+    static func banks(_ model: AnalysisModel) -> [String: String] {
+        let busbars = model.network.nodes.filter { $0.kind == "mv_busbar" }
+        var group = Dictionary(uniqueKeysWithValues: busbars.map { ($0.id, $0.id) })
+        for item in model.network.switches where item.connects == .bus && item.normalPosition == .closed {
+            guard let a = group[item.node], let b = group[item.element], a != b else { continue }
+            for (key, value) in group where value == b { group[key] = a }
+        }
+        let substations = Dictionary(grouping: busbars, by: \.substation)
+        return group.reduce(into: [:]) { result, entry in
+            let node = busbars.first { $0.id == entry.key }
+            let substation = node?.substation ?? ""
+            let groups = Set((substations[substation] ?? []).compactMap { group[$0.id] })
+            result[entry.key] =
+                groups.count <= 1 && !substation.isEmpty
+                ? substation : "\(substation.isEmpty ? "BANK" : substation)/\(entry.value)"
+        }
+    }
+
+    mutating func advanceBank(of feeder: Int, _ output: inout AnalysisOutput) {
+        guard let place = banks.firstIndex(where: { $0.feeders.contains(feeder) }) else { return }
+        let members = banks[place].feeders
+        if banks[place].nextMinute == .distantPast {
+            banks[place].nextMinute = feeders[feeder].nextMinute - 60
+        }
+        while true {
+            let start = banks[place].nextMinute
+            let newest = members.map { feeders[$0].nextMinute }.max() ?? start
+            guard newest > start else { return }
+            // Wait for the slower feeders, but not for ever: after five minutes theirs is missing.
+            let complete = members.allSatisfy { feeders[$0].nextMinute > start }
+            guard complete || newest - start > 300 else { return }
+            if newest - start > 7200 { banks[place].nextMinute = newest - 3600 }
+            let minute = banks[place].nextMinute
+            var (heads, injection) = (0.0, 0.0)
+            for number in members {
+                let found = feeders[number].minutes.newest(70).last { $0.start == minute }
+                heads += found?.net ?? .nan
+                injection += found?.fleet.total ?? 0
+            }
+            var busbar = 0.0
+            for number in banks[place].busbarDevices {
+                busbar += devices[number].signal.held(at: minute + 60, hold: settings.derHold, .activePower) ?? 0
+                devices[number].signal.discard(before: minute)
+            }
+            settleBank(place)
+            let reports = banks[place].step(
+                minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
+                revision: model.revision)
+            let strange = matchSteps(place, minute)
+            if isLoud("bank/\(banks[place].id)", minute + 60, head: false) { output.reports += reports + strange }
+            if banks[place].reverse.isActive, banks[place].hasZeroSequence != true {
+                context.reversedBanks.insert(banks[place].id)
+            } else {
+                context.reversedBanks.remove(banks[place].id)
+            }
+        }
+    }
+
+    /// Native load per nominal load of the other feeders now, for those without a head meter.
+    func nativeRatio(_ number: Int) -> (median: Double, sigma: Double)? {
+        var ratios = feeders.compactMap { other -> Double? in
+            guard other.number != number, other.nominalLoad > 0, let last = other.minutes.last, !last.net.isNaN,
+                last.derCoverage >= 0.2
+            else { return nil }
+            return max(0, last.net + last.fleet.total) / other.nominalLoad
+        }
+        guard ratios.count >= 2, let median = Slope.median(&ratios) else { return nil }
+        var deviations = ratios.map { abs($0 - median) }
+        return (median, 1.25 * (Slope.median(&deviations) ?? 0))
+    }
+
+    /// Devices whose steps another head of the bank shows.
+    private mutating func matchSteps(_ place: Int, _ minute: Timestamp) -> [AdvisoryReport] {
+        let members = banks[place].feeders
+        func change(_ number: Int) -> Double {
+            let window = feeders[number].minutes.newest(70)
+            guard let at = window.lastIndex(where: { $0.start == minute }), at > window.startIndex else { return .nan }
+            return window[at].net - window[at - 1].net
+        }
+        let changes = members.map { (feeder: feeders[$0].id, change: change($0)) }
+        for (index, number) in members.enumerated() where !changes[index].change.isNaN {
+            let ahead = Int((feeders[number].nextMinute - (minute + 60)) / 60)
+            for device in feeders[number].ders where model.registry.devices[device].rating >= StepMatch.smallest {
+                let powers = devices[device].minutes.newest(8)
+                let at = powers.endIndex - 1 - ahead
+                guard at > powers.startIndex else { continue }
+                let step = Double(powers[at] - powers[at - 1])
+                guard
+                    let other = StepMatch.stranger(
+                        step, own: changes[index].change, others: changes.filter { $0.feeder != feeders[number].id })
+                else { continue }
+                banks[place].steps.note(
+                    .init(device: device, home: feeders[number].id, other: other, at: minute + 60))
+            }
+        }
+        return banks[place].steps.step(minute, model, settings)
+    }
+
+    /// Ramps of several feeders at a time have one cause, mostly the sky.
+    mutating func advanceFront(_ output: inout AnalysisOutput) {
+        let known = feeders.filter { $0.hasSeenHead }.map(\.nextHead)
+        guard let newest = known.max() else { return }
+        // A head that is silent for a minute is not waited for.
+        let until = known.filter { newest - $0 <= 60 }.min() ?? newest
+        if front.next == .distantPast { front.skip(to: until - FeederState.headBin) }
+        let position = quiet[Front.name]?.head
+        while front.next < until {
+            let isQuiet = position.map { front.next < $0 } ?? false
+            if !isQuiet { settleFront() }
+            if front.isIdle {
+                front.skip(to: isQuiet ? min(until, position ?? until) : until)
+                continue
+            }
+            let reports = front.advance(settings, revision: model.revision)
+            if !isQuiet { output.reports += reports }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+internal import GridModel
+
+/// What a finished 10-s bin of the head gives.
+extension FeederState {
+    /// Finishes the next head bin and runs the detectors that live on it.
+    mutating func finishHeadBin(_ context: Context) -> [AdvisoryReport] {
+        let start = nextHead
+        nextHead = start + Self.headBin
+        let end = nextHead
+        let power = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .activePower)
+        let reactive = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .reactivePower)
+        let voltage = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .voltage)
+        for sample in head.samples(from: start, until: end) {
+            headFrozen.take(sample, kind: .feederHead, rating: limits.rating, &variations)
+        }
+        var bin = HeadBin(
+            start: start, power: power.mean, reactive: reactive.mean,
+            voltage: headVoltageBase > 0 ? voltage.mean / headVoltageBase : .nan, coverage: power.coverage,
+            usable: power.usable)
+        // A meter that stands still says nothing: its power is unknown, whatever it repeats.
+        if headFrozen.isFrozen { bin.power = .nan }
+        var reports = dropSpike(before: bin, end, context)
+        headBins.append(bin)
+        head.discard(before: end)
+        silentBins = power.mean.isNaN ? silentBins + 1 : 0
+        guard hasSeenHead else { return reports }
+        reports += stepOutage(bin, end, context)
+        reports += stepHeadGap(bin, end, context) + stepReverse(bin, end, context) + stepRamp(bin, end, context)
+        return reports + stepVoltageStep(bin, end, context)
+    }
+
+    /// What stood out for one bin only is dropped before any minute is made of it.
+    private mutating func dropSpike(before bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
+        guard let candidate = headBins.last else { return [] }
+        var found = false
+        // The window is only looked at where the bin moved at all.
+        if abs(candidate.power - bin.power) > 0.05 * limits.rating {
+            found = Spike.isSpike(
+                candidate.power, before: headBins.newest(Spike.window + 1).dropLast().map(\.power), after: bin.power,
+                rating: limits.rating)
+        }
+        if found { headBins.replaceNewest { $0.power = .nan } }
+        guard found || spikes.isActive else { return [] }
+        var tracker = spikes
+        defer { spikes = tracker }
+        return tracker.step(
+            candidate.start, width: Self.headBin,
+            .bin(on: found, off: !found, value: candidate.power, badness: found ? 1 : 0, severity: .note), unit: "W",
+            watermark: end
+        ) { facts in
+            facts.detector = "DQ_SPIKE"
+            facts.limit = .init(
+                value: 0.05 * limits.rating, unit: "W", source: "B.4.5: 6 deviations of 15 bins, and 5 % of the rating")
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): the head meter FH-\(id) jumped to \(Words.power(facts.peak.value)) for one bin; it is left out."
+                : "Feeder \(id): the head meter has not jumped for a while."
+            facts.response = "No action on shift; have the meter looked at if it happens again."
+            facts.evidence = evidence(unit: "W", bins: 30, end, context) { $0.power }
+        }
+    }
+
+    mutating func stepHeadGap(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
+        let age = end - max(head.last, headHeard, bin.start - 86_400 * 366)
+        let isSilent = age > context.settings.headGap + slack
+        if !headGap.isActive || isSilent { headCountAtGap = head.count }
+        let silentFor = age
+        var tracker = headGap
+        defer { headGap = tracker }
+        return tracker.step(
+            bin.start, width: Self.headBin,
+            .bin(
+                on: isSilent, off: head.count - headCountAtGap >= 3, value: silentFor, badness: silentFor,
+                severity: .medium),
+            unit: "s", watermark: end
+        ) { facts in
+            facts.detector = "DQ_GAP"
+            facts.limit = .init(
+                value: context.settings.headGap, unit: "s",
+                source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
+                : "Feeder \(id): the head meter FH-\(id) reports again."
+            facts.response =
+                "Treat the feeder's power as unknown. Check the meter, its gateway and the publisher UTIL-SCADA."
+            facts.evidence = evidence(unit: "W", bins: 30, end, context) { $0.power }
+        }
+    }
+
+    private func isReverseDoubtful(_ power: Double) -> Bool {
+        power < 0 && (headSign.isWrong || abs(fleetByNight) < 0.05 * abs(power))
+    }
+
+    mutating func stepReverse(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
+        let threshold = limits.reverseOnThreshold
+        let limit = limits.effectiveReverseLimit
+        let wasIdle = reverse.detector.phase == .idle
+        var input = ThresholdDetector.Input.missing
+        // Reverse flow that nothing can feed is no reverse flow but a wrong sign, which is said instead (B.4.6).
+        if !bin.power.isNaN, !isReverseDoubtful(bin.power), !isOut {
+            let severity = ReversePower.severity(
+                reverseW: max(0, -bin.power), limitW: limit, permission: limits.reversePermission,
+                feedsReversedBank: context.reversedBanks.contains(bank))
+            input = .bin(
+                on: bin.power <= -threshold, off: bin.power >= -0.5 * threshold, value: bin.power, badness: -bin.power,
+                severity: severity)
+        }
+        // Energy from onset to clear-onset: what flows while clearing counts only if it goes on.
+        var tracker = reverse
+        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W", watermark: end) { facts in
+            facts.detector = "RPF_HEAD"
+            facts.limit = .init(
+                value: -limit, unit: "W",
+                source: limits.reverseLimit == nil ? "default: half of the head's rating" : "setting reverse.limit_w")
+            facts.confidence = bin.usable ? .low : .high
+            facts.contributors = contributors(context)
+            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
+            facts.evidence.notes["threshold_w"] = -threshold
+            facts.evidence.notes["reverse_energy_wh"] = (reverseEnergy / 3600).rounded()
+            let now = bin.power.isNaN ? facts.peak.value : bin.power
+            facts.message = Words.reverse(id, now: now, peak: facts.peak.value, limit: limit, facts: facts)
+            facts.response = Words.reverseResponse(facts.severity)
+        }
+        reverse = tracker
+        if reverse.detector.phase != .idle, !bin.power.isNaN {
+            if wasIdle { reverseEnergy = 0 }
+            reverseEnergy += max(0, -bin.power) * Self.headBin
+        }
+        return reports
+    }
+
+    mutating func stepRamp(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
+        let window = headBins.newest(31)
+        let rating = limits.rating
+        var input = ThresholdDetector.Input.missing
+        var measure: Ramp.Measure?
+        if !bin.power.isNaN {
+            var (minutes, power): ([Double], [Double]) = ([], [])
+            var (low, high) = (Double.infinity, -Double.infinity)
+            var shortFrom: Int?
+            for item in window where !item.power.isNaN {
+                if shortFrom == nil, end - item.start <= 70 { shortFrom = minutes.count }
+                minutes.append((item.start - (end - 310)) / 60)
+                power.append(item.power)
+                low = min(low, item.power)
+                high = max(high, item.power)
+            }
+            // Theil–Sen is the costly part: a window that never leaves 8 % of the rating cannot open the second gate.
+            let isCalm = high - low < 0.01 * rating && ramp.isActive || high - low < 0.08 * rating * limits.rampScale
+            if isCalm, !ramp.isActive || high - low < 0.01 * rating {
+                measure = Ramp.Measure(slope: 0, change: power.last.map { ($0 - power[0]) / rating * 100 } ?? 0)
+            } else {
+                measure = Ramp.Measure(minutes: minutes, power: power, rating: rating, shortFrom: shortFrom)
+            }
+            if let measure {
+                let level = Ramp.level(measure, scale: limits.rampScale)
+                let perMinute = measure.slope / 100 * rating
+                let severity = level.map {
+                    Ramp.escalated(
+                        $0.severity, power: bin.power, slope: perMinute, rating: rating,
+                        emergencyRating: limits.emergencyRating)
+                }
+                if level != nil { lastRampSign = measure.change < 0 ? -1 : 1 }
+                input = .bin(
+                    on: level != nil, off: abs(measure.slope) < 1 && level == nil, value: perMinute,
+                    badness: abs(perMinute), severity: severity ?? .note)
+            }
+        }
+        var tracker = ramp
+        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W/min", watermark: end) { facts in
+            let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
+            let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
+            if facts.clearedAt == nil, facts.detector.isEmpty {
+                facts.detector = lastRampSign < 0 ? "RAMP_DOWN" : "RAMP_UP"
+            }
+            facts.limit = .init(
+                value: [0.02, 0.04, 0.08][level.rawValue - 1] * rating * limits.rampScale, unit: "W/min",
+                source: "B.3.2 level L\(level.rawValue), in % of the head's rating")
+            facts.confidence = bin.usable ? .low : .high
+            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
+            facts.evidence.notes["slope_pct_per_min"] = measure.slope
+            facts.evidence.notes["change_pct"] = measure.change
+            facts.message = Words.ramp(id, measure, rating: rating, facts: facts)
+            facts.response = Words.rampResponse(facts)
+        }
+        ramp = tracker
+        for report in reports where report.change == .start {
+            let change = (measure?.change ?? 0) / 100 * rating
+            rampStarted = (bin.start - 300, end, change)
+        }
+        return reports
+    }
+}

@@ -1,0 +1,235 @@
+internal import GridModel
+
+/// One fault that several devices of a feeder may have: one advisory, which names them. The cause is mostly one.
+struct DeviceFault: Sendable {
+    var tracker: AdvisoryTracker
+    /// Devices that it names.
+    var devices: [Int] = []
+}
+
+/// What is wrong with the data of a feeder, other than that there is none (`domain-rules.md` B.4).
+extension FeederState {
+    /// What a fault says.
+    private struct Wording {
+        var detector: String
+        var limit: AdvisoryFacts.Limit
+        /// Follows the number of devices: "repeat one value".
+        var says, response: String
+    }
+
+    /// Looks at what the devices sent in the minute; call before the minute's samples are discarded.
+    mutating func inspect(
+        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ device: Device
+    ) {
+        let samples = devices[number].signal.samples(from: start, until: end)
+        for sample in samples {
+            devices[number].frozen.take(sample, kind: device.kind, rating: device.rating, &variations)
+        }
+        let good = samples.count
+        guard good > 0 || !devices[number].flagged.isEmpty else { return }
+        let flagged = Self.takeFlagged(&devices[number].flagged, until: end)
+        devices[number].clock.step(flagged: flagged.clock, good: good)
+        devices[number].range.step(flagged: flagged.range, good: good)
+    }
+
+    static func takeFlagged(
+        _ flagged: inout [(time: Timestamp, quality: Quality)], until end: Timestamp
+    ) -> (clock: Int, range: Int) {
+        guard !flagged.isEmpty else { return (0, 0) }
+        var counts = (clock: 0, range: 0)
+        flagged.removeAll { item in
+            guard item.time < end else { return false }
+            if item.quality.contains(.clockSuspect) { counts.clock += 1 }
+            if item.quality.contains(.outOfRange) { counts.range += 1 }
+            return true
+        }
+        return counts
+    }
+
+    /// Faults of the devices that this feeder feeds, and of its voltage meters.
+    mutating func stepFaults(
+        _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ context: Context
+    ) -> [AdvisoryReport] {
+        let registry = context.model.registry
+        let meters = groups.flatMap(\.points).filter { !registry.devices[$0].kind.isDER }
+        let all = ders + meters
+        var reports = step(
+            \.signs, ders.filter { devices[$0].sign.isWrong == true }, start, end, context,
+            Wording(
+                detector: "DQ_SIGN",
+                limit: .init(
+                    value: SignWatch.quiet * 100, unit: "% of rating",
+                    source: "B.4.6: half an hour against what its kind can do"),
+                says: "DER report power with the wrong sign",
+                response:
+                    "They are left out of the feeder's generation. Have the aggregator turn the sign: positive is into the grid."
+            ))
+        reports += step(
+            \.frozen, all.filter { devices[$0].frozen.isFrozen }, start, end, context,
+            Wording(
+                detector: "DQ_FROZEN",
+                limit: .init(
+                    value: FrozenWatch.powerSeconds, unit: "s",
+                    source: "B.4.3: 20 samples and 15 min (voltage: 10 min) with one value"),
+                says: "devices repeat one value",
+                response: "Their values are not used. Have the meter or its gateway restarted by the aggregator."))
+        reports += step(
+            \.clocks, all.filter { devices[$0].clock.isOn }, start, end, context,
+            Wording(
+                detector: "DQ_CLOCK",
+                limit: .init(value: 0, unit: "s", source: "settings ingest.suspect_future_s, clock.suspect_s (A.7)"),
+                says: "devices have a wrong clock",
+                response: "Their values are not used. Have the aggregator set their clocks (NTP)."))
+        reports += step(
+            \.ranges, all.filter { devices[$0].range.isOn }, start, end, context,
+            Wording(
+                detector: "DQ_RANGE",
+                limit: .init(value: 1.2, unit: "of rating", source: "A.6: 1.2 × rating, 0 to 2 pu, 0 to 100 %"),
+                says: "devices report what cannot be",
+                response: "Their values are not used. Check unit, scale and rating with the aggregator."))
+        return reports
+    }
+
+    private mutating func step(
+        _ path: WritableKeyPath<Self, DeviceFault>, _ found: [Int], _ start: Timestamp, _ end: Timestamp,
+        _ context: Context, _ wording: Wording
+    ) -> [AdvisoryReport] {
+        var fault = self[keyPath: path]
+        let isNews = found != fault.devices
+        guard !found.isEmpty || fault.tracker.isActive else {
+            if isNews { self[keyPath: path].devices = [] }
+            return []
+        }
+        fault.devices = found
+        let registry = context.model.registry
+        func describe(_ facts: inout AdvisoryFacts) {
+            facts.detector = wording.detector
+            facts.limit = wording.limit
+            facts.contributors = found.prefix(10).map { number in
+                let power = context.injections[number] ?? 0
+                return .init(
+                    device: registry.devices[number].name, kind: registry.devices[number].kind,
+                    activePowerW: power.isNaN ? 0 : power.rounded(), share: 0)
+            }
+            facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
+            facts.evidence.notes["devices"] = Double(found.count)
+            let names = found.prefix(3).map { registry.devices[$0].name }.joined(separator: ", ")
+            let more = found.count > 3 ? " and \(found.count - 3) more" : ""
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): \(found.count) \(wording.says): \(names)\(more)."
+                : "Feeder \(id): no longer: \(wording.says)."
+            facts.response = wording.response
+        }
+        defer { self[keyPath: path] = fault }
+        let reports = fault.tracker.step(
+            start, width: Self.minute,
+            .bin(
+                on: !found.isEmpty, off: found.isEmpty, value: Double(found.count), badness: Double(found.count),
+                severity: .medium),
+            unit: "devices", watermark: end, compose: describe)
+        guard reports.isEmpty, isNews, fault.tracker.isActive else { return reports }
+        return fault.tracker.amend(end, describe).map { [$0] } ?? []
+    }
+
+    // MARK: The head
+
+    /// Sign, clock and stillness of the head meter.
+    mutating func stepHeadHealth(
+        _ start: Timestamp, _ end: Timestamp, _ row: FeederMinute, _ fleet: FleetPower, _ context: Context
+    ) -> [AdvisoryReport] {
+        let isNight =
+            context.place.map {
+                Sun.elevation(at: end, longitude: $0.longitude, latitude: $0.latitude) < -6
+            } ?? false
+        let net = row.net?.mean ?? .nan
+        let known = row.derCoverage >= 0.8 ? fleet.total : .nan
+        let threshold = limits.reverseOnThreshold
+        fleetByNight = isNight ? known : .nan
+        headSign.step(
+            head: net, fleet: known, threshold: threshold, rating: limits.rating, isNight: isNight, end: end)
+        let flagged = Self.takeFlagged(&headFlagged, until: end)
+        headFlags.step(flagged: flagged.clock, good: row.net == nil ? 0 : 1)
+        var reports = say(
+            \.headSigns, headSign.isWrong, start, end, context, "DQ_SIGN",
+            .init(
+                value: HeadSignWatch.wrong, unit: "1",
+                source: "B.4.6: correlation with the DER over a day, or reverse flow by night that nothing feeds"),
+            "counts the wrong way, or something unknown feeds back; reverse flow is not judged",
+            "Check the polarity of the meter before relying on its power.")
+        if headSign.isWrong || headSigns.isActive, let correlation = headSign.correlation, reports.count == 1 {
+            reports[0].facts.evidence.notes["correlation"] = (correlation * 1000).rounded() / 1000
+        }
+        reports += say(
+            \.headStands, headFrozen.isFrozen, start, end, context, "DQ_FROZEN",
+            .init(
+                value: FrozenWatch.powerSeconds, unit: "s", source: "B.4.3: 20 samples and 15 min with one value"),
+            "repeats one value since \(Words.clock(headFrozen.since)); the feeder's power is not known",
+            "Treat the feeder's power as unknown. Check the meter and its gateway.")
+        reports += say(
+            \.headClock, headFlags.isOn, start, end, context, "DQ_CLOCK",
+            .init(value: 0, unit: "s", source: "settings ingest.suspect_future_s, clock.suspect_s (A.7)"),
+            "has a wrong clock; the feeder's power is not known",
+            "Treat the feeder's power as unknown. Have the clock of the meter or its gateway set.")
+        return reports
+    }
+
+    private mutating func say(
+        _ path: WritableKeyPath<Self, AdvisoryTracker>, _ isOn: Bool, _ start: Timestamp, _ end: Timestamp,
+        _ context: Context, _ detector: String, _ limit: AdvisoryFacts.Limit, _ says: String, _ response: String
+    ) -> [AdvisoryReport] {
+        guard isOn || self[keyPath: path].isActive else { return [] }
+        var tracker = self[keyPath: path]
+        defer { self[keyPath: path] = tracker }
+        return tracker.step(
+            start, width: Self.minute,
+            .bin(on: isOn, off: !isOn, value: isOn ? 1 : 0, badness: isOn ? 1 : 0, severity: .medium), unit: "1",
+            watermark: end
+        ) { facts in
+            facts.detector = detector
+            facts.limit = limit
+            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): the head meter FH-\(id) \(says)."
+                : "Feeder \(id): the head meter FH-\(id) is sound again."
+            facts.response = response
+        }
+    }
+
+    // MARK: The model
+
+    /// B.4.7: what is measured at the head against what load and DER would give.
+    mutating func stepModel(
+        _ start: Timestamp, _ end: Timestamp, _ net: Double, _ fleet: FleetPower, _ coverage: Double,
+        _ ratio: (median: Double, sigma: Double)?, _ context: Context
+    ) -> [AdvisoryReport] {
+        var residual = Double.nan
+        if let ratio, nominalLoad > 0, coverage >= 0.8, !outage.isActive {
+            residual = net - (ratio.median * nominalLoad - fleet.total)
+        }
+        residuals.append(abs(residual))
+        let known = residuals.newest(15).filter { !$0.isNaN }
+        var input = ThresholdDetector.Input.missing
+        let mean = known.reduce(0, +) / Double(max(1, known.count))
+        let limit = max(3 * (ratio?.sigma ?? 0) * nominalLoad, 0.1 * limits.rating)
+        if known.count >= 8 {
+            input = .bin(on: mean > limit, off: mean < limit / 2, value: mean, badness: mean, severity: .medium)
+        }
+        var tracker = model
+        defer { model = tracker }
+        return tracker.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
+            facts.detector = "DQ_MODEL"
+            facts.limit = .init(value: limit, unit: "W", source: "B.4.7: 3 σ of the load, at least 10 % of the rating")
+            facts.confidence = .low
+            facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
+            facts.evidence.notes["residual_w"] = mean.rounded()
+            facts.message =
+                facts.clearedAt == nil
+                ? "Feeder \(id): its head is \(Words.power(mean)) away from what its load and DER would give; something is modelled or measured wrongly."
+                : "Feeder \(id): its head fits its load and DER again."
+            facts.response =
+                "Do not rely on estimates here. Look for DER, loads or switches that the model has elsewhere."
+        }
+    }
+}

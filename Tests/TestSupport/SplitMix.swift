@@ -1,0 +1,17 @@
+/// Random numbers of a seed (splitmix64), for tests that must be the same each time.
+public struct SplitMix {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// 0 to 1.
+    public mutating func unit() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
+}
