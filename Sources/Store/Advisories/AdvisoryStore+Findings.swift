@@ -24,14 +24,10 @@ extension AdvisoryStore {
             try connection.transaction("store advisories") { connection throws(StoreError) in
                 var events: [StoredEvent] = []
                 if !commit.reports.isEmpty { try Self.lock(&connection) }
-                let parts = try Self.parts(among: commit, &connection)
+                let parents = try Self.parents(among: commit, &connection)
                 for report in commit.reports {
                     let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
-                    if let event = try Self.apply(
-                        report, area: area, isPart: parts.contains(report.facts.id), &connection)
-                    {
-                        events.append(event)
-                    }
+                    events += try Self.apply(report, area: area, parent: parents[report.facts.id], &connection)
                 }
                 if !commit.reports.isEmpty {
                     events += try Self.correlate(banks: commit.banks, &connection)
@@ -60,27 +56,35 @@ extension AdvisoryStore {
         var minute: Timestamp
     }
 
-    /// What starts as a part of what is active, or starts with it: nobody is asked to look at it.
-    private static func parts(
+    /// Of what starts as a part of what is active, or starts with it, the advisory that stands for it.
+    private static func parents(
         among commit: Commit, _ connection: inout PostgresConnection
-    ) throws(StoreError) -> Set<String> {
+    ) throws(StoreError) -> [String: String] {
         let started = commit.reports.filter { $0.change == .start }.map(\.facts)
-        guard !started.isEmpty else { return [] }
+        guard !started.isEmpty else { return [:] }
         var nodes: [String: AdvisoryTree.Node] = [:]
+        var rows: [String: String] = [:]
         for row in try AdvisoryRow.read(
             where: "is_active AND state NOT IN ('closed', 'out_of_service')", [], &connection)
         {
             nodes[row.spell] = AdvisoryTree.Node(row.facts)
+            rows[row.spell] = row.id
         }
         for facts in started { nodes[facts.id] = AdvisoryTree.Node(facts) }
         let tree = AdvisoryTree(nodes.values.sorted { $0.id < $1.id }, banks: commit.banks)
-        return Set(started.map(\.id).filter { tree.parents[$0] != nil })
+        var found: [String: String] = [:]
+        for facts in started {
+            guard let parent = tree.parents[facts.id] else { continue }
+            found[facts.id] = rows[parent] ?? parent
+        }
+        return found
     }
 
-    /// - Returns: the event, where the advisory has become another.
+    /// - Parameter parent: what it starts as a part of: nobody is asked to look at it.
+    /// - Returns: the events, where the advisory has become another.
     private static func apply(
-        _ report: AdvisoryReport, area: Int32, isPart: Bool, _ connection: inout PostgresConnection
-    ) throws(StoreError) -> StoredEvent? {
+        _ report: AdvisoryReport, area: Int32, parent: String?, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> [StoredEvent] {
         let facts = report.facts
         var row =
             try AdvisoryRow.find(spell: facts, area: area, isStart: report.change == .start, &connection)
@@ -102,11 +106,24 @@ extension AdvisoryStore {
         guard case .moved(let move) = outcome else {
             // A cause that is settled after the advisory was cleared: the facts are kept, nobody is told again.
             if report.change == .cause, isKnown { try row.store(&connection) }
-            return nil
+            return []
         }
         if event == .start, isKnown { row.occurrence += 1 }
         var rises = event == .start
         if case .severityRose = event { rises = true }
-        return try row.take(move, rises: rises, isPart: isPart, actor: "analyser", at: facts.watermark, &connection)
+        var events = [
+            try row.take(
+                move, rises: rises, isPart: parent != nil, actor: "analyser", at: facts.watermark, &connection)
+        ]
+        // At once: it may be over before the others of this commit have been looked at.
+        if event == .start, let parent,
+            case .moved(let move) = AdvisoryLifecycle.outcome(of: .suppress, in: row.situation)
+        {
+            row.parent = parent
+            events.append(
+                try row.take(
+                    move, actor: "analyser", note: "part of \(parent)", at: facts.watermark, &connection))
+        }
+        return events
     }
 }

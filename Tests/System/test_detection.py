@@ -1,0 +1,118 @@
+"""Faults of data and weather, as aggregators send them: each found under its own name, none taken for reverse power."""
+import json
+import random
+import time
+
+import pytest
+from conftest import DATA, Publisher, Service, rfc3339, run, wait_for
+from test_service import batches, heads
+
+FEEDERS = [f"F{n:02d}" for n in range(1, 12)]
+
+
+def starts(service, since=0):
+    """Advisories by detector and element, as they were raised for data after `since`."""
+    rows = service.sql(
+        "SELECT (event::jsonb)->'data'->>'detector', (event::jsonb)->'data'->>'element', annunciates, severity FROM backfeed_store.advisory_event "
+        f"WHERE type = 'raised' AND ((event::jsonb)->>'time')::timestamptz >= to_timestamp({since}) ORDER BY sequence")
+    return [tuple(line.split("|")) for line in rows.splitlines()]
+
+
+def publish(service, aggregator, samples):
+    publisher = Publisher(service, aggregator)
+    for part in batches(sorted(samples, key=lambda s: s["time"]), 1000):
+        publisher.samples(*part)
+    return publisher
+
+
+def analysed(service, feeder, until):
+    wait_for(lambda: (service.sql(f"SELECT extract(epoch FROM head) FROM backfeed_store.analyser_position WHERE name = '{feeder}'") or 0) and
+             float(service.sql(f"SELECT extract(epoch FROM head) FROM backfeed_store.analyser_position WHERE name = '{feeder}'")) >= until - 60, what=f"{feeder} to be analysed")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_cloud_front_over_all_feeders_asks_for_attention_twice(service, seed):
+    draw = random.Random(seed)
+    ratings = {f["id"]: f["rating_va"] for f in service.get("/v1/feeders")["items"]}
+    assert sorted(ratings) == FEEDERS
+    start = int(time.time() // 60) * 60 - 3600
+    came = start + 1800
+    samples = []
+    # The cloud comes over the feeders within four minutes, and takes 25 to 50 % of the rating away in two to four.
+    for feeder in FEEDERS:
+        delay, length, depth = draw.uniform(0, 240), draw.uniform(120, 240), draw.uniform(0.25, 0.5)
+        rating = ratings[feeder]
+        powers = [rating * (0.3 + 0.002 * draw.gauss(0, 1) + depth * min(1, max(0, (n * 5 - 1800 - delay) / length))) for n in range(540)]
+        samples += heads(feeder, start, powers)
+    publish(service, "UTIL-SCADA", samples)
+    for feeder in FEEDERS:
+        analysed(service, feeder, start + 2700)
+    raised = starts(service, came)
+    ramps = [r for r in raised if r[0].startswith("RAMP")]
+    # Every feeder's ramp is there, with its severity; two of all that was asked to be looked at.
+    assert {r[1] for r in ramps} == {f"FH-{f}" for f in FEEDERS} | {"network"}
+    asked = service.sql(
+        "SELECT advisory_id, (event::jsonb)->'data'->>'detector' FROM backfeed_store.advisory_event WHERE annunciates AND severity < 4 "
+        f"AND ((event::jsonb)->>'time')::timestamptz >= to_timestamp({came})").splitlines()
+    assert len({line.split("|")[0] for line in asked}) <= 2, asked
+    front = next(a for a in service.get("/v1/advisories?state=active")["items"] if a["detector"] == "RAMP_FRONT")
+    parts = service.sql(f"SELECT count(DISTINCT advisory_id) FROM backfeed_store.advisory_event WHERE note = 'part of {front['id']}'")
+    assert int(parts) == 11
+    serious = [int(r[3]) for r in ramps if int(r[3]) <= 2]
+    assert serious and front["severity"] <= min(serious)
+
+
+def pv_of(service, feeder, count):
+    return service.sql(f"SELECT name FROM backfeed_store.device WHERE kind = 'pv' AND normal_feeder = '{feeder}' ORDER BY name LIMIT {count}").splitlines()
+
+
+def flagged(service, device):
+    return int(service.sql(f"SELECT count(*) FROM backfeed_store.sample s JOIN backfeed_store.device d ON d.id = s.device_id WHERE d.name = '{device}' AND s.quality & 64 <> 0"))
+
+
+def test_a_wrong_clock_is_flagged_named_and_not_used(service):
+    wrong, right = pv_of(service, "F02", 2)
+    start = int(time.time() // 60) * 60 - 900
+    scada, sun = Publisher(service, "UTIL-SCADA"), Publisher(service, "AGG-SUN-A")
+    # 20 s ahead of our clock: flagged as it comes. What was flagged before has the same end.
+    sun.samples({"device": wrong, "time": rfc3339(time.time() + 20), "active_power_w": 900})
+    wait_for(lambda: flagged(service, wrong) == 1, what="the flag")
+    for minute in range(14):
+        scada.samples(*heads("F03", start + 60 * minute, [500_000 + n for n in range(12)]))
+        scada.samples(*heads("F02", start + 60 * minute, [500_000 + n for n in range(12)]))
+        sun.samples(*({"device": d, "time": rfc3339(start + 60 * minute), "active_power_w": 1000 + minute, "quality": ["CLOCK_SUSPECT"] if d == wrong else []} for d in (wrong, right)))
+        time.sleep(0.05)
+    found = wait_for(lambda: next((a for a in service.get("/v1/advisories?state=active&feeder=F02")["items"] if a["detector"] == "DQ_CLOCK"), None), what="the clock")
+    assert found["element"] == "F02/clock" and [c["device"] for c in found["contributors"]] == [wrong]
+    assert flagged(service, right) == 0
+    assert not [r for r in starts(service) if r[0].startswith("RPF")]
+
+
+def test_a_clock_that_is_behind_its_latency_is_named(folder):
+    run("network", "import", DATA, "--data-dir", folder / "state")
+    service = Service(folder, settings=("clock.latency_s=UTIL-SCADA: 1", "analysis.scada_lateness_s=5"))
+    try:
+        scada = Publisher(service, "UTIL-SCADA")
+        until = time.time() + 60
+        while time.time() < until and flagged(service, "FH-F02") < 20:
+            scada.samples(*heads("F02", time.time() - 20, [500_000 + time.time() % 100]))
+            scada.samples(*heads("F03", time.time(), [500_000 + time.time() % 100]))
+            time.sleep(0.1)
+        assert flagged(service, "FH-F02") >= 20 and flagged(service, "FH-F03") == 0
+    finally:
+        service.stop()
+
+
+def test_a_frozen_head_is_named_and_its_power_is_unknown(service):
+    start = int(time.time() // 60) * 60 - 3000
+    scada, sun = Publisher(service, "UTIL-SCADA"), Publisher(service, "AGG-SUN-A")
+    devices = pv_of(service, "F02", 5)
+    # It feeds back, and after a quarter of an hour its meter stands still.
+    for minute in range(49):
+        sun.samples(*({"device": d, "time": rfc3339(start + 60 * minute), "active_power_w": 1000 + (minute * 37 + k) % 101} for k, d in enumerate(devices)))
+        scada.samples(*heads("F02", start + 60 * minute, [-900_000 - (n * 7919 % 101 if minute < 15 else 0) for n in range(12)]))
+        time.sleep(0.05)
+    frozen = wait_for(lambda: next((a for a in service.get("/v1/advisories?state=active&feeder=F02")["items"] if a["detector"] == "DQ_FROZEN"), None), what="the frozen meter")
+    assert frozen["element"] == "FH-F02"
+    reverse = next(a for a in service.get("/v1/advisories?state=active&feeder=F02")["items"] if a["kind"] == "reverse_power")
+    assert reverse["uncertain"], "what a frozen meter repeats is no certainty"
