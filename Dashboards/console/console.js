@@ -1,15 +1,8 @@
 "use strict";
 // The first page: feeders, one chart, advisories. Everything shown comes with its time and age.
-import { ask, byId, cell, clock, duration, el, follow, moment, power, question, rememberName } from "./common.js";
+import { acts, allowed, amount, pageOf, perform, severityText, shapes, stateText } from "./advisory-words.js";
+import { ask, byId, cell, clock, duration, el, follow, power, rememberName } from "./common.js";
 
-const words = { 1: "URGENT", 2: "HIGH", 3: "MEDIUM", 4: "NOTE" };
-const shapes = { 1: "■", 2: "▲", 3: "◆", 4: "○" };
-const states = {
-  unacknowledged_active: "active, not acknowledged", acknowledged_active: "active, acknowledged",
-  unacknowledged_cleared: "over, not acknowledged", latched_unacknowledged: "over, latched, not acknowledged",
-  latched_acknowledged: "over, latched: to be reset", shelved: "shelved", suppressed: "part of another",
-  out_of_service: "out of service", closed: "closed",
-};
 let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
 
 // MARK: feeders
@@ -119,40 +112,6 @@ function order(a, b) {
   return rank(a) - rank(b) || a.severity - b.severity || (a.onset < b.onset ? 1 : -1);
 }
 
-function worst(advisory) {
-  const { value, unit } = advisory.peak;
-  return unit === "W" ? power(value) : unit === "W/min" ? power(value) + "/min" : unit === "pu" ? value.toFixed(4) + " pu"
-    : unit === "s" ? duration(value) : value.toFixed(2) + (unit === "1" ? "" : " " + unit);
-}
-
-/** What may be done with an advisory: word, path, what is asked, and the body of it. */
-const hold = (text, longest) => ({
-  text, fields: [{ name: "minutes", label: `Minutes, at most ${longest}`, type: "number", value: Math.min(60, longest) }, { name: "reason", label: "Reason" }],
-});
-const timed = given => ({ for_s: Number(given.minutes) * 60, reason: given.reason });
-const acts = {
-  acknowledge: ["Acknowledge", null, (given, advisory) => ({ version: advisory.version })],
-  shelve: ["Shelve…", advisory => hold("It is silent until then, and goes on counting for switching plans.", advisory.severity === 2 ? 60 : 480), timed],
-  unshelve: ["Unshelve", null, () => ({})],
-  reset: ["Reset", null, () => ({})],
-  comment: ["Comment…", () => ({ fields: [{ name: "reason", label: "Comment" }] }), given => given],
-  out_of_service: ["Out of service…", () => hold("It is not looked at until then, and counts as unknown for switching plans. Somebody else agrees to it with the same act.", 43200), timed],
-  return_to_service: ["Return to service", null, () => ({})],
-};
-
-function allowed(advisory) {
-  const held = advisory.held?.is_proposed ? ["out_of_service"] : [];
-  switch (advisory.state) {
-    case "unacknowledged_active": case "unacknowledged_cleared": return ["acknowledge", ...(advisory.severity > 1 ? ["shelve"] : []), "comment", "out_of_service"];
-    case "acknowledged_active": return [...held, ...(advisory.severity > 1 ? ["shelve"] : []), "comment", ...(held.length ? [] : ["out_of_service"])];
-    case "latched_unacknowledged": return ["acknowledge", "comment"];
-    case "latched_acknowledged": return ["reset", "comment"];
-    case "shelved": return ["unshelve", "comment"];
-    case "out_of_service": return ["return_to_service", "comment"];
-    default: return ["comment"];
-  }
-}
-
 /** The first act is a button of its own, the others stand in a list: a row stays one line high. */
 function buttons(advisory) {
   const [first, ...others] = allowed(advisory);
@@ -166,27 +125,28 @@ function buttons(advisory) {
   return [button, " ", more];
 }
 
-function stateText(advisory) {
-  const held = advisory.held;
-  if (!held) return states[advisory.state] + (advisory.acknowledged_by ? ` by ${advisory.acknowledged_by}` : "");
-  if (held.is_proposed) return `${states[advisory.state]}; out of service proposed by ${held.by}: ${held.reason}`;
-  return `${states[advisory.state]} until ${moment(held.until)} by ${held.by}: ${held.reason}${advisory.is_active ? "" : " (condition over)"}`;
-}
-
 function advisoryRow(advisory, children) {
-  const severity = cell(`${shapes[advisory.severity]} ${advisory.severity} ${words[advisory.severity]}`, `severity s${advisory.severity}`);
-  const text = cell(advisory.message + (advisory.uncertain ? " (uncertain: data is missing)" : ""), isOpen(advisory) ? "unacknowledged" : "");
+  const severity = cell(severityText(advisory.severity), `severity s${advisory.severity}`);
+  const text = el("td", { class: isOpen(advisory) ? "unacknowledged" : "" },
+    el("a", { href: pageOf(advisory) }, advisory.message), advisory.uncertain ? " (uncertain: data is missing)" : null);
   text.append(el("span", { class: "response" }, advisory.response));
   if (children.length) {
     text.append(el("details", { open: opened.has(advisory.id), ontoggle: event => { if (event.target.open) opened.add(advisory.id); else opened.delete(advisory.id); } },
       el("summary", {}, `and ${children.length} that ${children.length === 1 ? "is" : "are"} part of it`),
-      el("ul", {}, ...children.map(child => el("li", {}, `${shapes[child.severity]} ${child.severity} ${child.message}`)))));
+      el("ul", {}, ...children.map(child => el("li", {}, `${shapes[child.severity]} ${child.severity} `, el("a", { href: pageOf(child) }, child.message))))));
   }
   return el("tr", { "data-advisory": advisory.id }, severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
-    cell(worst(advisory), "number"), cell(stateText(advisory) + (advisory.occurrence > 1 ? `; ${advisory.occurrence} times` : "")), el("td", { class: "acts" }, ...buttons(advisory)));
+    cell(amount(advisory.peak.value, advisory.peak.unit), "number"), cell(stateText(advisory) + (advisory.occurrence > 1 ? `; ${advisory.occurrence} times` : "")), el("td", { class: "acts" }, ...buttons(advisory)));
 }
 
 const opened = new Set();
+
+/** Every word of the filter stands somewhere in it, or in what is part of it. */
+function matches(advisory, children = []) {
+  if (children.some(child => matches(child))) return true;
+  const text = [advisory.message, advisory.feeder, advisory.element, advisory.kind, advisory.detector, advisory.cause ?? ""].join(" ").toLowerCase();
+  return byId("filter").value.toLowerCase().split(/\s+/).every(word => text.includes(word));
+}
 
 function showAdvisories() {
   const all = [...advisories.values()].filter(a => a.state !== "closed");
@@ -195,7 +155,7 @@ function showAdvisories() {
   const silenced = all.filter(isSilenced);
   // What is part of another stands with it; without it, for itself.
   const shown = all.filter(a => (!a.parent || !advisories.has(a.parent)) && (byId("notes").checked || a.severity < 4)
-    && (byId("silenced").checked || !isSilenced(a)) && (!byId("only-feeder").checked || a.feeder === chosen)).sort(order);
+    && (byId("silenced").checked || !isSilenced(a)) && (!byId("only-feeder").checked || a.feeder === chosen) && matches(a, children.get(a.id))).sort(order);
   const body = byId("advisories").tBodies[0];
   const focused = document.activeElement?.dataset?.advisory, tag = document.activeElement?.tagName;
   body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, children.get(advisory.id) ?? [])));
@@ -210,16 +170,11 @@ function showAdvisories() {
 }
 
 async function act(advisory, name) {
-  const [word, ask_, make] = acts[name];
   const refusal = byId("refusal");
   refusal.hidden = true;
-  const given = ask_ ? await question({ title: `${word.replace("…", "")}: ${advisory.message}`, yes: word.replace("…", ""), ...ask_(advisory) }) : {};
-  if (!given) return;
   try {
-    const actor = byId("actor").value.trim();
-    const body = make(given, advisory);
-    if (actor) body.actor = actor;
-    const result = await ask(`/v1/advisories/${encodeURIComponent(advisory.id)}/${name}`, "POST", body);
+    const result = await perform(advisory, name, byId("actor").value.trim());
+    if (!result) return;
     advisories.set(result.id, result);
     showAdvisories();
   } catch (error) {
@@ -307,6 +262,28 @@ follow({
   advisory: event => { advisories.set(event.data.id, event.data); soon(); },
 });
 
+// MARK: keys
+/** In the list: up and down go from row to row, letters act on the row; everywhere: / filters, ? tells. */
+const keys = { a: "acknowledge", s: "shelve", c: "comment", r: "reset", u: "unshelve" };
+
+addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select, dialog *")) return;
+  if (event.key === "/") { event.preventDefault(); byId("filter").focus(); return; }
+  if (event.key === "?") { byId("keys").open = !byId("keys").open; return; }
+  const rows = [...byId("advisories").tBodies[0].rows];
+  const row = event.target.closest?.("#advisories tbody tr");
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!row && (!rows.length || event.target !== document.body)) return;
+    event.preventDefault();
+    const next = row ? rows[rows.indexOf(row) + (event.key === "ArrowDown" ? 1 : -1)] : rows[0];
+    (next ?? row).querySelector("td.acts button").focus();
+    return;
+  }
+  const advisory = row && advisories.get(row.dataset.advisory), name = keys[event.key];
+  if (advisory && name && allowed(advisory).includes(name)) { event.preventDefault(); act(advisory, name); }
+});
+
+byId("filter").addEventListener("input", showAdvisories);
 byId("notes").addEventListener("change", showAdvisories);
 byId("only-feeder").addEventListener("change", showAdvisories);
 byId("silenced").addEventListener("change", showAdvisories);

@@ -47,7 +47,8 @@ public struct Queries: ~Copyable {
         }
     }
 
-    /// One advisory with its history, as JSON; `nil` when there is none.
+    /// One advisory with its history, its parts and the newest verdict of each plan that was judged with it, as JSON; `nil`
+    /// when there is none.
     public mutating func advisory(_ id: String) throws(StoreError) -> String? {
         try session.use { connection throws(StoreError) in
             try connection.query(
@@ -56,7 +57,9 @@ public struct Queries: ~Copyable {
                 'sequence', e.sequence, 'type', e.type, 'actor', e.actor, 'note', e.note, 'recorded_at', \(SQL.rfc3339("e.recorded_at")), \
                 'version', (e.event::jsonb #> '{data,version}'), 'severity', (e.event::jsonb #> '{data,severity}'), 'state', (e.event::jsonb #> '{data,state}')) \
                 ORDER BY e.sequence), '[]') FROM backfeed_store.advisory_event e WHERE e.advisory_id = a.id), 'children', (SELECT coalesce(jsonb_agg(c.id ORDER BY c.id), '[]') \
-                FROM backfeed_store.advisory c WHERE c.parent = a.id)) \
+                FROM backfeed_store.advisory c WHERE c.parent = a.id), 'plans', (SELECT coalesce(jsonb_agg(jsonb_build_object('plan', v.plan, \
+                'decision', v.decision, 'assessed_at', \(SQL.rfc3339("v.assessed_at"))) ORDER BY v.plan), '[]') FROM (SELECT DISTINCT ON (plan) plan, decision, \
+                assessed_at FROM backfeed_store.switching_verdict WHERE document::jsonb #> '{evidence,advisories}' ? a.id ORDER BY plan, id DESC) v)) \
                 FROM backfeed_store.advisory a WHERE id = $1
                 """, [id], as: "read advisory"
             ).first?[0]

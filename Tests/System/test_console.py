@@ -88,8 +88,8 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
-    # Past the two pages of the navigation and the first feeder.
-    for _ in range(4):
+    # Past the three pages of the navigation and the first feeder.
+    for _ in range(5):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
     page.keyboard.press("Enter")
@@ -97,6 +97,70 @@ def test_keyboard_reaches_everything(demo, browser):
     time.sleep(2.5)
     # A refresh of the table does not throw the focus away.
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
+
+
+def test_the_list_is_worked_by_keys_and_filtered(demo, browser):
+    page = open_page(browser, demo)
+    rows = page.locator("#advisories tbody tr")
+    wait_for(lambda: rows.count() >= 2, 60, what="two advisories")
+    page.keyboard.press("/")
+    page.keyboard.type("reverse F10")
+    # Alone, or as a part of its bank's.
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("F10")
+    page.keyboard.type(" nonsense")
+    expect(rows).to_have_count(0)
+    page.get_by_label("Filter").fill("")
+    wait_for(lambda: rows.count() >= 2, what="all again")
+    page.locator("h2").first.click()
+    page.keyboard.press("ArrowDown")
+    first = page.evaluate("document.activeElement.closest('tr').dataset.advisory")
+    page.keyboard.press("ArrowDown")
+    second = page.evaluate("document.activeElement.closest('tr').dataset.advisory")
+    assert first and second and first != second
+    page.keyboard.press("c")
+    page.get_by_role("textbox", name="Comment").fill("seen by night")
+    page.keyboard.press("Enter")
+    wait_for(lambda: any(h["note"] == "seen by night" for h in demo.get(f"/v1/advisories/{second}")["history"]), what="the comment")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_have_attribute("open", "")
+    assert page.problems == []
+
+
+def test_the_page_of_an_advisory_shows_its_evidence_and_history(demo, browser):
+    found = wait_for(lambda: next((a for a in demo.get("/v1/advisories?kind=reverse_power&state=active")["items"] if a["detector"] == "RPF_HEAD" and a["contributors"]), None), 60, what="reverse power")
+    for scheme in ("light", "dark"):
+        page = open_page(browser, demo, scheme, f"/advisory.html?id={found['id']}")
+        expect(page.locator("#title")).to_contain_text(f"Feeder {found['feeder']}", timeout=10_000)
+        expect(page.locator("#evidence canvas")).to_be_visible()
+        expect(page.locator("#contributors tbody tr")).not_to_have_count(0)
+        expect(page.locator("#history tbody tr").first).to_contain_text("raised")
+        expect(page.locator("#facts")).to_contain_text("reverse.limit_w" if found["limit"]["source"].startswith("setting") else "rating")
+        if scheme == "light":
+            page.get_by_label("Your name").fill("ann")
+            page.get_by_role("button", name="Comment…").click()
+            page.get_by_role("textbox", name="Comment").fill("looked at the evidence")
+            page.locator("#dialog-yes").click()
+            expect(page.locator("#history")).to_contain_text("looked at the evidence", timeout=10_000)
+        time.sleep(1)
+        page.screenshot(path=OUTPUT / f"advisory-{scheme}.png", full_page=True)
+        assert Axe().run(page).violations_count == 0
+        assert page.problems == []
+    missing = open_page(browser, demo, path="/advisory.html?id=nothing")
+    expect(missing.locator("#title")).to_contain_text("Not shown", timeout=10_000)
+
+
+def test_a_shift_is_handed_over_on_one_page(demo, browser):
+    page = open_page(browser, demo, path="/shift.html")
+    expect(page.locator("#text")).to_contain_text("Desk all", timeout=10_000)
+    expect(page.locator("#standing li")).not_to_have_count(0)
+    page.get_by_label("The last").select_option("24")
+    # The demo's data is of the day before.
+    expect(page.locator("#came tbody tr")).not_to_have_count(0)
+    expect(page.locator("#did tbody tr")).not_to_have_count(0)
+    page.screenshot(path=OUTPUT / "shift.png", full_page=True)
+    assert Axe().run(page).violations_count == 0
+    assert page.problems == []
 
 
 def test_a_lost_connection_is_plain_within_five_seconds_and_comes_back(demo, browser):
