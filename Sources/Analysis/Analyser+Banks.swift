@@ -62,11 +62,12 @@ extension Analyser {
 
     /// Native load per nominal load of the other feeders now, for those without a head meter.
     func nativeRatio(_ number: Int) -> (median: Double, sigma: Double)? {
-        var ratios = feeders.compactMap { other -> Double? in
-            guard other.number != number, other.nominalLoad > 0, let last = other.minutes.last, !last.net.isNaN,
-                last.derCoverage >= 0.2
+        // By place: a feeder's whole state would be copied for each.
+        var ratios = feeders.indices.compactMap { place -> Double? in
+            guard place != number, feeders[place].nominalLoad > 0, let last = feeders[place].minutes.last,
+                !last.net.isNaN, last.derCoverage >= 0.2
             else { return nil }
-            return max(0, last.net + last.fleet.total) / other.nominalLoad
+            return max(0, last.net + last.fleet.total) / feeders[place].nominalLoad
         }
         guard ratios.count >= 2, let median = Slope.median(&ratios) else { return nil }
         var deviations = ratios.map { abs($0 - median) }
@@ -102,10 +103,11 @@ extension Analyser {
 
     /// Ramps of several feeders at a time have one cause, mostly the sky.
     mutating func advanceFront(_ output: inout AnalysisOutput) {
-        let known = feeders.filter { $0.hasSeenHead }.map(\.nextHead)
-        guard let newest = known.max() else { return }
+        var (newest, until) = (Timestamp.distantPast, Timestamp.distantFuture)
+        for time in headTimes { newest = max(newest, time) }
+        guard newest != .distantPast else { return }
         // A head that is silent for a minute is not waited for.
-        let until = known.filter { newest - $0 <= 60 }.min() ?? newest
+        for time in headTimes where newest - time <= 60 { until = min(until, time) }
         if front.next == .distantPast { front.skip(to: until - FeederState.headBin) }
         let position = quiet[Front.name]?.head
         while front.next < until {

@@ -44,6 +44,8 @@ public struct Analyser: Sendable {
     var isFeederOff: [[Bool]] = []
     let normalFeederOfNode: [Int32]
     var front: Front
+    /// By feeder with a head that has spoken, its next head bin: read for each bin of each feeder.
+    var headTimes: [Timestamp] = []
     var chatters = ChatterWatch()
     var topologyOfFeeder: [Int]
     // Restart: nothing is said before these positions; then the trackers take over what was stored.
@@ -114,6 +116,7 @@ public struct Analyser: Sendable {
                     reverseLimit: settings.bankReverseLimit, rearm: settings.rearm, gap: settings.gap))
             banks[banks.count - 1].steps.watch(members.map { feeders[$0].id }, rearm: settings.rearm)
         }
+        headTimes = Array(repeating: .distantPast, count: feeders.count)
         addTopology(at: .distantPast)
         for number in feeders.indices { assignDevices(number) }
     }
@@ -217,7 +220,10 @@ public struct Analyser: Sendable {
                     front.note(reports)
                     say(reports, &output)
                 }
-                advanceFront(&output)
+                if feeders[number].hasSeenHead {
+                    headTimes[number] = feeders[number].nextHead
+                    advanceFront(&output)
+                }
             } else {
                 assignDevices(number)
                 settle(number, head: false)

@@ -15,7 +15,8 @@ enum BenchCommand {
         detail: """
             ingest   messages from socket to table through the running service, against raw COPY BINARY of the same rows
                      into the same table; from publishing to visible; with --python beside what one would write instead
-            detect   publish of the deciding sample to the advisory on PUB, under load
+            detect   publish of the deciding sample to the advisory on PUB, under load; and the analyser alone, all detectors, 1,000
+                     feeders and 100,000 devices; with --python beside the rule for reverse power in Bytewax
             validate load flow of one changed state at 100, 1,000 and 10,000 nodes, and verdicts on a plan of 20 steps
             trace    energisation trace of a 10,000-node network
             publish  the made-up load of ingest, alone: to any service, from this process
@@ -27,7 +28,9 @@ enum BenchCommand {
             Option("devices", "N", "devices of ingest (default 2000, then 100000)"),
             Option("security", "plain|curve|both", "keys of ingest (default both)"),
             Option("latency-seconds", "N", "seconds of ingest at each rate for latency; 0: none (default 10)"),
-            Option("python", "FILE", "a Python to compare with: pyzmq and psycopg for ingest, pandapower for validate"),
+            Option(
+                "python", "FILE",
+                "a Python to compare with: pyzmq and psycopg for ingest, Bytewax for detect, pandapower for validate"),
             Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
             Option("format", "table|json", "how to print it (default table)"),
         ] + LoadPublisher.options
@@ -45,6 +48,16 @@ enum BenchCommand {
             result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }
         case "detect":
             result.figures = try withDatabase(invocation) { conninfo, _ in try DetectBench(invocation, conninfo).run() }
+            let rows = try AnalyserBench(python: invocation.arguments.text("python")).run()
+            result.figures.append(("analyser_cpu_s_per_million", rows[0][2]))
+            result.tables = [
+                table(["figure", "value"], result.figures.map { [$0.0, $0.1] }),
+                table(
+                    [
+                        "analyser", "samples/s", "CPU s/M", "p50 ms", "p99 ms", "reverse power starts",
+                        "advisories of all kinds",
+                    ], rows),
+            ]
         default: throw UsageError("expected ingest, detect, validate, trace or publish, got \"\(what)\"")
         }
         if json {
