@@ -80,7 +80,9 @@ def test_everything_agrees_with_truth_on_the_shipped_windows():
     result = verified(DATA)
     assert len(result["switching"]["orders"]) == 19
     day = next(w for w in result["windows"] if w["window"] == "day")
-    assert sum(f["kind"] == "reverse_power" for f in day["found"]) == 13
+    assert sum(f["detector"] == "RPF_HEAD" for f in day["found"]) == 13
+    # A head that is only near reverse is for the journal: it never asks anybody to look.
+    assert all(f["severity"] == 4 for f in day["found"] if f["detector"] == "RPF_NEAR")
     assert next(c for c in day["comparisons"] if c["what"].startswith("reverse power advisories"))["worst_error_s"] <= 10
 
 
