@@ -21,18 +21,23 @@ extension Analyser {
     }
 
     mutating func advanceBank(of feeder: Int, _ output: inout AnalysisOutput) {
-        guard let place = banks.firstIndex(where: { $0.feeders.contains(feeder) }) else { return }
-        let members = banks[place].feeders
+        let place = bankOfFeeder[feeder]
+        guard place >= 0 else { return }
         if banks[place].nextMinute == .distantPast {
             banks[place].nextMinute = feeders[feeder].nextMinute - 60
         }
+        banks[place].newestMinute = max(banks[place].newestMinute, feeders[feeder].nextMinute)
         while true {
-            let start = banks[place].nextMinute
-            let newest = members.map { feeders[$0].nextMinute }.max() ?? start
+            let (start, newest) = (banks[place].nextMinute, banks[place].newestMinute)
             guard newest > start else { return }
-            // Wait for the slower feeders, but not for ever: after five minutes theirs is missing.
-            let complete = members.allSatisfy { feeders[$0].nextMinute > start }
-            guard complete || newest - start > 300 else { return }
+            // Wait for the slower feeders, but not for ever: after five minutes theirs is missing. One that is waited
+            // for is enough to know: with a thousand feeders on a bank, not all are asked each time.
+            if feeders[banks[place].awaited].nextMinute <= start, newest - start <= 300 { return }
+            let members = banks[place].feeders
+            if let slow = members.last(where: { feeders[$0].nextMinute <= start }) {
+                banks[place].awaited = slow
+                guard newest - start > 300 else { return }
+            }
             if newest - start > 7200 { banks[place].nextMinute = newest - 3600 }
             let minute = banks[place].nextMinute
             var (heads, injection) = (0.0, 0.0)
@@ -102,12 +107,20 @@ extension Analyser {
     }
 
     /// Ramps of several feeders at a time have one cause, mostly the sky.
-    mutating func advanceFront(_ output: inout AnalysisOutput) {
+    /// - Parameter feeder: whose head has just moved on.
+    mutating func advanceFront(by feeder: Int, _ output: inout AnalysisOutput) {
+        // As long as the one that is waited for has not moved, and is not given up, nothing changes.
+        let awaited = headTimes[awaitedHead]
+        if awaitedHead != feeder, awaited != .distantPast, awaited <= front.next, headTimes[feeder] - awaited <= 60 {
+            return
+        }
         var (newest, until) = (Timestamp.distantPast, Timestamp.distantFuture)
         for time in headTimes { newest = max(newest, time) }
         guard newest != .distantPast else { return }
         // A head that is silent for a minute is not waited for.
-        for time in headTimes where newest - time <= 60 { until = min(until, time) }
+        for (number, time) in headTimes.enumerated() where newest - time <= 60 && time <= until {
+            (until, awaitedHead) = (time, number)
+        }
         if front.next == .distantPast { front.skip(to: until - FeederState.headBin) }
         let position = quiet[Front.name]?.head
         while front.next < until {

@@ -46,6 +46,10 @@ public struct Analyser: Sendable {
     var front: Front
     /// By feeder with a head that has spoken, its next head bin: read for each bin of each feeder.
     var headTimes: [Timestamp] = []
+    /// The slowest of them that is waited for.
+    var awaitedHead = 0
+    /// By feeder, the place of its bank, -1 without.
+    var bankOfFeeder: [Int] = []
     var chatters = ChatterWatch()
     var topologyOfFeeder: [Int]
     // Restart: nothing is said before these positions; then the trackers take over what was stored.
@@ -59,7 +63,9 @@ public struct Analyser: Sendable {
         self.settings = settings
         let registry = model.registry
         devices = Array(repeating: DeviceState(), count: registry.devices.count)
-        context = FeederState.Context(settings: settings, model: model)
+        context = FeederState.Context(
+            settings: settings, model: model,
+            injections: Array(repeating: .nan, count: registry.devices.count))
         let feederNumber = model.graph.feederIndex
         clockRules = registry.devices.map { FeederClock.Rule($0.kind, settings) }
         isHead = registry.devices.map { $0.kind == .feederHead }
@@ -117,6 +123,8 @@ public struct Analyser: Sendable {
             banks[banks.count - 1].steps.watch(members.map { feeders[$0].id }, rearm: settings.rearm)
         }
         headTimes = Array(repeating: .distantPast, count: feeders.count)
+        bankOfFeeder = Array(repeating: -1, count: feeders.count)
+        for (place, bank) in banks.enumerated() { for number in bank.feeders { bankOfFeeder[number] = place } }
         addTopology(at: .distantPast)
         for number in feeders.indices { assignDevices(number) }
     }
@@ -222,7 +230,7 @@ public struct Analyser: Sendable {
                 }
                 if feeders[number].hasSeenHead {
                     headTimes[number] = feeders[number].nextHead
-                    advanceFront(&output)
+                    advanceFront(by: number, &output)
                 }
             } else {
                 assignDevices(number)

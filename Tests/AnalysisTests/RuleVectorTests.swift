@@ -1,5 +1,6 @@
 import Analysis
 import GridModel
+import TestSupport
 import Testing
 
 private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool {
@@ -102,6 +103,20 @@ private func isClose(_ a: Double?, _ b: Double, _ tolerance: Double) -> Bool {
 }
 
 @Suite struct RampRuleTests {
+    @Test func theilSenIsTheMedianOfTheSortedSlopes() {
+        var random = SplitMix(seed: 7)
+        for count in 5...60 {
+            // Few different values, so that many slopes are equal.
+            let x = (0..<count).map { _ in (random.unit() * (count % 2 == 0 ? 1000 : 5)).rounded() }
+            let t = (0..<count).map(Double.init)
+            var slopes: [Double] = []
+            for i in 0..<count { for j in (i + 1)..<count { slopes.append((x[j] - x[i]) / (t[j] - t[i])) } }
+            slopes.sort()
+            let expected = (slopes[(slopes.count - 1) / 2] + slopes[slopes.count / 2]) / 2
+            #expect(Slope.theilSen(t, x) == expected)
+        }
+    }
+
     @Test func theilSenVectors() {
         let minutes = [0.0, 1, 2, 3, 4, 5]
         let x = [4.0, 4.1, 4.2, 9.9, 4.4, 4.5]

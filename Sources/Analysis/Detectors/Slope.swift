@@ -41,8 +41,31 @@ public enum Slope {
 
     static func median(_ values: inout [Double]) -> Double? {
         guard !values.isEmpty else { return nil }
-        values.sort()
         let middle = values.count / 2
-        return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
+        let upper = select(middle, &values)
+        guard values.count % 2 == 0, let lower = values[..<middle].max() else { return upper }
+        return (lower + upper) / 2
+    }
+
+    /// The value that would stand at `place` if all were sorted: smaller ones are put before it, larger ones after it.
+    /// A slope has hundreds of pairs, and one middle.
+    private static func select(_ place: Int, _ values: inout [Double]) -> Double {
+        values.withUnsafeMutableBufferPointer { values in
+            var (low, high) = (0, values.count - 1)
+            while low < high {
+                let pivot = values[low + (high - low) / 2]
+                var (left, right) = (low, high)
+                while left <= right {
+                    while values[left] < pivot { left += 1 }
+                    while values[right] > pivot { right -= 1 }
+                    guard left <= right else { break }
+                    values.swapAt(left, right)
+                    left += 1
+                    right -= 1
+                }
+                if place <= right { high = right } else if place >= left { low = left } else { break }
+            }
+            return values[place]
+        }
     }
 }

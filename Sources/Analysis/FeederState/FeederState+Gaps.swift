@@ -17,7 +17,7 @@ extension FeederState {
                 silentRating += device.rating
                 silentCount += 1
             }
-            guard context.settings.perDeviceGaps, isSilent || devices[number].gap?.isActive == true else { continue }
+            guard context.settings.perDeviceGaps, isSilent || devices[number].hasActiveGap else { continue }
             var tracker =
                 devices[number].gap
                 ?? AdvisoryTracker(

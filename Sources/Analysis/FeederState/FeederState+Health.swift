@@ -17,21 +17,6 @@ extension FeederState {
         var says, response: String
     }
 
-    /// Looks at what the devices sent in the minute; call before the minute's samples are discarded.
-    mutating func inspect(
-        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ device: Device
-    ) {
-        let samples = devices[number].signal.samples(from: start, until: end)
-        for sample in samples {
-            devices[number].frozen.take(sample, kind: device.kind, rating: device.rating, &variations)
-        }
-        let good = samples.count
-        guard good > 0 || !devices[number].flagged.isEmpty else { return }
-        let flagged = Self.takeFlagged(&devices[number].flagged, until: end)
-        devices[number].clock.step(flagged: flagged.clock, good: good)
-        devices[number].range.step(flagged: flagged.range, good: good)
-    }
-
     static func takeFlagged(
         _ flagged: inout [(time: Timestamp, quality: Quality)], until end: Timestamp
     ) -> (clock: Int, range: Int) {
@@ -106,10 +91,10 @@ extension FeederState {
             facts.detector = wording.detector
             facts.limit = wording.limit
             facts.contributors = found.prefix(10).map { number in
-                let power = context.injections[number] ?? 0
+                let power = context.injection(of: number)
                 return .init(
                     device: registry.devices[number].name, kind: registry.devices[number].kind,
-                    activePowerW: power.isNaN ? 0 : power.rounded(), share: 0)
+                    activePowerW: power.rounded(), share: 0)
             }
             facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
             facts.evidence.notes["devices"] = Double(found.count)

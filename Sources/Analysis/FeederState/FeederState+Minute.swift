@@ -17,48 +17,30 @@ extension FeederState {
 
         // The fleet, by the feeder the devices belong to in the normal state.
         var fleets: [String: FleetPower] = [id: FleetPower()]
-        var sums: [DeviceKind: (power: Double, reporting: Double, total: Double)] = [:]
+        var sums = KindSums()
         var (reporting, sites) = (0, 0)
         for number in ders {
             let device = registry.devices[number]
-            var power = devices[number].signal.bin(start, width: Self.minute, hold: settings.derHold, .activePower).mean
-            inspect(number, start, end, &devices, device)
-            if devices[number].hasVoltage { binVoltage(number, start, end, &devices, context) }
-            let charge =
-                device.kind == .battery
-                ? devices[number].signal.held(at: end, hold: settings.derHold, .stateOfCharge) : nil
-            devices[number].sign.step(
-                kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
-            // What is known to be wrong is as good as missing.
-            if devices[number].sign.isWrong == true || devices[number].frozen.isFrozen { power = .nan }
-            devices[number].minutes.append(Float(power))
-            var sum = sums[device.kind] ?? (0, 0, 0)
-            sum.total += device.rating
-            if power.isNaN {
-                context.injections[number] = nil
-            } else {
-                reporting += 1
-                if device.kind == .photovoltaic { sites += 1 }
-                sum.power += power
-                sum.reporting += device.rating
-                context.injections[number] = power
-                if device.normalFeeder != id {
-                    fleets[device.normalFeeder, default: FleetPower()][device.kind] += power
-                }
-            }
-            sums[device.kind] = sum
-            devices[number].signal.discard(before: end)
+            let power = devices[number].finishMinute(start, end, device, settings, &variations)
+            context.injections[number] = power
+            sums[device.kind].total += device.rating
+            guard !power.isNaN else { continue }
+            reporting += 1
+            if device.kind == .photovoltaic { sites += 1 }
+            sums[device.kind].power += power
+            sums[device.kind].reporting += device.rating
+            if device.normalFeeder != id { fleets[device.normalFeeder, default: FleetPower()][device.kind] += power }
         }
         for group in groups {
             for number in group.points where !registry.devices[number].kind.isDER {
-                inspect(number, start, end, &devices, registry.devices[number])
-                binVoltage(number, start, end, &devices, context)
+                devices[number].inspect(start, end, registry.devices[number], &variations)
+                devices[number].binVoltage(start, end, registry.devices[number].voltageBase, settings.standard)
                 devices[number].signal.discard(before: end)
             }
         }
         let alive = aliveInTheDark(start, end, &devices, context)
-        let rated = sums.values.reduce(0) { $0 + $1.total }
-        let heard = sums.values.reduce(0) { $0 + $1.reporting }
+        let rated = DeviceKind.allCases.reduce(0) { $0 + sums[$1].total }
+        let heard = DeviceKind.allCases.reduce(0) { $0 + sums[$1].reporting }
         row.derCoverage = rated > 0 ? heard / rated : 1
         var moved = FleetPower()
         for (feeder, fleet) in fleets where feeder != id {
@@ -68,7 +50,8 @@ extension FeederState {
         }
         // What does not report is taken to do as its kind does, if a fifth of the kind's rating reports.
         var fleet = FleetPower()
-        for (kind, sum) in sums.sorted(by: { $0.key.rawValue < $1.key.rawValue }) where sum.reporting > 0 {
+        for kind in DeviceKind.allCases where sums[kind].reporting > 0 {
+            let sum = sums[kind]
             let scale = sum.reporting >= 0.2 * sum.total ? sum.total / sum.reporting : 1
             fleet[kind] += sum.power * scale
         }
@@ -77,7 +60,7 @@ extension FeederState {
             row.fleet[kind] -= moved[kind]
         }
         if let net = row.net { row.native = net.mean + fleet.total }
-        let photovoltaic = sums[.photovoltaic] ?? (0, 0, 0)
+        let photovoltaic = sums[.photovoltaic]
         minutes.append(
             FleetMinute(
                 start: start, fleet: fleet, reporting: reporting, derCoverage: row.derCoverage,
@@ -126,21 +109,6 @@ extension FeederState {
         if !voltage.isEmpty { row.voltage = (mean(voltage), voltage.min() ?? .nan, voltage.max() ?? .nan) }
     }
 
-    private func binVoltage(
-        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ context: Context
-    ) {
-        let base = context.model.registry.devices[number].voltageBase
-        let rms = devices[number].signal.bin(start, width: Self.minute, hold: 90, .voltage).rms
-        let isKnown = base > 0 && !devices[number].frozen.isFrozen
-        devices[number].voltages.append(Float(isKnown ? rms / base : .nan))
-        guard isKnown else {
-            devices[number].extreme = 0
-            return
-        }
-        let samples = devices[number].signal.samples(from: start, until: end)
-        devices[number].extreme = devices[number].extremes.take(samples, base, context.settings.standard)
-    }
-
     // MARK: Near reverse
 
     /// A metered head that is about to feed back: a notice, no alarm (B.1.1).
@@ -179,7 +147,7 @@ extension FeederState {
     // MARK: Estimated head
 
     private mutating func stepEstimate(
-        _ start: Timestamp, _ end: Timestamp, _ photovoltaic: (power: Double, reporting: Double, total: Double),
+        _ start: Timestamp, _ end: Timestamp, _ photovoltaic: KindSums.Sum,
         _ fleet: FleetPower, _ sites: Int, _ ratio: (median: Double, sigma: Double)?, _ context: Context
     ) -> [AdvisoryReport] {
         guard !(limits.isMetered ?? hasSeenHead) else { return [] }

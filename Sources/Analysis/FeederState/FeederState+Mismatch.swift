@@ -55,7 +55,7 @@ extension FeederState {
             facts.contributors = named.prefix(10).map {
                 .init(
                     device: registry.devices[$0].name, kind: registry.devices[$0].kind,
-                    activePowerW: (context.injections[$0] ?? 0).rounded(), share: 0)
+                    activePowerW: context.injection(of: $0).rounded(), share: 0)
             }
             facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
             var says: [String] = []

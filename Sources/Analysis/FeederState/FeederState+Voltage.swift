@@ -33,7 +33,7 @@ extension FeederState {
         // European windows are aligned to the clock, American ones slide.
         let isWindowEnd = context.settings.standard == .us || end == end.floored(toSeconds: 600)
         for place in groups.indices {
-            let injected = groups[place].ders.reduce(0.0) { $0 + (context.injections[$1] ?? 0) }
+            let injected = groups[place].ders.reduce(0.0) { $0 + context.injection(of: $1) }
             groups[place].power.append(Float(injected))
             reports += stepGroup(place, start, end, devices, isWindowEnd, injected, context)
         }

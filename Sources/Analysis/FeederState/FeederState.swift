@@ -1,30 +1,5 @@
 internal import GridModel
 
-/// What one device has sent lately, and its minutes. Kept per device, because switching moves devices between feeders.
-struct DeviceState: Sendable {
-    var signal = HeldSignal()
-    /// Mean W of the newest minutes, NaN where unknown.
-    var minutes = Ring<Float>(capacity: 8)
-    /// Per-unit voltage of the newest minutes.
-    var voltages = Ring<Float>(capacity: 60)
-    var gap: AdvisoryTracker?
-    var sign = SignWatch()
-    var frozen = FrozenWatch()
-    var clock = FlagWatch()
-    var range = FlagWatch()
-    /// Samples that were flagged: when, and with what.
-    var flagged: [(time: Timestamp, quality: Quality)] = []
-    /// The newest of them: it is not silent, it is wrong.
-    var heard = Timestamp.distantPast
-    /// Voltage far out in the newest minute: +1 high, -1 low.
-    var extreme: Int8 = 0
-    /// Samples with voltage in a row while nothing feeds it.
-    var lively = 0
-    var extremes = Voltage.ExtremeWatch()
-    var samplesAtGapEnd = 0
-    var hasVoltage = false
-}
-
 /// One 10-s bin of the head.
 struct HeadBin: Sendable {
     var start: Timestamp
@@ -226,17 +201,23 @@ struct FeederState: Sendable {
         let model: AnalysisModel
         /// Banks that flow back and are not known to have 3V0 protection.
         var reversedBanks: Set<String> = []
-        /// Mean W of each device in the newest finished minute, with its share of the feeder's injection: on demand.
-        var injections: [Int: Double] = [:]
+        /// By device: mean W in the newest finished minute, NaN where it is not known.
+        var injections: [Double]
         /// Where the network is, to know when the sun is down; `nil`: not known.
         var place: (longitude: Double, latitude: Double)?
+
+        /// W, 0 where it is not known.
+        func injection(of device: Int) -> Double {
+            let power = injections[device]
+            return power.isNaN ? 0 : power
+        }
     }
 
     /// The DER that inject most, by the newest finished minute; at most ten.
     func contributors(_ context: Context) -> [AdvisoryFacts.Contributor] {
         let injecting = ders.compactMap { number -> (Int, Double)? in
-            guard let power = context.injections[number], power > 0 else { return nil }
-            return (number, power)
+            let power = context.injections[number]
+            return power > 0 ? (number, power) : nil
         }
         let total = injecting.reduce(0) { $0 + $1.1 }
         guard total > 0 else { return [] }

@@ -12,6 +12,9 @@ struct BankState: Sendable {
     let hasZeroSequence: Bool?
     let reverseLimit: Double
     var nextMinute = Timestamp.distantPast
+    /// The furthest of its feeders, and one of those that it waited for last.
+    var newestMinute = Timestamp.distantPast
+    var awaited: Int
     var reverse: AdvisoryTracker
     /// GLR_HIGH for five minutes, and GLR_WATCH for a quarter of an hour while it is not that high.
     var ratio: AdvisoryTracker
@@ -27,6 +30,7 @@ struct BankState: Sendable {
         self.area = area
         self.substation = substation
         self.feeders = feeders
+        awaited = feeders[0]
         self.busbarDevices = busbarDevices
         self.ratingVA = ratingVA
         self.hasZeroSequence = hasZeroSequence

@@ -1,0 +1,115 @@
+internal import GridModel
+
+/// What one device has sent lately, and its minutes. Kept per device, because switching moves devices between feeders.
+struct DeviceState: Sendable {
+    var signal = HeldSignal()
+    /// Mean W of the newest minutes, NaN where unknown.
+    var minutes = Ring<Float>(capacity: 8)
+    /// Per-unit voltage of the newest minutes.
+    var voltages = Ring<Float>(capacity: 60)
+    private var watched = GapWatch.no
+    var sign = SignWatch()
+    var frozen = FrozenWatch()
+    var clock = FlagWatch()
+    var range = FlagWatch()
+    /// Samples that were flagged: when, and with what.
+    var flagged: [(time: Timestamp, quality: Quality)] = []
+    /// The newest of them: it is not silent, it is wrong.
+    var heard = Timestamp.distantPast
+    /// Voltage far out in the newest minute: +1 high, -1 low.
+    var extreme: Int8 = 0
+    /// Samples with voltage in a row while nothing feeds it.
+    var lively = 0
+    var extremes = Voltage.ExtremeWatch()
+    var samplesAtGapEnd = 0
+    var hasVoltage = false
+
+    /// Apart from the rest, because it is large and nearly no device has one.
+    private indirect enum GapWatch: Sendable {
+        case no
+        case yes(AdvisoryTracker)
+    }
+
+    var gap: AdvisoryTracker? {
+        get { if case .yes(let tracker) = watched { tracker } else { nil } }
+        set { watched = newValue.map { .yes($0) } ?? .no }
+    }
+    var hasActiveGap: Bool { if case .yes(let tracker) = watched { tracker.isActive } else { false } }
+}
+
+/// What a finished minute is to a device. Nothing of the device is copied: there are many.
+extension DeviceState {
+    /// - Returns: mean W of the minute, INJ; NaN where it is not known, or known to be wrong.
+    mutating func finishMinute(
+        _ start: Timestamp, _ end: Timestamp, _ device: Device, _ settings: AnalysisSettings, _ variations: inout Int
+    ) -> Double {
+        var power = signal.bin(start, width: FeederState.minute, hold: settings.derHold, .activePower).mean
+        inspect(start, end, device, &variations)
+        if hasVoltage { binVoltage(start, end, device.voltageBase, settings.standard) }
+        let charge =
+            device.kind == .battery ? signal.held(at: end, hold: settings.derHold, .stateOfCharge) : nil
+        sign.step(kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
+        if sign.isWrong == true || frozen.isFrozen { power = .nan }
+        minutes.append(Float(power))
+        signal.discard(before: end)
+        return power
+    }
+
+    /// Looks at what came in the minute; call before the minute's samples are discarded.
+    mutating func inspect(_ start: Timestamp, _ end: Timestamp, _ device: Device, _ variations: inout Int) {
+        let samples = signal.samples(from: start, until: end)
+        for sample in samples { frozen.take(sample, kind: device.kind, rating: device.rating, &variations) }
+        let good = samples.count
+        guard good > 0 || !flagged.isEmpty else { return }
+        let wrong = FeederState.takeFlagged(&flagged, until: end)
+        clock.step(flagged: wrong.clock, good: good)
+        range.step(flagged: wrong.range, good: good)
+    }
+
+    /// - Parameter base: V of 1 pu.
+    mutating func binVoltage(_ start: Timestamp, _ end: Timestamp, _ base: Double, _ standard: Voltage.Standard) {
+        let rms = signal.bin(start, width: FeederState.minute, hold: 90, .voltage).rms
+        let isKnown = base > 0 && !frozen.isFrozen
+        voltages.append(Float(isKnown ? rms / base : .nan))
+        guard isKnown else {
+            extreme = 0
+            return
+        }
+        extreme = extremes.take(signal.samples(from: start, until: end), base, standard)
+    }
+}
+
+/// Sums of a feeder's devices by their kind.
+struct KindSums {
+    /// W of those that report, their rating, and the rating of all.
+    struct Sum {
+        var power = 0.0
+        var reporting = 0.0
+        var total = 0.0
+    }
+
+    private var sums = [Sum](repeating: Sum(), count: DeviceKind.allCases.count)
+
+    subscript(kind: DeviceKind) -> Sum {
+        get { sums[kind.place] }
+        set { sums[kind.place] = newValue }
+    }
+}
+
+extension DeviceKind {
+    /// Its place among all kinds.
+    fileprivate var place: Int {
+        switch self {
+        case .photovoltaic: 0
+        case .battery: 1
+        case .electricVehicleCharger: 2
+        case .wind: 3
+        case .biomass: 4
+        case .hydro: 5
+        case .otherGenerator: 6
+        case .feederHead: 7
+        case .voltageMeter: 8
+        case .switchStatus: 9
+        }
+    }
+}
