@@ -2,7 +2,7 @@
 SWIFT_BUILD = swift build -c release
 BACKFEED = .build/release/backfeed
 
-.PHONY: run test build lint format bench chaos fuzz sanitize install-dependencies install-service-dependencies clean
+.PHONY: run test build install lint format bench chaos fuzz sanitize install-dependencies install-service-dependencies clean
 
 run: build
 	$(BACKFEED) demo
@@ -27,7 +27,7 @@ lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 	scripts/check-layers
 	scripts/check-generated
-	shellcheck scripts/install-dependencies scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize .ci/run
+	shellcheck scripts/install-dependencies scripts/install scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize docker/*.sh .ci/run
 
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
@@ -52,6 +52,9 @@ bench: install-dependencies build
 	$(BACKFEED) bench validate
 	$(BACKFEED) bench ingest --python .venv/bin/python
 	$(BACKFEED) bench detect
+
+install: build
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
 
 clean:
 	rm -rf .build var test-output

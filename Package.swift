@@ -41,6 +41,7 @@ let package = Package(
         .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CPopt", providers: [.apt(["libpopt-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CToml", linkerSettings: [.linkedLibrary("tomlplusplus")]),
@@ -49,7 +50,7 @@ let package = Package(
         .target(name: "CPowerGridModel", linkerSettings: powerGridModel),
 
         swift("GridModel", []),
-        swift("ServiceKit", ["CLinux", "CSodium", "CToml", "CZlib"]),
+        swift("ServiceKit", ["CLinux", "CSodium", "CSystemd", "CToml", "CZlib"]),
         swift("DataDirectory", ["GridModel", "ServiceKit"]),
         swift("Messaging", ["CZeroMQ", "CSimdJSON", "CTelemetry", "GridModel", "ServiceKit"]),
         swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),

@@ -11,6 +11,7 @@ static const ssize_t cmhd_end_with_error = MHD_CONTENT_READER_END_WITH_ERROR;
 struct cmhd_settings {
     const char *address;           // IPv4, dotted
     unsigned short port;           // 0: any free port
+    int listen_socket;             // -1: one of its own at the address; else this one, which it closes
     unsigned int threads;          // epoll threads
     unsigned int connection_limit; // connections at once
     unsigned int timeout_s;        // idle connection is closed after this
@@ -32,11 +33,11 @@ static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, settings->port, NULL, NULL,
         handler, context, MHD_OPTION_EXTERNAL_LOGGER, logger, context, MHD_OPTION_SOCK_ADDR,
-        (struct sockaddr *)&address, MHD_OPTION_THREAD_POOL_SIZE, settings->threads, MHD_OPTION_CONNECTION_LIMIT,
+        (struct sockaddr *)&address, MHD_OPTION_LISTEN_SOCKET, settings->listen_socket, MHD_OPTION_THREAD_POOL_SIZE, settings->threads, MHD_OPTION_CONNECTION_LIMIT,
         settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_limit, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
         MHD_OPTION_NOTIFY_CONNECTION, connection, context, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_END);
+        settings->listen_socket < 0 ? MHD_OPTION_LISTENING_ADDRESS_REUSE : MHD_OPTION_END, 1, MHD_OPTION_END);
 }
 
 /// The port the daemon listens on.

@@ -189,9 +189,11 @@ public struct Accounts: ~Copyable {
         }
     }
 
-    /// - Parameter replaced: digest of the session that the browser had before: it ends.
+    /// - Parameters:
+    ///   - replaced: digest of the session that the browser had before: it ends.
+    ///   - address: where the browser is, for the audit log.
     public mutating func open(
-        _ digest: String, for name: String, replaced: String?
+        _ digest: String, for name: String, replaced: String?, from address: String
     ) throws(StoreError) {
         try session.use { connection throws(StoreError) in
             try connection.transaction("open session") { connection throws(StoreError) in
@@ -203,7 +205,7 @@ public struct Accounts: ~Copyable {
                 try connection.query(
                     "INSERT INTO backfeed_store.console_session (digest, account) VALUES ($1, $2)", [digest, name],
                     as: "open session")
-                try AuditLog.append(actor: name, "access.login", subject: name, [String: String](), &connection)
+                try AuditLog.append(actor: name, "access.login", subject: name, ["from": address], &connection)
             }
         }
     }
@@ -222,12 +224,12 @@ public struct Accounts: ~Copyable {
         }
     }
 
-    public mutating func recordRefusal(_ name: String, _ reason: String) throws(StoreError) {
+    public mutating func recordRefusal(_ name: String, _ reason: String, from address: String) throws(StoreError) {
         try session.use { connection throws(StoreError) in
             try connection.transaction("record refusal") { connection throws(StoreError) in
                 try AuditLog.append(
                     actor: Identifier.isValid(name) ? name : "unknown", "access.login.refused", subject: "console",
-                    ["reason": reason], &connection)
+                    ["reason": reason, "from": address], &connection)
             }
         }
     }

@@ -99,7 +99,7 @@ enum SettingsCatalogue {
             "ROUTER endpoint of the validator, loopback only; empty: not served"),
         .init(
             "http.listen", .text, default: "127.0.0.1:8080", source: "interface",
-            "address and port of API and console; port 0: any free one"),
+            "loopback address and port of API and console, port 0: any free one; or unix:/PATH of a socket for a proxy"),
         .init(
             "http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding",
             "host names that requests may name, separated by commas"),

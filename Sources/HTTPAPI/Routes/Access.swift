@@ -74,7 +74,16 @@ extension Router {
     /// - Returns: `nil`: there are no accounts.
     /// - Throws: 401 when it is not known who asks.
     func identify(_ request: Request) throws -> Identity? {
-        guard try backend.hasAccounts() else { return nil }
+        guard try backend.hasAccounts() else {
+            // Without accounts who is on the machine may do everything; who comes through the proxy is not.
+            guard request.headers["x-real-ip"] == nil, request.headers["x-forwarded-proto"] == nil else {
+                throw APIError(
+                    403, "Forbidden",
+                    "there are no accounts yet: backfeed access add-user, on the machine; until then nobody is served through a proxy"
+                )
+            }
+            return nil
+        }
         let credential: Credential
         if let header = request.headers["authorization"] {
             let words = header.split(separator: " ", maxSplits: 1)
@@ -120,10 +129,9 @@ extension Router {
     func session(_ method: String, _ request: Request) throws -> Response? {
         switch method {
         case "GET":
-            guard try backend.hasAccounts() else { return .json("{\"accounts\":false}") }
-            let identity = try identify(request)
+            guard let identity = try identify(request) else { return .json("{\"accounts\":false}") }
             return .json(
-                "{\"accounts\":true,\"user\":\(JSONText.quoted(identity?.name ?? "")),\"role\":\(JSONText.quoted(identity?.role.rawValue ?? ""))}"
+                "{\"accounts\":true,\"user\":\(JSONText.quoted(identity.name)),\"role\":\(JSONText.quoted(identity.role.rawValue))}"
             )
         case "POST":
             guard try backend.hasAccounts() else {

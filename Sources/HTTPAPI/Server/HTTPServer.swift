@@ -10,6 +10,8 @@ public final class HTTPServer: Sendable {
     public struct Configuration: Sendable {
         public var address = "127.0.0.1"
         public var port: UInt16 = 0
+        /// Instead of address and port: where to make a Unix socket.
+        public var socketPath: String?
         public var workers = 4
         public var maximumConnections = 2048
         /// Seconds a whole request may take to arrive, and an idle connection to live.
@@ -28,6 +30,7 @@ public final class HTTPServer: Sendable {
     private let jobs: BoundedQueue<Exchange>
     private let watch: ConnectionWatch
     private let daemon = Guarded<Daemon?>(nil)
+    private let listener = Guarded<UnixListener?>(nil)
     private let threads = Guarded<[WorkerThread]>([])
     public let hub: EventHub
     private let log = Log("http")
@@ -46,12 +49,14 @@ public final class HTTPServer: Sendable {
 
     public struct StartFailure: Error, CustomStringConvertible { public let description: String }
 
-    /// Listens. Returns the port.
+    /// Listens. Returns the port, 0 of a Unix socket.
     public func start() throws -> Int {
+        let made = try configuration.socketPath.map { try UnixListener(path: $0) }
+        listener.withLock { $0 = made }
         let context = Unmanaged.passUnretained(self).toOpaque()
         let started = configuration.address.withCString { address in
             var settings = cmhd_settings(
-                address: address, port: configuration.port, threads: 2,
+                address: address, port: configuration.port, listen_socket: made?.descriptor ?? -1, threads: 2,
                 connection_limit: UInt32(configuration.maximumConnections),
                 timeout_s: UInt32(configuration.idleTimeout),
                 memory_limit: 32 * 1024)
@@ -60,6 +65,7 @@ public final class HTTPServer: Sendable {
                 { Callbacks.completed($0, $1, $2, $3) }, { Callbacks.connection($0, $1, $2, $3) }, { _, _, _ in })
         }
         guard let started else {
+            made?.remove()
             throw StartFailure(
                 description: "http.listen: cannot listen on \(configuration.address):\(configuration.port): "
                     + String(cString: strerror(errno)))
@@ -69,7 +75,7 @@ public final class HTTPServer: Sendable {
             let thread = WorkerThread(name: "http.worker\(number)") { [self] in work() }
             threads.withLock { $0.append(thread) }
         }
-        return Int(cmhd_port(started))
+        return made == nil ? Int(cmhd_port(started)) : 0
     }
 
     /// Ends the streams, answers what is under way, closes.
@@ -79,6 +85,7 @@ public final class HTTPServer: Sendable {
         for thread in threads.withLock({ $0 }) { thread.join() }
         watch.finish()
         if let daemon = daemon.withLock({ $0.take() }) { MHD_stop_daemon(daemon.handle) }
+        listener.withLock { $0.take() }?.remove()
     }
 
     private func work() {

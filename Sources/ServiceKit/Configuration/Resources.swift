@@ -2,16 +2,16 @@ internal import Foundation
 
 /// Where the files are that ship beside the program: migrations, console, data.
 public enum Resources {
-    /// The directory that holds `Migrations/`: `BACKFEED_SHARE`, or the nearest one above the program, or
-    /// `/usr/share/backfeed`.
+    /// The directory that holds `Migrations/`: `BACKFEED_SHARE`, or the nearest one above the program, itself or its `share/backfeed`.
     public static let root: String = {
         let files = FileManager.default
         if let set = ProcessInfo.processInfo.environment["BACKFEED_SHARE"] { return set }
         let program = (try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         var folder = URL(fileURLWithPath: program).deletingLastPathComponent()
         while folder.path != "/" {
-            if files.fileExists(atPath: folder.appendingPathComponent("Migrations/0001_spine.sql").path) {
-                return folder.path
+            for root in [folder, folder.appendingPathComponent("share/backfeed")]
+            where files.fileExists(atPath: root.appendingPathComponent("Migrations/0001_spine.sql").path) {
+                return root.path
             }
             folder.deleteLastPathComponent()
         }

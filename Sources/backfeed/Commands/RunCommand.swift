@@ -85,15 +85,24 @@ enum RunCommand {
         var service = try Service(
             settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
         say(service.readyLine)
+        ServiceManager.ready()
         let farewell = try companion(database, service)
         var queries = Queries(conninfo: database.conninfo)
         while !ended.wait(milliseconds: 1000) {
+            let stalled = service.stalledParts
+            if stalled.isEmpty {
+                ServiceManager.alive()
+            } else {
+                ServiceManager.status("hangs: \(stalled.joined(separator: ", "))")
+                Log("service").error("a part hangs", ["parts": stalled.joined(separator: ",")])
+            }
             guard service.isOutdated(&queries) else { continue }
             Log("service").info("a new network revision: starting the parts again")
             service.stop()
             service = try Service(
                 settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
         }
+        ServiceManager.stopping()
         farewell?()
         service.stop()
         return .done

@@ -18,17 +18,19 @@ final class AdvisoryFeed: Sendable {
     private let thread = Guarded<WorkerThread?>(nil)
     private let endpoint = Guarded("")
     private let analyserID: String
+    private let pulse: Pulse
     private let log = Log("feed")
 
     init(
         conninfo: String, context: MessagingContext, live: LiveState, hub: EventHub, analyserID: String,
-        feeders: @escaping @Sendable () -> String
+        pulse: Pulse, feeders: @escaping @Sendable () -> String
     ) {
         self.conninfo = conninfo
         self.context = context
         self.live = live
         self.hub = hub
         self.analyserID = analyserID
+        self.pulse = pulse
         self.feeders = feeders
     }
 
@@ -100,6 +102,7 @@ final class AdvisoryFeed: Sendable {
             }
             guard SystemClock.monotonicNanoseconds >= nextBeat else { continue }
             nextBeat = SystemClock.monotonicNanoseconds + 1_000_000_000
+            pulse.beat("feed")
             let beat = heartbeat(last)
             try socket.send([Array("heartbeat/1".utf8), Array(beat.utf8)])
             let sequence = last

@@ -12,6 +12,7 @@ final class AnalyserService: Sendable {
     private let metrics: Metrics
     private let input: BoundedQueue<AnalyserInput>
     private let desks: [Desk]
+    private let pulse: Pulse
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
     private let keeper = Guarded<WorkerThread?>(nil)
@@ -22,7 +23,7 @@ final class AnalyserService: Sendable {
     /// - Parameter announce: there are new events to publish.
     init(
         stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, live: LiveState, metrics: Metrics,
-        input: BoundedQueue<AnalyserInput>, desks: [Desk],
+        input: BoundedQueue<AnalyserInput>, desks: [Desk], pulse: Pulse,
         announce: @escaping @Sendable () -> Void
     ) {
         self.stored = stored
@@ -32,6 +33,7 @@ final class AnalyserService: Sendable {
         self.metrics = metrics
         self.input = input
         self.desks = desks
+        self.pulse = pulse
         self.announce = announce
     }
 
@@ -161,6 +163,7 @@ final class AnalyserService: Sendable {
         var lastRollUp = lastCommit
         var isOpen = true
         while isOpen {
+            pulse.beat("analyser")
             switch input.take(within: 200) {
             case .element(.samples(let samples, let ticks)):
                 let started = SystemClock.monotonicNanoseconds
@@ -200,6 +203,8 @@ final class AnalyserService: Sendable {
     ) -> Bool {
         var attempt = 0
         while true {
+            // Trying again is going round: a database that is away is no reason to be started again.
+            pulse.beat("analyser")
             do throws(StoreError) {
                 try commit(&pending, analyser, &store, rollsUp: rollsUp)
                 return true

@@ -59,6 +59,8 @@ final class Service {
     private let webhooks: WebhookSender
     private let validator: ValidatorEndpoint
     private let input: BoundedQueue<AnalyserInput>
+    private let metrics: Metrics
+    private let pulse: Pulse
 
     /// Loads the network and starts every part; returns when all accept work.
     ///
@@ -66,7 +68,7 @@ final class Service {
     init(settings: Settings, conninfo: String, dataDirectory: String) throws {
         self.settings = settings
         self.conninfo = conninfo
-        let (address, port) = try Self.listen(settings)
+        let listening = try Self.listen(settings)
         var limits = try Ingest.Limits(settings, dataDirectory: dataDirectory)
         if settings.text("telemetry.security") == "curve" {
             limits.serverKey = try ServerKey.load(settings, dataDirectory: dataDirectory)
@@ -81,6 +83,9 @@ final class Service {
             ?? StoredNetwork.none
         revision = stored.revision
         let metrics = Metrics()
+        self.metrics = metrics
+        let pulse = Pulse()
+        self.pulse = pulse
         let live = LiveState(stored)
         let context = try MessagingContext()
         let analysis = settings.analysis(nominalFrequency: stored.network.nominalFrequency)
@@ -103,17 +108,18 @@ final class Service {
         _ = try backend.hasAccounts()
         let name = ProcessInfo.processInfo.hostName
         let feed = AdvisoryFeed(
-            conninfo: conninfo, context: context, live: live, hub: hub, analyserID: "\(name)-\(getpid())"
+            conninfo: conninfo, context: context, live: live, hub: hub, analyserID: "\(name)-\(getpid())",
+            pulse: pulse
         ) { backend.feederEvent() }
         feedBox.withLock { $0 = feed }
         self.feed = feed
         let ingest = Ingest(
             limits: limits, analysis: analysis, stored: stored, conninfo: conninfo, context: context, metrics: metrics,
-            live: live, output: input)
+            live: live, output: input, pulse: pulse)
         self.ingest = ingest
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
-            desks: desks, announce: announce)
+            desks: desks, pulse: pulse, announce: announce)
         amender = ProfileAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"))
@@ -123,8 +129,10 @@ final class Service {
             context: context, metrics: metrics, maximumBytes: settings.integer("http.max_body_bytes")
         ) { try backend.judge(plan: $0, actor: "zeromq") }
         var configuration = HTTPServer.Configuration()
-        configuration.address = address
-        configuration.port = port
+        switch listening {
+        case .socket(let path): configuration.socketPath = path
+        case .address(let address, let port): (configuration.address, configuration.port) = (address, port)
+        }
         configuration.workers = settings.integer("http.workers")
         configuration.requestTimeout = settings.number("http.request_timeout_s")
         configuration.maximumBody = settings.integer("http.max_body_bytes")
@@ -142,7 +150,9 @@ final class Service {
             (made.telemetry, made.control) = (received.telemetry, received.control)
             let bind = settings.text("validator.bind")
             if !bind.isEmpty { made.validator = try validator.start(bind: bind) }
-            made.http = "http://\(address):\(try server.start())"
+            let bound = try server.start()
+            made.http =
+                configuration.socketPath.map { "unix:\($0)" } ?? "http://\(configuration.address):\(bound)"
         } catch {
             input.close()
             validator.stop()
@@ -183,6 +193,19 @@ final class Service {
         server.stop()
     }
 
+    /// Parts that hang.
+    var stalledParts: [String] {
+        for (part, age) in pulse.ages {
+            metrics.set(
+                "backfeed_part_silence_seconds", age, ["part": part],
+                help: "Since this part of the service last went round")
+        }
+        return pulse.stalled(after: Self.patience)
+    }
+
+    /// Seconds that a part may be silent: far above every deadline of the database, below systemd's watchdog.
+    private static let patience = 60.0
+
     /// True when another network revision has been imported since the start.
     func isOutdated(_ queries: inout Queries) -> Bool {
         let newest = try? queries.use { connection throws(StoreError) in
@@ -193,10 +216,16 @@ final class Service {
         return number != revision
     }
 
-    private static func listen(_ settings: Settings) throws -> (String, UInt16) {
+    private enum Listening {
+        case address(String, UInt16)
+        case socket(String)
+    }
+
+    private static func listen(_ settings: Settings) throws -> Listening {
         let text = settings.text("http.listen")
+        if text.hasPrefix("unix:/") { return .socket(String(text.dropFirst(5))) }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw UsageError("http.listen: expected ADDRESS:PORT, got \"\(text)\"")
+            throw UsageError("http.listen: expected ADDRESS:PORT or unix:/PATH, got \"\(text)\"")
         }
         let address = text[..<colon] == "localhost" ? "127.0.0.1" : String(text[..<colon])
         guard address.hasPrefix("127.") else {
@@ -204,7 +233,7 @@ final class Service {
                 "http.listen: \(address): only loopback addresses are served: put a TLS proxy in front, see docs/access.md"
             )
         }
-        return (address, port)
+        return .address(address, port)
     }
 
     private static func refuseOpen(_ endpoint: String, _ key: String) throws {

@@ -18,7 +18,7 @@ final class LoginGuard: Sendable {
     }
     private let state = Guarded(State())
 
-    /// Seconds to wait; `nil`: go on, and say ``finished(_:_:succeeded:now:)``.
+    /// Seconds to wait; `nil`: go on, and say ``finished(_:_:isRight:now:)``.
     func begin(_ name: String, _ address: String, now: Timestamp) -> Double? {
         state.withLock { state in
             for key in Array(state.failures.keys) {
@@ -36,11 +36,13 @@ final class LoginGuard: Sendable {
         }
     }
 
-    func finished(_ name: String, _ address: String, succeeded: Bool, now: Timestamp) {
+    /// - Parameter isRight: whether the password was; `nil`: it could not be looked up, which is nobody's guess.
+    func finished(_ name: String, _ address: String, isRight: Bool?, now: Timestamp) {
         state.withLock { state in
             state.underWay -= 1
+            guard let isRight else { return }
             let keys = Self.keys(name, address)
-            if succeeded {
+            if isRight {
                 state.failures[keys[0].0] = nil
             } else {
                 for (key, _) in keys { state.failures[key, default: []].append(now) }
@@ -112,17 +114,18 @@ extension ServiceBackend {
         if let wait = logins.begin(name, address, now: now()) {
             throw APIError(429, "Too many requests", "too many attempts: try again in \(Int(wait.rounded(.up))) s")
         }
-        var succeeded = false
-        defer { logins.finished(name, address, succeeded: succeeded, now: now()) }
+        var isRight: Bool?
+        defer { logins.finished(name, address, isRight: isRight, now: now()) }
         var accounts = Accounts(conninfo: sessions.conninfo)
         let known = Identifier.isValid(name) ? try accounts.login(name) : nil
         guard Password.matches(password, known?.password) else {
-            try accounts.recordRefusal(name, "wrong name or password")
+            isRight = false
+            try accounts.recordRefusal(name, "wrong name or password", from: address)
             throw APIError(401, "Unauthorized", "wrong name or password")
         }
-        succeeded = true
+        isRight = true
         let secret = Secret.make(prefix: "")
-        try accounts.open(Digest.sha256(secret), for: name, replaced: old.map(Digest.sha256))
+        try accounts.open(Digest.sha256(secret), for: name, replaced: old.map(Digest.sha256), from: address)
         log.info("logged in", ["user": name])
         return secret
     }

@@ -339,6 +339,9 @@ final class ServiceBackend: Backend {
             "backfeed_process_cpu_seconds_total",
             max(0, SystemClock.processCPUSeconds - registry.value("backfeed_process_cpu_seconds_total")),
             help: "User and system CPU time")
+        registry.set(
+            "backfeed_clock_timestamp_seconds", Double(SystemClock.nowMicroseconds) / 1e6,
+            help: "The clock of this machine, to compare")
         registry.set("backfeed_event_stream_clients", Double(hub.clientCount), help: "Clients of /v1/events")
         registry.set(
             "backfeed_advisory_sequence", Double(now.lastPublished), help: "Number of the newest published event")

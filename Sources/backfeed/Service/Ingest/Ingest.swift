@@ -88,6 +88,7 @@ final class Ingest: Sendable {
     private let metrics: Metrics
     private let live: LiveState
     private let output: BoundedQueue<AnalyserInput>
+    private let pulse: Pulse
     private let exchange = IngestExchange()
     private let filled: BoundedQueue<SampleBatch>
     private let free: Guarded<[SampleBatch]>
@@ -97,7 +98,7 @@ final class Ingest: Sendable {
 
     init(
         limits: Limits, analysis: AnalysisSettings, stored: StoredNetwork, conninfo: String, context: MessagingContext,
-        metrics: Metrics, live: LiveState, output: BoundedQueue<AnalyserInput>
+        metrics: Metrics, live: LiveState, output: BoundedQueue<AnalyserInput>, pulse: Pulse
     ) {
         self.limits = limits
         self.analysis = analysis
@@ -107,6 +108,7 @@ final class Ingest: Sendable {
         self.metrics = metrics
         self.live = live
         self.output = output
+        self.pulse = pulse
         door = limits.serverKey == nil ? nil : Door(conninfo: conninfo, context: context, metrics: metrics)
         filled = BoundedQueue(capacity: limits.batches)
         free = Guarded((0..<limits.batches).map { _ in SampleBatch(capacity: limits.batchRows) })
@@ -139,7 +141,8 @@ final class Ingest: Sendable {
                     var receiver = try Receiver(
                         limits: limits,
                         intake: Intake(limits: limits, analysis: analysis, stored: stored, state: state),
-                        ring: door?.ring, context: context, buffer: buffer, exchange: exchange, metrics: metrics)
+                        ring: door?.ring, context: context, buffer: buffer, exchange: exchange, metrics: metrics,
+                        pulse: pulse)
                     desk.succeed(receiver.endpoint)
                     try receiver.run(
                         take: { [free] in free.withLock { $0.popLast() } },

@@ -13,6 +13,7 @@ struct Receiver: ~Copyable {
     private let limits: Ingest.Limits
     private let exchange: IngestExchange
     private let metrics: Metrics
+    private let pulse: Pulse
     private let ring: KeyRing?
     private let log = Log("ingest")
 
@@ -42,7 +43,7 @@ struct Receiver: ~Copyable {
 
     init(
         limits: Ingest.Limits, intake: consuming Intake, ring: KeyRing?, context: MessagingContext,
-        buffer: ReceiveBuffer, exchange: IngestExchange, metrics: Metrics
+        buffer: ReceiveBuffer, exchange: IngestExchange, metrics: Metrics, pulse: Pulse
     ) throws {
         let spool =
             limits.keepsMessages
@@ -66,6 +67,7 @@ struct Receiver: ~Copyable {
         self.ring = ring
         self.exchange = exchange
         self.metrics = metrics
+        self.pulse = pulse
         desk = ControlDesk(limits.desk)
         message = MessageBuffer()
     }
@@ -112,6 +114,7 @@ struct Receiver: ~Copyable {
             }
             if now - lastSecond > 1_000_000_000 {
                 lastSecond = now
+                pulse.beat("ingest")
                 if let batch { intake.tick(into: batch, now: SystemClock.nowMicroseconds) }
                 tell()
             }
