@@ -2,7 +2,7 @@ public import GridModel
 
 /// What the API and the commands read. JSON comes from PostgreSQL itself: it is quicker at it, and nothing is kept twice.
 public struct Queries: ~Copyable {
-    private var session: DatabaseSession
+    var session: DatabaseSession
 
     public init(conninfo: String) { session = DatabaseSession(conninfo, deadlineMilliseconds: 60_000) }
 

@@ -11,7 +11,8 @@ enum Program {
             RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
             NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list,
         ] + AdvisoryCommands.acts + [
-            ProfileCommand.command, BacktestCommand.command, AccessCommands.addPublisher, AccessCommands.addUser,
+            ProfileCommand.command, StatisticsCommand.command, BacktestCommand.command, AccessCommands.addPublisher,
+            AccessCommands.addUser,
             AccessCommands.setPassword,
             AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke, WebhookCommands.add,
             WebhookCommands.list, WebhookCommands.remove, WebhookCommands.retry,

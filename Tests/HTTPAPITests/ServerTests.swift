@@ -16,6 +16,9 @@ struct FixedBackend: Backend {
         Array((0..<7).map { "{\"id\":\"d\($0)\"}" }.dropFirst(offset).prefix(limit))
     }
     func device(_ id: String) throws -> String? { nil }
+    func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
+        feeder == "F01" ? "{\"feeder\":\"F01\"}" : nil
+    }
     func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable {
         ProfileTable(
             header: [("feeder", feeder)], columns: ["time", "net_w", "pv_w"],

@@ -12,6 +12,8 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String]
     func device(_ id: String) throws -> String?
     func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable
+    /// One JSON object; `nil`: no such feeder.
+    func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
     func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     func advisory(_ id: String) throws -> String?

@@ -75,6 +75,11 @@ public struct Router: Sendable {
             return table(
                 try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)),
                 request)
+        case ("GET", 3, "feeders") where path[2] == "statistics":
+            let (from, until) = (try query.time("from"), try query.time("until"))
+            try Self.check(from, until)
+            return .json(
+                try found(backend.statistics(feeder: path[1], from: from, until: until), "feeder \(path[1])"))
         case ("GET", 1, "devices"):
             let (offset, limit) = try query.page(standard: 500)
             let items = try backend.devices(

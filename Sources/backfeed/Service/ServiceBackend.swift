@@ -6,9 +6,9 @@ internal import Store
 
 /// Answers the API from the store and the live state. One session a worker thread at a time.
 final class ServiceBackend: Backend {
-    private let live: LiveState
+    let live: LiveState
     private let metricsRegistry: Metrics
-    private let settings: Settings
+    let settings: Settings
     let sessions: SessionPool
     let announce: @Sendable () -> Void
     let desks: [Desk]

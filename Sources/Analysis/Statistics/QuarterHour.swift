@@ -1,0 +1,42 @@
+public import GridModel
+
+/// A quarter hour of a feeder as the profiles have it, with its place in the local day.
+public struct QuarterHour: Sendable, Equatable {
+    public var time: Timestamp
+    /// Local civil time: month 1 to 12, quarter of the day 0 to 95, day of the week 1 (Monday) to 7.
+    public var month, quarter, weekday: Int
+    /// W at the head, FLOW; NaN not known.
+    public var net: Double
+    /// W of native load; NaN not known.
+    public var native: Double
+    /// W, INJ.
+    public var photovoltaic, charger: Double
+    /// W of all DER, INJ.
+    public var injection: Double
+    /// Wh that flowed back; finer than the mean of the quarter.
+    public var reverseEnergy: Double
+    /// 0 to 1: with head data; DER rating that reported.
+    public var headCoverage, derCoverage: Double
+    /// Switching had moved load or DER here or away: no measure of what the feeder is.
+    public var isSwitched: Bool
+
+    public init(
+        time: Timestamp, month: Int, quarter: Int, weekday: Int, net: Double, native: Double, photovoltaic: Double,
+        charger: Double, injection: Double, reverseEnergy: Double, headCoverage: Double = 1, derCoverage: Double = 1,
+        isSwitched: Bool = false
+    ) {
+        self.time = time
+        self.month = month
+        self.quarter = quarter
+        self.weekday = weekday
+        self.net = net
+        self.native = native
+        self.photovoltaic = photovoltaic
+        self.charger = charger
+        self.injection = injection
+        self.reverseEnergy = reverseEnergy
+        self.headCoverage = headCoverage
+        self.derCoverage = derCoverage
+        self.isSwitched = isSwitched
+    }
+}

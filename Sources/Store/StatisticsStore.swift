@@ -1,0 +1,50 @@
+public import GridModel
+
+extension Queries {
+    /// Quarter hours of a feeder with their local time: time, month, quarter of the day, ISO weekday, net, native, PV,
+    /// chargers, all injection, reverse Wh, head and DER coverage, and whether switching had changed the feeder (`t`).
+    ///
+    /// - Parameter zone: IANA name.
+    public mutating func quarterHours(
+        feeder: String, from: Timestamp, until: Timestamp, zone: String, _ body: ([String?]) -> Bool
+    ) throws(StoreError) {
+        try session.use { connection throws(StoreError) in
+            try connection.stream(
+                """
+                WITH here AS (SELECT time, max(net_w) AS net_w, max(native_w) AS native_w, sum(pv_w) AS pv_w, \
+                sum(ev_charger_w) AS ev_w, sum(pv_w + battery_w + ev_charger_w + other_der_w) AS injection_w, \
+                max(reverse_wh) AS reverse_wh, max(head_coverage) AS head, max(der_coverage) AS der, count(*) > 1 AS moved_here \
+                FROM backfeed_store.feeder_profile_15m WHERE feeder = $1 AND time >= $2 AND time < $3 GROUP BY time), \
+                away AS (SELECT DISTINCT time FROM backfeed_store.feeder_profile_15m \
+                WHERE normal_feeder = $1 AND feeder <> $1 AND time >= $2 AND time < $3) \
+                SELECT \(SQL.rfc3339("h.time")), extract(month FROM l.at)::int, \
+                (extract(hour FROM l.at) * 4 + floor(extract(minute FROM l.at) / 15))::int, extract(isodow FROM l.at)::int, \
+                net_w, native_w, pv_w, ev_w, injection_w, reverse_wh, head, der, moved_here OR away.time IS NOT NULL \
+                FROM here h LEFT JOIN away ON away.time = h.time \
+                CROSS JOIN LATERAL (SELECT h.time AT TIME ZONE $4 AS at) AS l ORDER BY h.time
+                """, [feeder, from.description, until.description, zone], as: "read quarter hours", body)
+        }
+    }
+
+    /// Ten-minute voltages of a feeder's points by device and local week: device, Monday, whether low voltage, valid
+    /// windows, within ±10 %, within the outer limits. Windows of an interruption are left out.
+    public mutating func voltageWeeks(
+        feeder: String, from: Timestamp, until: Timestamp, zone: String
+    ) throws(StoreError) -> [[String?]] {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                WITH windows AS (SELECT d.name, d.voltage_base_v < 1000 AS is_low, \
+                date_trunc('week', date_bin('10 minutes', s.time, 'epoch') AT TIME ZONE $4) AS week, \
+                sqrt(avg((s.voltage_v::float8 / d.voltage_base_v) ^ 2)) AS pu, min(s.voltage_v / d.voltage_base_v) AS lowest \
+                FROM backfeed_store.sample s JOIN backfeed_store.device d ON d.id = s.device_id \
+                WHERE d.normal_feeder = $1 AND s.time >= $2 AND s.time < $3 AND s.voltage_v IS NOT NULL \
+                AND d.voltage_base_v > 0 AND s.quality & 4095 = 0 \
+                GROUP BY d.name, is_low, week, date_bin('10 minutes', s.time, 'epoch')) \
+                SELECT name, week::date, is_low, count(*), count(*) FILTER (WHERE pu BETWEEN 0.9 AND 1.1), \
+                count(*) FILTER (WHERE pu BETWEEN 0.85 AND CASE WHEN is_low THEN 1.1 ELSE 1.15 END) \
+                FROM windows WHERE lowest >= 0.1 GROUP BY name, week, is_low ORDER BY week, name
+                """, [feeder, from.description, until.description, zone], as: "read voltage weeks")
+        }
+    }
+}

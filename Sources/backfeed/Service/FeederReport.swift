@@ -1,0 +1,76 @@
+internal import Analysis
+internal import GridModel
+internal import HTTPAPI
+internal import ServiceKit
+internal import Store
+
+/// Reads what the statistics of a feeder are made of.
+enum FeederReport {
+    /// Days of the range, unless it is given.
+    static let standardDays = 365.0
+    /// Weeks of voltage at its end: they are made of the samples, not of the profiles.
+    private static let voltageWeeks = 4.0
+    private static let week = 7 * 86_400.0
+
+    /// - Returns: `nil`: the feeder has no profile.
+    static func make(
+        _ feeder: String, from: Timestamp?, until: Timestamp?, zone: String, registry: DeviceRegistry,
+        _ queries: inout Queries
+    ) throws -> FeederStatistics? {
+        guard let range = try queries.profileRange(feeder: feeder) else { return nil }
+        let until = (until ?? range.last + 60).floored(toSeconds: 900)
+        let from = (from ?? max(range.first, until - standardDays * 86_400)).floored(toSeconds: 900)
+        var rows: [QuarterHour] = []
+        try queries.quarterHours(feeder: feeder, from: from, until: until, zone: zone) { row in
+            if let made = quarterHour(row) { rows.append(made) }
+            return true
+        }
+        var ratings = FeederStatistics.Ratings(photovoltaic: 0, charger: 0, generation: 0)
+        for device in registry.devices where device.kind.isDER && device.normalFeeder == feeder {
+            switch device.kind {
+            case .electricVehicleCharger: ratings.charger += device.rating
+            case .photovoltaic:
+                ratings.photovoltaic += device.rating
+                ratings.generation += device.rating
+            default: ratings.generation += device.rating
+            }
+        }
+        var made = FeederStatistics(feeder: feeder, from: from, until: until, rows: rows, ratings: ratings)
+        let weeks = try queries.voltageWeeks(
+            feeder: feeder, from: max(from, until - voltageWeeks * week), until: until, zone: zone)
+        made.voltage = VoltageCompliance(
+            weeks.compactMap { row in
+                guard let device = row[0], let monday = row[1], let valid = row[3].flatMap({ Int($0) }),
+                    let inner = row[4].flatMap({ Int($0) }), let outer = row[5].flatMap({ Int($0) })
+                else { return nil }
+                return VoltageCompliance.week(
+                    device: device, week: monday, valid: valid, inner: inner, outer: outer, isLowVoltage: row[2] == "t")
+            })
+        return made
+    }
+
+    private static func quarterHour(_ row: [String?]) -> QuarterHour? {
+        func number(_ place: Int) -> Double { row[place].flatMap { Double($0) } ?? .nan }
+        func integer(_ place: Int) -> Int { row[place].flatMap { Int($0) } ?? 0 }
+        guard let time = row[0].flatMap({ Timestamp($0) }) else { return nil }
+        return QuarterHour(
+            time: time, month: integer(1), quarter: integer(2), weekday: integer(3), net: number(4), native: number(5),
+            photovoltaic: number(6), charger: number(7), injection: number(8),
+            reverseEnergy: row[9].flatMap { Double($0) } ?? 0, headCoverage: number(10), derCoverage: number(11),
+            isSwitched: row[12] == "t")
+    }
+}
+
+extension ServiceBackend {
+    func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
+        guard live.graph.feederIndex[feeder] != nil else { return nil }
+        return try sessions.use { queries throws in
+            guard
+                let made = try FeederReport.make(
+                    feeder, from: from, until: until, zone: settings.text("site.time_zone"),
+                    registry: live.stored.registry, &queries)
+            else { throw APIError.notFound("feeder \(feeder) has no profile yet") }
+            return JSONCoding.encode(made)
+        }
+    }
+}
