@@ -43,7 +43,9 @@ function showFeeders() {
 async function choose(id) {
   chosen = id;
   showFeeders(); showAdvisories();
-  byId("chart-title").textContent = `Power at the head of ${id}`;
+  byId("chart-title").replaceChildren(`Power at the head of ${id}`);
+  byId("past").href = `/profile.html?feeder=${encodeURIComponent(id)}`;
+  byId("past").hidden = false;
   points = { feeder: id, x: [], y: [] };
   try {
     const profile = await ask(`/v1/feeders/${encodeURIComponent(id)}/profile?bucket=1m&quantity=net_w`);

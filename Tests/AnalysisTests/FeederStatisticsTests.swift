@@ -96,6 +96,14 @@ private enum TestDay {
         #expect(isClose(TestDay.statistics(lower).minimumLoad.w, 1e6, 1))
     }
 
+    @Test func aFeederThatOnlyFeedsBackHasNoPeakToScreenBy() {
+        var rows = TestDay.rows()
+        for place in rows.indices { rows[place].net -= 10e6 }
+        let made = TestDay.statistics(rows)
+        #expect(made.load.netPeak.map { $0.w < 0 } == true && made.load.loadFactor == nil)
+        #expect(made.screens[0].limitW == nil && made.screens[0].exceeded == nil)
+    }
+
     @Test func durationIsThatOfTheSortedValues() {
         let made = TestDay.statistics(TestDay.rows())
         let falling = TestDay.rows().map(\.net).sorted(by: >)

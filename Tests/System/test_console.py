@@ -88,8 +88,8 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
-    # Past the three pages of the navigation and the first feeder.
-    for _ in range(5):
+    # Past the four pages of the navigation and the first feeder.
+    for _ in range(6):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
     page.keyboard.press("Enter")
@@ -148,6 +148,43 @@ def test_the_page_of_an_advisory_shows_its_evidence_and_history(demo, browser):
         assert page.problems == []
     missing = open_page(browser, demo, path="/advisory.html?id=nothing")
     expect(missing.locator("#title")).to_contain_text("Not shown", timeout=10_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_feeders_past_is_drawn_and_says_what_stands_behind_it(demo, browser, scheme):
+    wait_for(lambda: len(demo.get("/v1/feeders/F10/profile?bucket=15m")["items"]) > 12, 120, what="quarter hours")
+    page = open_page(browser, demo, scheme)
+    page.locator('button[data-feeder="F10"]').click()
+    page.get_by_role("link", name="Its past").click()
+    expect(page.get_by_label("Feeder")).to_have_value("F10")
+    for chart in ("#profile-chart", "#shape-chart"):
+        expect(page.locator(f"{chart} canvas")).to_be_visible(timeout=10_000)
+    # What it says is what the service says of the same range.
+    asked = "&".join(f"{name}={page.locator(f'#{name}').input_value().replace(' ', 'T')}:00Z" for name in ("from", "until"))
+    said = demo.get(f"/v1/feeders/F10/statistics?{asked}")
+    row = page.locator("#figures tbody tr", has_text="Reverse flow")
+    expect(row).to_contain_text(f"{said['reverse']['completeness_pct']} %")
+    if "hours" in said["reverse"]:
+        expect(row).to_contain_text(f"{said['reverse']['hours']:.2f} h")
+        assert sum(float(text) for text in page.locator("#heat tbody td").all_inner_texts() if text) == pytest.approx(said["reverse"]["hours"], abs=0.2)
+    # Another feeder, another range; one that has nothing says so.
+    page.get_by_label("Feeder").select_option("F02")
+    expect(page).to_have_title("Backfeed: profile of F02")
+    expect(page.locator("#profile-chart canvas")).to_be_visible(timeout=10_000)
+    page.screenshot(path=OUTPUT / f"profile-{scheme}.png", full_page=True)
+    assert Axe().run(page).violations_count == 0
+    page.get_by_label("From (UTC)").fill("2001-01-01 00:00")
+    page.get_by_label("Until (UTC)").fill("2001-01-02 00:00")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#figures tbody tr", has_text="Net peak")).to_contain_text("n/a")
+    expect(page.locator("#reverse-note")).to_contain_text("n/a: only 0")
+    page.get_by_label("From (UTC)").fill("yesterday")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#failure")).to_contain_text('"yesterday": expected a time as')
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == "F02.csv"
+    assert page.problems == []
 
 
 def test_a_shift_is_handed_over_on_one_page(demo, browser):

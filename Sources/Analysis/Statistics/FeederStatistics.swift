@@ -29,7 +29,7 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         public var completenessPct: Double
         public var netEnergyWh, nativeEnergyWh: Double?
         public var netPeak, netMinimum, nativePeak, nativeMinimum: Point?
-        /// Mean over peak, of net load.
+        /// Mean over peak, of net load; none of a feeder that feeds back more than it takes.
         public var loadFactor: Double?
         public var duration: [Exceeded]
         /// Percent of the DER rating behind native load that did not report, and was scaled from what did.
@@ -49,7 +49,7 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
 
     public struct Screen: Sendable, Codable, Equatable {
         public var name: String
-        /// W that the DER's rating is compared with.
+        /// W that the DER's rating is compared with; none where there is no load in the range.
         public var limitW, ratingW: Double?
         /// `nil`: not assessable.
         public var exceeded: Bool?
@@ -155,9 +155,13 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
                 name: name, limitW: limit, ratingW: ratings.generation, exceeded: limit.map { ratings.generation > $0 })
         }
         screens = [
-            screen("15 % of the peak (SGIP, Rule 21 screen M)", load.netPeak.map { 0.15 * $0.w }),
+            screen(
+                "15 % of the peak (SGIP, Rule 21 screen M)",
+                load.netPeak.flatMap { $0.w > 0 ? 0.15 * $0.w : nil }),
             screen("100 % of the minimum daytime load (SGIP supplemental)", lowest),
-            screen("90 % of the lowest native load (ICA)", load.nativeMinimum.map { 0.9 * $0.w }),
+            screen(
+                "90 % of the lowest native load (ICA)",
+                load.nativeMinimum.flatMap { $0.w > 0 ? 0.9 * $0.w : nil }),
         ]
 
         let hasReverse = complete >= Self.neededForReverse
@@ -217,7 +221,7 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         made.netEnergyWh = sum * hours
         made.netPeak = point(usual.max { $0.net < $1.net }, \.net)
         made.netMinimum = point(usual.min { $0.net < $1.net }, \.net)
-        made.loadFactor = made.netPeak.flatMap { $0.w > 0 ? sum / Double(usual.count) / $0.w : nil }
+        made.loadFactor = made.netPeak.flatMap { $0.w > 0 && sum > 0 ? sum / Double(usual.count) / $0.w : nil }
         guard completeNative >= neededForLoad else { return made }
         made.nativeEnergyWh = known.reduce(0) { $0 + $1.native } * hours
         made.nativePeak = point(known.max { $0.native < $1.native }, \.native)
