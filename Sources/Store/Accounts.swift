@@ -3,8 +3,13 @@ public import GridModel
 /// Accounts, their tokens and sessions. Secrets come in as what people hold, and are compared by digest.
 public struct Accounts: ~Copyable {
     /// Seconds that a session lasts, and may be idle.
-    public static let sessionSeconds = 12 * 3600.0
-    public static let idleSeconds = 30 * 60.0
+    public struct Limits: Sendable {
+        public var session, idle: Double
+        public init(session: Double = 43_200, idle: Double = 1800) {
+            self.session = session
+            self.idle = idle
+        }
+    }
 
     public struct Entry: Sendable {
         public var name: String
@@ -18,7 +23,12 @@ public struct Accounts: ~Copyable {
 
     private var session: DatabaseSession
 
-    public init(conninfo: String) { session = DatabaseSession(conninfo, deadlineMilliseconds: 5000) }
+    private let limits: Limits
+
+    public init(conninfo: String, limits: Limits = Limits()) {
+        session = DatabaseSession(conninfo, deadlineMilliseconds: 5000)
+        self.limits = limits
+    }
 
     /// Whether anybody has to say who they are. Once there has been an account there is no way back by revoking it.
     public mutating func areConfigured() throws(StoreError) -> Bool {
@@ -157,9 +167,35 @@ public struct Accounts: ~Copyable {
             """
             SELECT a.name, a.role, s.seen_at < now() - interval '1 minute' \
             FROM backfeed_store.console_session s JOIN backfeed_store.account a ON a.name = s.account \
-            WHERE s.digest = $1 AND a.revoked_at IS NULL AND s.opened_at > now() - make_interval(secs => \(Self.sessionSeconds)) \
-            AND s.seen_at > now() - make_interval(secs => \(Self.idleSeconds))
+            WHERE s.digest = $1 AND a.revoked_at IS NULL AND s.opened_at > now() - make_interval(secs => \(limits.session)) \
+            AND s.seen_at > now() - make_interval(secs => \(limits.idle))
             """, digest, touch: "UPDATE backfeed_store.console_session SET seen_at = now() WHERE digest = $1")
+    }
+
+    /// Of these digests those that are still valid. Who watches a stream is there: sessions are noted as used.
+    public mutating func valid(_ digests: Set<String>) throws(StoreError) -> Set<String> {
+        let list = "{" + digests.sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"
+        let session = """
+            s.opened_at > now() - make_interval(secs => \(limits.session)) \
+            AND s.seen_at > now() - make_interval(secs => \(limits.idle))
+            """
+        return try self.session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                UPDATE backfeed_store.console_session s SET seen_at = now() WHERE digest = ANY($1::text[]) \
+                AND seen_at < now() - interval '1 minute' AND \(session)
+                """, [list], as: "note use")
+            return try Set(
+                connection.query(
+                    """
+                    SELECT t.digest FROM backfeed_store.access_token t JOIN backfeed_store.account a ON a.name = t.account \
+                    WHERE t.digest = ANY($1::text[]) AND t.revoked_at IS NULL AND a.revoked_at IS NULL \
+                    AND (t.expires_at IS NULL OR t.expires_at > now()) \
+                    UNION SELECT s.digest FROM backfeed_store.console_session s JOIN backfeed_store.account a ON a.name = s.account \
+                    WHERE s.digest = ANY($1::text[]) AND a.revoked_at IS NULL AND \(session)
+                    """, [list], as: "look up who reads"
+                ).compactMap { $0[0] })
+        }
     }
 
     private mutating func find(
@@ -200,7 +236,7 @@ public struct Accounts: ~Copyable {
                 try connection.query(
                     """
                     DELETE FROM backfeed_store.console_session WHERE digest = $1 \
-                    OR opened_at < now() - make_interval(secs => \(Self.sessionSeconds))
+                    OR opened_at < now() - make_interval(secs => \(limits.session))
                     """, [replaced], as: "end sessions")
                 try connection.query(
                     "INSERT INTO backfeed_store.console_session (digest, account) VALUES ($1, $2)", [digest, name],

@@ -4,7 +4,9 @@ public import GridModel
 public struct Queries: ~Copyable {
     var session: DatabaseSession
 
-    public init(conninfo: String) { session = DatabaseSession(conninfo, deadlineMilliseconds: 60_000) }
+    public init(conninfo: String, deadlineMilliseconds: Int = 60_000) {
+        session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
+    }
 
     /// Runs a statement on this session; for the few writes that belong to no store of their own.
     public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {

@@ -2,6 +2,7 @@ internal import Analysis
 internal import Foundation
 internal import GridModel
 internal import ServiceKit
+internal import Store
 
 /// Every setting of the product: name, default, unit, source. `backfeed settings` prints it; docs/configuration.md is
 /// that output.
@@ -110,6 +111,21 @@ enum SettingsCatalogue {
         .init(
             "http.max_body_bytes", .number(1024...67_108_864), default: "1048576", unit: "B", source: judgement,
             "largest request body"),
+        .init(
+            "access.session_s", .number(60...604_800), default: "43200", unit: "s", source: "one shift",
+            "a console session ends after this, however much it is used"),
+        .init(
+            "access.idle_s", .number(60...604_800), default: "1800", unit: "s", source: judgement,
+            "and after so long without a request or a stream of events"),
+        .init(
+            "access.failures_per_account", .number(1...1000), default: "5", source: "domain rules G.4",
+            "wrong passwords for an account from one address, within access.failure_window_s, until it must wait"),
+        .init(
+            "access.failures_per_address", .number(1...10_000), default: "20", source: judgement,
+            "wrong passwords from one address, for whatever account, likewise"),
+        .init(
+            "access.failure_window_s", .number(1...86_400), default: "300", unit: "s", source: judgement,
+            "time within which wrong passwords are counted"),
         .init(
             "http.workers", .number(1...64), default: "4", source: "2 cores",
             "threads that answer requests, each with its own database connection"),
@@ -318,6 +334,10 @@ enum SettingForms {
 }
 
 extension Settings {
+    var accountLimits: Accounts.Limits {
+        Accounts.Limits(session: number("access.session_s"), idle: number("access.idle_s"))
+    }
+
     /// The analyser's settings, each feeder's own resolved.
     func analysis(nominalFrequency: Double) -> AnalysisSettings {
         var made = AnalysisSettings()

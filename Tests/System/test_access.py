@@ -111,6 +111,38 @@ def cookie(answer):
     return answer[2]["Set-Cookie"].split(";")[0]
 
 
+def test_a_stream_of_events_ends_with_the_right_to_read_it(guarded, service):
+    address = urllib.parse.urlsplit(service.http)
+
+    def stream(**headers):
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+        connection.request("GET", "/v1/events", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.readline()
+        return answer
+
+    def ends(answer):
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            if not answer.readline():
+                return True
+        return False
+
+    token = {"Authorization": f"Bearer {guarded.tokens['viewer']}"}
+    _, _, headers = call(service, "POST", "/v1/session", {"user": "ope", "password": PASSWORD})
+    cookie = headers["Set-Cookie"].split(";")[0]
+    viewer, operator, machine = stream(**token), stream(Cookie=cookie), stream(Authorization=f"Bearer {guarded.tokens['machine']}")
+    # Idle for long, but the stream is watched: the session lives, and is noted as used.
+    service.sql("UPDATE backfeed_store.console_session SET seen_at = now() - interval '20 minutes'")
+    wait_for(lambda: service.sql("SELECT seen_at > now() - interval '1 minute' FROM backfeed_store.console_session") == "t", what="the session in use")
+    guarded.access("revoke", "vie")
+    assert ends(viewer)
+    call(service, "DELETE", "/v1/session", Cookie=cookie, X_Requested_With="test")
+    assert ends(operator)
+    # Others read on.
+    assert not ends(machine)
+
+
 def test_a_session_is_ours_alone_and_ends(guarded):
     first = log_in(guarded)
     assert first[0] == 200 and "HttpOnly" in first[2]["Set-Cookie"] and "SameSite=Strict" in first[2]["Set-Cookie"]

@@ -8,11 +8,14 @@ public struct Identity: Sendable, Equatable {
     public var role: Role
     /// By the console's cookie, which a browser sends by itself: what changes something then needs another proof.
     public var isSession: Bool
+    /// What tells whether this is still so later, for a stream that goes on: the digest of token or session.
+    public var digest: String
 
-    public init(name: String, role: Role, isSession: Bool) {
+    public init(name: String, role: Role, isSession: Bool, digest: String = "") {
         self.name = name
         self.role = role
         self.isSession = isSession
+        self.digest = digest
     }
 }
 

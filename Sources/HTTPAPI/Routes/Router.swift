@@ -128,11 +128,11 @@ public struct Router: Sendable {
             return list(try backend.advisoryRates(from: from, until: until), next: nil)
         case ("GET", 1, "events"):
             let last = request.headers["last-event-id"] ?? query.text("last_event_id")
-            guard let last else { return events([], after: -1) }
+            guard let last else { return events([], after: -1, request) }
             guard let sequence = Int64(last), sequence >= 0 else {
                 throw APIError.badRequest("Last-Event-ID: expected the number of an event")
             }
-            return events(try backend.events(after: sequence), after: sequence)
+            return events(try backend.events(after: sequence), after: sequence, request)
         case ("GET", 1, "network"): return .json(try backend.network())
         case ("PUT", 3, "network") where path[1] == "switches":
             let body: SwitchBody = try decode(request.body)
@@ -214,8 +214,10 @@ public struct Router: Sendable {
         .json("{\"items\":[\(items.joined(separator: ","))],\"next\":\(next.map { "\"\($0)\"" } ?? "null")}")
     }
 
-    private func events(_ backlog: [EventFrame], after sequence: Int64) -> Response {
-        Response(headers: [("Content-Type", "text/event-stream")], body: .events(backlog: backlog, after: sequence))
+    private func events(_ backlog: [EventFrame], after sequence: Int64, _ request: Request) -> Response {
+        Response(
+            headers: [("Content-Type", "text/event-stream")],
+            body: .events(backlog: backlog, after: sequence, digest: request.identity?.digest ?? ""))
     }
 
     /// `quantity=net_w,pv_w`: these columns only.

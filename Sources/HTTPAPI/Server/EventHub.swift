@@ -12,7 +12,10 @@ public final class EventHub: Sendable {
         var first = 0
         var waiting: [Connection] = []
         var isClosed = false
-        var clients = 0
+        /// By digest of who reads: how many streams. The empty digest: from before there were accounts.
+        var clients: [String: Int] = [:]
+        /// Digests that are no longer valid, until their streams are gone.
+        var barred: Set<String> = []
     }
 
     /// `MHD_Connection *`. Only suspended and resumed, which libmicrohttpd allows from any thread.
@@ -24,7 +27,15 @@ public final class EventHub: Sendable {
 
     public init() {}
 
-    public var clientCount: Int { state.withLock { $0.clients } }
+    public var clientCount: Int { state.withLock { $0.clients.values.reduce(0, +) } }
+
+    /// Who reads now.
+    public var digests: Set<String> { state.withLock { Set($0.clients.keys) } }
+
+    /// Ends the streams of those who may no longer read, at the next frame: a heartbeat comes every second.
+    public func end(_ digests: Set<String>) {
+        state.withLock { $0.barred.formUnion(digests.intersection($0.clients.keys)) }
+    }
 
     public func publish(_ frames: [EventFrame]) {
         guard !frames.isEmpty else { return }
@@ -52,21 +63,30 @@ public final class EventHub: Sendable {
     }
 
     /// The oldest place that can still be read, and the place where a client joins now.
-    func join() -> (oldest: Int, now: Int) {
+    func join(_ digest: String) -> (oldest: Int, now: Int) {
         state.withLock { state in
-            state.clients += 1
+            state.clients[digest, default: 0] += 1
             return (state.first, state.first + state.ring.count)
         }
     }
 
-    func leave() { state.withLock { $0.clients -= 1 } }
+    func leave(_ digest: String) {
+        state.withLock { state in
+            state.clients[digest, default: 1] -= 1
+            guard state.clients[digest] == 0 else { return }
+            state.clients[digest] = nil
+            state.barred.remove(digest)
+        }
+    }
 
     enum Next: Sendable { case bytes([UInt8], cursor: Int), suspended, ended }
 
     /// What a client gets next; suspends its connection, under the lock, when there is nothing.
-    func next(cursor: Int, joined: Int, after sequence: Int64, connection: Connection) -> Next {
+    func next(
+        cursor: Int, joined: Int, after sequence: Int64, digest: String, connection: Connection
+    ) -> Next {
         state.withLock { state in
-            if state.isClosed || cursor < state.first { return .ended }
+            if state.isClosed || cursor < state.first || state.barred.contains(digest) { return .ended }
             var bytes: [UInt8] = []
             var place = cursor - state.first
             while place < state.ring.count, bytes.count < 65_536 {

@@ -158,8 +158,8 @@ public final class HTTPServer: Sendable {
         case .bytes(let bytes):
             var bytes = bytes
             made = MHD_create_response_from_buffer(bytes.count, &bytes, .RESPMEM_MUST_COPY)
-        case .events(let backlog, let after):
-            let client = EventClient(hub, exchange.connection, backlog: backlog, after: after)
+        case .events(let backlog, let after, let digest):
+            let client = EventClient(hub, exchange.connection, backlog: backlog, after: after, digest: digest)
             made = MHD_create_response_from_callback(
                 cmhd_size_unknown, 16 * 1024, { Callbacks.read($0, $1, $2, $3) },
                 Unmanaged.passRetained(client).toOpaque(),
@@ -227,6 +227,7 @@ private final class Exchange: @unchecked Sendable {
 private final class EventClient: @unchecked Sendable {
     private let hub: EventHub
     private let connection: EventHub.Connection
+    private let digest: String
     private var cursor: Int
     private let joined: Int
     private let after: Int64
@@ -234,10 +235,11 @@ private final class EventClient: @unchecked Sendable {
     private let isPartial: Bool
     private var pending: [UInt8]
 
-    init(_ hub: EventHub, _ connection: OpaquePointer, backlog: [EventFrame], after: Int64) {
+    init(_ hub: EventHub, _ connection: OpaquePointer, backlog: [EventFrame], after: Int64, digest: String) {
         self.hub = hub
+        self.digest = digest
         self.connection = EventHub.Connection(handle: connection)
-        let place = hub.join()
+        let place = hub.join(digest)
         joined = place.now
         // A client that resumes starts at the oldest frame: what was published between reading the store and joining is
         // in the ring, and what it has had already is known by its number.
@@ -250,7 +252,7 @@ private final class EventClient: @unchecked Sendable {
     func read(_ buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
         if pending.isEmpty {
             if isPartial { return cmhd_end_of_stream }
-            switch hub.next(cursor: cursor, joined: joined, after: after, connection: connection) {
+            switch hub.next(cursor: cursor, joined: joined, after: after, digest: digest, connection: connection) {
             case .bytes(let bytes, let next):
                 pending = bytes
                 cursor = next
@@ -267,7 +269,7 @@ private final class EventClient: @unchecked Sendable {
         return count
     }
 
-    func leave() { hub.leave() }
+    func leave() { hub.leave(digest) }
 }
 
 /// What C calls. Formed here, in a plain enum: a closure of `main` would be taken as main-actor and trap.

@@ -87,7 +87,9 @@ enum RunCommand {
         say(service.readyLine)
         ServiceManager.ready()
         let farewell = try companion(database, service)
-        var queries = Queries(conninfo: database.conninfo)
+        // Short: a database that stands still must not keep this thread from saying that the service lives.
+        var queries = Queries(conninfo: database.conninfo, deadlineMilliseconds: 5000)
+        var accounts = Accounts(conninfo: database.conninfo, limits: invocation.settings.accountLimits)
         while !ended.wait(milliseconds: 1000) {
             let stalled = service.stalledParts
             if stalled.isEmpty {
@@ -96,6 +98,7 @@ enum RunCommand {
                 ServiceManager.status("hangs: \(stalled.joined(separator: ", "))")
                 Log("service").error("a part hangs", ["parts": stalled.joined(separator: ",")])
             }
+            service.endStreamsOfStrangers(&accounts)
             guard service.isOutdated(&queries) else { continue }
             Log("service").info("a new network revision: starting the parts again")
             service.stop()

@@ -61,6 +61,7 @@ final class Service {
     private let input: BoundedQueue<AnalyserInput>
     private let metrics: Metrics
     private let pulse: Pulse
+    private let hub: EventHub
 
     /// Loads the network and starts every part; returns when all accept work.
     ///
@@ -92,6 +93,7 @@ final class Service {
         let input = BoundedQueue<AnalyserInput>(capacity: 16)
         self.input = input
         let hub = EventHub()
+        self.hub = hub
         let feedBox = Guarded<AdvisoryFeed?>(nil)
         let announce: @Sendable () -> Void = { feedBox.withLock { $0 }?.announce() }
         outlook = ProfileOutlook(live: live, conninfo: conninfo, settings: settings)
@@ -205,6 +207,19 @@ final class Service {
 
     /// Seconds that a part may be silent: far above every deadline of the database, below systemd's watchdog.
     private static let patience = 60.0
+
+    /// Ends the event streams of those whose token or session is over. While the database cannot be asked they go on: an
+    /// outage must not blind whoever watches.
+    func endStreamsOfStrangers(_ accounts: inout Accounts) {
+        let readers = hub.digests
+        guard !readers.isEmpty else { return }
+        do throws(StoreError) {
+            guard try accounts.areConfigured() else { return }
+            hub.end(readers.subtracting(try accounts.valid(readers)))
+        } catch {
+            log.warning("who reads events could not be looked up", ["error": "\(error)"])
+        }
+    }
 
     /// True when another network revision has been imported since the start.
     func isOutdated(_ queries: inout Queries) -> Bool {

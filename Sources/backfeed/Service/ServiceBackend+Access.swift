@@ -5,12 +5,11 @@ internal import Store
 
 /// Slows down whoever guesses passwords: failures by account and by address, kept in memory.
 final class LoginGuard: Sendable {
-    /// Failures that are let pass in ``seconds``, of an account at one address and of an address; and hashes at once, of
-    /// 64 MiB each.
-    static let failuresOfAccount = 5
-    static let failuresOfAddress = 20
-    static let seconds = 300.0
-    static let atOnce = 2
+    /// Failures that are let pass in so many seconds, of an account at one address and of an address.
+    private let failuresOfAccount, failuresOfAddress: Int
+    private let seconds: Double
+    /// Hashes at once, of 64 MiB each.
+    private static let atOnce = 2
 
     private struct State {
         var failures: [String: [Timestamp]] = [:]
@@ -18,16 +17,22 @@ final class LoginGuard: Sendable {
     }
     private let state = Guarded(State())
 
+    init(_ settings: Settings) {
+        failuresOfAccount = settings.integer("access.failures_per_account")
+        failuresOfAddress = settings.integer("access.failures_per_address")
+        seconds = settings.number("access.failure_window_s")
+    }
+
     /// Seconds to wait; `nil`: go on, and say ``finished(_:_:isRight:now:)``.
     func begin(_ name: String, _ address: String, now: Timestamp) -> Double? {
         state.withLock { state in
             for key in Array(state.failures.keys) {
-                state.failures[key]?.removeAll { now - $0 > Self.seconds }
+                state.failures[key]?.removeAll { now - $0 > seconds }
                 if state.failures[key]?.isEmpty ?? true { state.failures[key] = nil }
             }
-            for (key, most) in Self.keys(name, address) {
+            for (key, most) in keys(name, address) {
                 if let failed = state.failures[key], failed.count >= most, let first = failed.first {
-                    return max(1, Self.seconds - (now - first))
+                    return max(1, seconds - (now - first))
                 }
             }
             guard state.underWay < Self.atOnce else { return 1 }
@@ -41,7 +46,7 @@ final class LoginGuard: Sendable {
         state.withLock { state in
             state.underWay -= 1
             guard let isRight else { return }
-            let keys = Self.keys(name, address)
+            let keys = keys(name, address)
             if isRight {
                 state.failures[keys[0].0] = nil
             } else {
@@ -50,7 +55,7 @@ final class LoginGuard: Sendable {
         }
     }
 
-    private static func keys(_ name: String, _ address: String) -> [(String, Int)] {
+    private func keys(_ name: String, _ address: String) -> [(String, Int)] {
         [("\(name)|\(address)", failuresOfAccount), ("|\(address)", failuresOfAddress)]
     }
 }
@@ -88,11 +93,11 @@ extension ServiceBackend {
                 switch credential {
                 case .token:
                     try accounts.account(ofToken: digest).map {
-                        Identity(name: $0.name, role: $0.role, isSession: false)
+                        Identity(name: $0.name, role: $0.role, isSession: false, digest: digest)
                     }
                 case .session:
                     try accounts.account(ofSession: digest).map {
-                        Identity(name: $0.name, role: $0.role, isSession: true)
+                        Identity(name: $0.name, role: $0.role, isSession: true, digest: digest)
                     }
                 }
             }
@@ -116,7 +121,7 @@ extension ServiceBackend {
         }
         var isRight: Bool?
         defer { logins.finished(name, address, isRight: isRight, now: now()) }
-        var accounts = Accounts(conninfo: sessions.conninfo)
+        var accounts = Accounts(conninfo: sessions.conninfo, limits: settings.accountLimits)
         let known = Identifier.isValid(name) ? try accounts.login(name) : nil
         guard Password.matches(password, known?.password) else {
             isRight = false

@@ -12,7 +12,7 @@ final class ServiceBackend: Backend {
     let sessions: SessionPool
     let announce: @Sendable () -> Void
     let desks: [Desk]
-    let logins = LoginGuard()
+    let logins: LoginGuard
     /// `nil`: not asked yet.
     let accountsKnown = Guarded<(areThere: Bool?, until: UInt64)>((nil, 0))
     /// By digest: who it was, and when that was last looked up.
@@ -35,7 +35,8 @@ final class ServiceBackend: Backend {
         self.announce = announce
         self.desks = desks
         self.switchMoved = switchMoved
-        sessions = SessionPool(conninfo)
+        sessions = SessionPool(conninfo, settings.accountLimits)
+        logins = LoginGuard(settings)
         var rating: [String: [String: Double]] = [:]
         for device in live.stored.registry.devices where device.kind.isDER {
             rating[device.normalFeeder, default: [:]][device.kind.rawValue, default: 0] += device.rating
@@ -376,25 +377,30 @@ final class SessionPool: Sendable {
     private final class Box: @unchecked Sendable {
         var queries: Queries
         var accounts: Accounts
-        init(_ conninfo: String) {
+        init(_ conninfo: String, _ limits: Accounts.Limits) {
             queries = Queries(conninfo: conninfo)
-            accounts = Accounts(conninfo: conninfo)
+            accounts = Accounts(conninfo: conninfo, limits: limits)
         }
     }
 
     let conninfo: String
     private let idle = Guarded<[Box]>([])
 
-    init(_ conninfo: String) { self.conninfo = conninfo }
+    private let limits: Accounts.Limits
+
+    init(_ conninfo: String, _ limits: Accounts.Limits) {
+        self.conninfo = conninfo
+        self.limits = limits
+    }
 
     func use<R, Failure: Error>(_ body: (inout Queries) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo)
+        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.queries)
     }
 
     func useAccounts<R, Failure: Error>(_ body: (inout Accounts) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo)
+        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.accounts)
     }
