@@ -2,7 +2,7 @@ public import GridModel
 
 extension Queries {
     /// Quarter hours of a feeder with their local time: time, month, quarter of the day, ISO weekday, net, native, PV,
-    /// chargers, all injection, reverse Wh, head and DER coverage, and whether switching had changed the feeder (`t`).
+    /// chargers, reverse Wh, head and DER coverage, and whether switching had changed the feeder (`t`).
     ///
     /// - Parameter zone: IANA name.
     public mutating func quarterHours(
@@ -12,14 +12,14 @@ extension Queries {
             try connection.stream(
                 """
                 WITH here AS (SELECT time, max(net_w) AS net_w, max(native_w) AS native_w, sum(pv_w) AS pv_w, \
-                sum(ev_charger_w) AS ev_w, sum(pv_w + battery_w + ev_charger_w + other_der_w) AS injection_w, \
+                sum(ev_charger_w) AS ev_w, \
                 max(reverse_wh) AS reverse_wh, max(head_coverage) AS head, max(der_coverage) AS der, count(*) > 1 AS moved_here \
                 FROM backfeed_store.feeder_profile_15m WHERE feeder = $1 AND time >= $2 AND time < $3 GROUP BY time), \
                 away AS (SELECT DISTINCT time FROM backfeed_store.feeder_profile_15m \
                 WHERE normal_feeder = $1 AND feeder <> $1 AND time >= $2 AND time < $3) \
                 SELECT \(SQL.rfc3339("h.time")), extract(month FROM l.at)::int, \
                 (extract(hour FROM l.at) * 4 + floor(extract(minute FROM l.at) / 15))::int, extract(isodow FROM l.at)::int, \
-                net_w, native_w, pv_w, ev_w, injection_w, reverse_wh, head, der, moved_here OR away.time IS NOT NULL \
+                net_w, native_w, pv_w, ev_w, reverse_wh, head, der, moved_here OR away.time IS NOT NULL \
                 FROM here h LEFT JOIN away ON away.time = h.time \
                 CROSS JOIN LATERAL (SELECT h.time AT TIME ZONE $4 AS at) AS l ORDER BY h.time
                 """, [feeder, from.description, until.description, zone], as: "read quarter hours", body)

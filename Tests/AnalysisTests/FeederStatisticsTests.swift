@@ -20,7 +20,7 @@ private enum TestDay {
             let net = native - sun
             return QuarterHour(
                 time: start + Double(day * 96 + quarter) * 900, month: 6, quarter: quarter, weekday: day % 7 + 1,
-                net: net, native: native, photovoltaic: sun, charger: -0.1e6, injection: sun,
+                net: net, native: native, photovoltaic: sun, charger: -0.1e6,
                 reverseEnergy: max(0, -net) / 4)
         }
     }

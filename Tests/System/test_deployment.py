@@ -2,7 +2,6 @@
 import http.client
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -168,6 +167,12 @@ def test_alert_rules_fire_when_they_should(folder):
     checks.write_text(yaml.safe_dump(document))
     done = subprocess.run(["promtool", "test", "rules", checks], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+    # What is not there at all is no health.
+    for name in ("BackfeedDown", "BackfeedAnalyserLate", "BackfeedStoreLate", "BackfeedStoreFails"):
+        tests[0]["input_series"], tests[0]["alert_rule_test"] = cpu, [{"eval_time": "50m", "alertname": name}]
+        checks.write_text(yaml.safe_dump(document))
+        done = subprocess.run(["promtool", "test", "rules", checks], capture_output=True, text=True, timeout=120)
+        assert done.returncode != 0 and f'alertname="{name}"' in done.stdout + done.stderr, (name, done)
     # The same with one thing wrong each: that alert and no silence about it, which promtool then calls a failure.
     for name, line in {**bad, **growing}.items():
         tests[0]["input_series"] = [series(line)] + cpu

@@ -21,7 +21,7 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         public var at: Timestamp
     }
 
-    /// Of net and native load. `durationW`: exceeded for so many percent of the time.
+    /// Of net and native load. `duration`: exceeded for so many percent of the time.
     public struct Load: Sendable, Codable, Equatable {
         public struct Exceeded: Sendable, Codable, Equatable {
             public var pct, netW, nativeW: Double
@@ -111,7 +111,7 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
     public var ramps: [Ramps]
     public var pv: Photovoltaic
     public var evChargers: Chargers
-    /// Of the whole weeks at the end of the range, at most four; `nil`: not asked for.
+    /// Of the last four weeks of the range; `nil`: not looked up.
     public var voltage: VoltageCompliance?
 
     /// Parts of the time that must be valid: for figures of load (F), and for reverse flow (B.1.6).
@@ -253,17 +253,13 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
     }
 
     private static func shape(_ name: String, _ rows: [QuarterHour]) -> DayShape? {
-        guard let first = rows.first else { return nil }
+        guard !rows.isEmpty else { return nil }
         var quarters = [[Double]](repeating: [], count: 96)
         for row in rows { quarters[row.quarter].append(row.net) }
         for place in quarters.indices { quarters[place].sort() }
         let median = quarters.map { quantile($0, 0.5) }
-        // A day begins with a smaller quarter than the one before it had.
-        var (days, previous) = (1, first.quarter)
-        for row in rows.dropFirst() {
-            if row.quarter <= previous { days += 1 }
-            previous = row.quarter
-        }
+        // From three o'clock on no quarter hour comes twice a day, not even when the clocks go back.
+        let days = max(1, quarters[12...].map(\.count).max() ?? 1)
         let known = median.compactMap { $0 }
         let rises = (0..<84).compactMap { start in
             median[start].flatMap { low in median[start + 12].map { $0 - low } }

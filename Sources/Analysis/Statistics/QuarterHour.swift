@@ -11,8 +11,6 @@ public struct QuarterHour: Sendable, Equatable {
     public var native: Double
     /// W, INJ.
     public var photovoltaic, charger: Double
-    /// W of all DER, INJ.
-    public var injection: Double
     /// Wh that flowed back; finer than the mean of the quarter.
     public var reverseEnergy: Double
     /// 0 to 1: with head data; DER rating that reported.
@@ -22,7 +20,7 @@ public struct QuarterHour: Sendable, Equatable {
 
     public init(
         time: Timestamp, month: Int, quarter: Int, weekday: Int, net: Double, native: Double, photovoltaic: Double,
-        charger: Double, injection: Double, reverseEnergy: Double, headCoverage: Double = 1, derCoverage: Double = 1,
+        charger: Double, reverseEnergy: Double, headCoverage: Double = 1, derCoverage: Double = 1,
         isSwitched: Bool = false
     ) {
         self.time = time
@@ -33,7 +31,6 @@ public struct QuarterHour: Sendable, Equatable {
         self.native = native
         self.photovoltaic = photovoltaic
         self.charger = charger
-        self.injection = injection
         self.reverseEnergy = reverseEnergy
         self.headCoverage = headCoverage
         self.derCoverage = derCoverage

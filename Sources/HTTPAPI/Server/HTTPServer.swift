@@ -65,10 +65,10 @@ public final class HTTPServer: Sendable {
                 { Callbacks.completed($0, $1, $2, $3) }, { Callbacks.connection($0, $1, $2, $3) }, { _, _, _ in })
         }
         guard let started else {
+            let place = made.map { "unix:\($0.path)" } ?? "\(configuration.address):\(configuration.port)"
+            let reason = String(cString: strerror(errno))
             made?.remove()
-            throw StartFailure(
-                description: "http.listen: cannot listen on \(configuration.address):\(configuration.port): "
-                    + String(cString: strerror(errno)))
+            throw StartFailure(description: "http.listen: cannot listen on \(place): \(reason)")
         }
         daemon.withLock { $0 = Daemon(handle: started) }
         for number in 0..<configuration.workers {

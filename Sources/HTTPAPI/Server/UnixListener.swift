@@ -2,7 +2,7 @@ internal import Glibc
 
 /// A listening Unix socket: nobody reaches it but programs of this machine that its directory lets in.
 ///
-/// Owned by the server; ``close()`` removes the file. Its descriptor belongs to libmicrohttpd once that has taken it.
+/// Owned by the server; ``remove()`` takes the file away. Its descriptor belongs to libmicrohttpd once that has taken it.
 struct UnixListener {
     let path: String
     let descriptor: CInt

@@ -2,7 +2,8 @@ internal import Foundation
 
 /// Where the files are that ship beside the program: migrations, console, data.
 public enum Resources {
-    /// The directory that holds `Migrations/`: `BACKFEED_SHARE`, or the nearest one above the program, itself or its `share/backfeed`.
+    /// The directory that holds `Migrations/`: `BACKFEED_SHARE`, or the nearest one above the program or its
+    /// `share/backfeed`, or `/usr/share/backfeed`.
     public static let root: String = {
         let files = FileManager.default
         if let set = ProcessInfo.processInfo.environment["BACKFEED_SHARE"] { return set }

@@ -55,9 +55,9 @@ enum FeederReport {
         guard let time = row[0].flatMap({ Timestamp($0) }) else { return nil }
         return QuarterHour(
             time: time, month: integer(1), quarter: integer(2), weekday: integer(3), net: number(4), native: number(5),
-            photovoltaic: number(6), charger: number(7), injection: number(8),
-            reverseEnergy: row[9].flatMap { Double($0) } ?? 0, headCoverage: number(10), derCoverage: number(11),
-            isSwitched: row[12] == "t")
+            photovoltaic: number(6), charger: number(7),
+            reverseEnergy: row[8].flatMap { Double($0) } ?? 0, headCoverage: number(9), derCoverage: number(10),
+            isSwitched: row[11] == "t")
     }
 }
 

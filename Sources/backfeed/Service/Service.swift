@@ -205,8 +205,8 @@ final class Service {
         return pulse.stalled(after: Self.patience)
     }
 
-    /// Seconds that a part may be silent: far above every deadline of the database, below systemd's watchdog.
-    private static let patience = 60.0
+    /// Seconds that a part may be silent: above the longest deadline of the database (60 s), below systemd's watchdog.
+    private static let patience = 90.0
 
     /// Ends the event streams of those whose token or session is over. While the database cannot be asked they go on: an
     /// outage must not blind whoever watches.
