@@ -4,6 +4,7 @@ import { acts, allowed, amount, pageOf, perform, severityText, shapes, stateText
 import { ask, byId, cell, clock, duration, el, follow, power, rememberName } from "./common.js";
 
 let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
+let forecast = null, asked = 0;
 
 // MARK: feeders
 function showFeeders() {
@@ -52,7 +53,31 @@ async function choose(id) {
     if (chosen !== id) return;
     for (const row of profile.items) { points.x.push(Date.parse(row.time) / 1000 + 30); points.y.push(row.net_w); }
   } catch { /* the banner tells of a lost service; live points go on when it is back */ }
+  await expect();
+}
+
+/** The next hour of the chosen feeder. There is none while its head is not measured, and none is shown that is old. */
+async function expect() {
+  const id = chosen;
+  let made = null;
+  asked = Date.now();
+  try { made = await ask(`/v1/feeders/${encodeURIComponent(id)}/forecast`); } catch { /* none */ }
+  if (chosen !== id) return;
+  forecast = made;
   draw();
+}
+
+/** A new one comes every five minutes of the data, which a replay passes faster. */
+setInterval(() => {
+  const feeder = feeders.find(f => f.id === chosen);
+  const due = !forecast?.made_at || Date.parse(feeder?.head_time) - Date.parse(forecast.made_at) > 330000;
+  if (feeder && due && Date.now() - asked > (forecast?.made_at ? 2000 : 60000)) expect();
+}, 1000);
+
+function expected(feeder) {
+  if (!forecast || forecast.feeder !== feeder.id || !forecast.horizons.length || !feeder.head_time) return null;
+  // Made where the analysis stands, which waits for what comes late: what is left of the hour is still ahead.
+  return Date.parse(forecast.horizons[3].time) > Date.parse(feeder.head_time) ? forecast : null;
 }
 
 function append() {
@@ -81,9 +106,17 @@ function draw() {
     return;
   }
   const limit = -feeder.reverse_limit_w;
-  byId("chart-note").textContent = `Now ${power(feeder.head_power_w)}; hatched below zero: reverse power. Dashed: reverse limit ${power(limit)}. Times UTC.`;
+  const ahead = expected(feeder), last = ahead && ahead.horizons[3];
+  const next = last ? ` Dotted: expected, ${power(last.p50_w)} by ${last.time.slice(11, 16)}, with 90 % between ${power(last.p05_w)} and ${power(last.p95_w)} (at ${clock(ahead.made_at).slice(0, 5)}).` : "";
+  byId("chart-note").textContent = `Now ${power(feeder.head_power_w)}; hatched below zero: reverse power. Dashed: reverse limit ${power(limit)}.${next} Times UTC.`;
   const low = Math.min(0, ...points.y.filter(v => v !== null)), showsLimit = low < 0.4 * limit;
-  const data = [points.x, points.y, points.y.map(v => v === null ? null : Math.min(v, 0)), points.x.map(() => showsLimit ? limit : null)];
+  const end = points.x[points.x.length - 1] ?? 0;
+  const coming = ahead ? ahead.horizons.map(h => [Date.parse(h.time) / 1000, h]).filter(([at]) => at > end) : [];
+  const x = [...points.x, ...coming.map(([at]) => at)], none = coming.map(() => null);
+  // What is expected begins where what is measured ends.
+  const future = name => [...points.y.map((y, i) => coming.length && i === points.y.length - 1 ? y : null), ...coming.map(([, h]) => h[name])];
+  const data = [x, [...points.y, ...none], [...points.y.map(v => v === null ? null : Math.min(v, 0)), ...none], x.map(() => showsLimit ? limit : null),
+    future("p95_w"), future("p05_w"), future("p50_w")];
   const style = getComputedStyle(document.documentElement);
   const ink = style.getPropertyValue("--ink").trim(), quiet = style.getPropertyValue("--quiet").trim(), rule = style.getPropertyValue("--rule").trim();
   const box = byId("chart");
@@ -97,7 +130,10 @@ function draw() {
     axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 70, values: (u, ticks) => ticks.map(power) }],
     series: [{}, { stroke: ink, width: 1.5, points: { show: false } },
       { stroke: "transparent", fill: u => hatch(u.ctx, quiet), fillTo: 0, points: { show: false } },
-      { stroke: quiet, dash: [6, 4], width: 1.5, points: { show: false } }],
+      { stroke: quiet, dash: [6, 4], width: 1.5, points: { show: false } },
+      { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } },
+      { stroke: ink, dash: [2, 4], width: 1.5, points: { show: false } }],
+    bands: [{ series: [4, 5], fill: `${rule}80` }],
   }, data, box);
   plot = { chart, feeder: chosen, shown: showsLimit };
 }

@@ -40,7 +40,7 @@ struct AdvisoryTracker: Sendable {
     private mutating func resume(_ stored: AdvisoryFacts) {
         detector.restore(
             onset: stored.onset, severity: stored.severity, peak: stored.peak.value, peakAt: stored.peak.at,
-            uncertain: stored.uncertain)
+            badness: stored.peak.badness, uncertain: stored.uncertain)
     }
 
     /// Takes over what the store knows of the latest advisory with this key.
@@ -103,7 +103,9 @@ struct AdvisoryTracker: Sendable {
                 facts?.clearedAt = end
             }
             guard var now = facts else { return nil }
-            now.peak = .init(value: detector.peak.value, unit: unit, at: detector.peak.at)
+            let badness = detector.peakBadness
+            now.peak = .init(
+                value: detector.peak.value, unit: unit, at: detector.peak.at, badness: badness.isFinite ? badness : nil)
             now.watermark = watermark
             compose(&now)
             now.turns = turns
@@ -162,6 +164,8 @@ struct AdvisoryTracker: Sendable {
             case .voltageUnbalance: "vu"
             case .outage: "out"
             case .chatter: "chat"
+            case .reversePowerForecast: "fcr"
+            case .overloadForecast: "fco"
             }
         return "\(prefix)-\(StableHash("\(key)|\(onset.microseconds)").hexadecimal)"
     }

@@ -24,6 +24,7 @@ extension Analyser {
     /// - Parameters:
     ///   - positions: as stored with the last output.
     ///   - latest: of each kind and element the newest advisory: open, or cleared within the re-arm time.
+    ///   Call ``recall(_:warmFrom:)`` too, so that forecasts go on with what they had learned.
     public mutating func restore(positions: [String: Position], latest: [AdvisoryFacts]) {
         quiet = positions
         for facts in latest { stored["\(facts.kind.rawValue)|\(facts.element)"] = facts }
@@ -41,6 +42,24 @@ extension Analyser {
             chatters.restore(facts, of: stored["\(parts.last ?? "")|\(element)"], rearm: settings.rearm)
         }
     }
+
+    /// Takes the stored forecasts of the last weeks, oldest first. In portions, or at once; before the first sample.
+    ///
+    /// - Parameter warmFrom: begin of the samples that will be taken again: runs from then on are taken again with them.
+    public mutating func recall(_ runs: [ForecastRun], warmFrom: Timestamp) {
+        for run in runs {
+            guard let number = model.graph.feederIndex[run.feeder] else { continue }
+            if run.madeAt < warmFrom {
+                feeders[number].forecaster.learn(
+                    run, context.calendar, clear: context.clearSky(run.madeAt - 900))
+            } else {
+                storedRuns[run.feeder, default: [:]][run.madeAt] = run
+            }
+        }
+    }
+
+    /// Seconds of stored runs that ``recall(_:warmFrom:)`` can use.
+    public static let forecastMemory = Forecaster.loadDays * 86_400
 
     func isLoud(_ name: String, _ end: Timestamp, head: Bool) -> Bool {
         guard let position = quiet[name] else { return true }

@@ -9,10 +9,17 @@ extension Analyser {
         }
         topologies.append((time, feeder))
         var (nodes, dead) = ([Int](repeating: 0, count: feeders.count), [Int](repeating: 0, count: feeders.count))
-        for (node, home) in normalFeederOfNode.enumerated() where home >= 0 {
+        var isSwitched = [Bool](repeating: false, count: feeders.count)
+        for (node, home) in normalFeederOfNode.enumerated() {
+            let now = topology.feeder[node]
+            if now != home {
+                for feeder in [now, home] where feeder >= 0 { isSwitched[Int(feeder)] = true }
+            }
+            guard home >= 0 else { continue }
             nodes[Int(home)] += 1
-            if topology.feeder[node] < 0 { dead[Int(home)] += 1 }
+            if now < 0 { dead[Int(home)] += 1 }
         }
+        isFeederSwitched.append(isSwitched)
         isFeederOff.append(zip(nodes, dead).map { $0 > 0 && 2 * $1 >= $0 })
     }
 
@@ -32,6 +39,7 @@ extension Analyser {
             list[$0] < 0 && homeFeeder[$0] == number && model.registry.devices[$0].kind.isDER
         }
         feeders[number].isSwitchedOff = isFeederOff[newest][number]
+        feeders[number].isSwitched = isFeederSwitched[newest][number]
         if !isFirst { feeders[number].switchedAt = topologies[newest].time }
         for place in feeders[number].groups.indices { fillGroup(number, place) }
     }

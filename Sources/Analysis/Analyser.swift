@@ -4,9 +4,10 @@ public import GridModel
 public struct AnalysisOutput: Sendable, Equatable {
     public var reports: [AdvisoryReport] = []
     public var minutes: [FeederMinute] = []
+    public var forecasts: [ForecastRun] = []
 
     public init() {}
-    public var isEmpty: Bool { reports.isEmpty && minutes.isEmpty }
+    public var isEmpty: Bool { reports.isEmpty && minutes.isEmpty && forecasts.isEmpty }
 }
 
 /// Samples in, advisories and profile minutes out. Pure: time comes with the samples, nothing is read from a clock.
@@ -42,6 +43,8 @@ public struct Analyser: Sendable {
     var topologies: [(time: Timestamp, feeder: [Int32])] = []
     /// By topology and feeder: most of it is dead.
     var isFeederOff: [[Bool]] = []
+    /// By topology and feeder: it does not feed what it feeds normally.
+    var isFeederSwitched: [[Bool]] = []
     let normalFeederOfNode: [Int32]
     var front: Front
     /// By feeder with a head that has spoken, its next head bin: read for each bin of each feeder.
@@ -55,6 +58,8 @@ public struct Analyser: Sendable {
     // Restart: nothing is said before these positions; then the trackers take over what was stored.
     var quiet: [String: Position] = [:]
     var stored: [String: AdvisoryFacts] = [:]
+    /// By feeder, the runs of before that the warm-up takes again instead of making them.
+    var storedRuns: [String: [Timestamp: ForecastRun]] = [:]
     var settledHead: Set<String> = []
     var settledMinute: Set<String> = []
 
@@ -65,7 +70,8 @@ public struct Analyser: Sendable {
         devices = Array(repeating: DeviceState(), count: registry.devices.count)
         context = FeederState.Context(
             settings: settings, model: model,
-            injections: Array(repeating: .nan, count: registry.devices.count))
+            injections: Array(repeating: .nan, count: registry.devices.count),
+            calendar: LocalCalendar(zone: settings.timeZone))
         let feederNumber = model.graph.feederIndex
         clockRules = registry.devices.map { FeederClock.Rule($0.kind, settings) }
         isHead = registry.devices.map { $0.kind == .feederHead }
@@ -92,10 +98,8 @@ public struct Analyser: Sendable {
         }
         let bankOfBusbar = Self.banks(model)
         for (number, feeder) in model.network.feeders.enumerated() {
-            var limits = settings.feederLimits[feeder.id] ?? settings.limits
             let head = registry.index["FH-\(feeder.id)"].map(Int.init) ?? -1
-            if limits.rating == 0, head >= 0 { limits.rating = registry.devices[head].rating }
-            if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
+            let limits = settings.limits(of: feeder.id, registry: registry)
             feeders.append(
                 FeederState(
                     number: number, id: feeder.id, area: head >= 0 ? registry.devices[head].area : model.graph.areas[0],
@@ -120,6 +124,7 @@ public struct Analyser: Sendable {
                     hasZeroSequence: settings.bankHasZeroSequence
                         ?? (units.allSatisfy { $0.hasZeroSequenceProtection == true } ? true : nil),
                     reverseLimit: settings.bankReverseLimit, rearm: settings.rearm, gap: settings.gap))
+            if banks[banks.count - 1].hasZeroSequence == false { context.banksWithoutZeroSequence.insert(bank) }
             banks[banks.count - 1].steps.watch(members.map { feeders[$0].id }, rearm: settings.rearm)
         }
         headTimes = Array(repeating: .distantPast, count: feeders.count)
@@ -237,8 +242,13 @@ public struct Analyser: Sendable {
                 settle(number, head: false)
                 let end = feeders[number].nextMinute + FeederState.minute
                 let (reports, rows) = feeders[number].finishMinute(&devices, &context, nativeRatio: nativeRatio(number))
-                if isLoud(feeders[number].id, end, head: false) {
-                    say(reports, &output)
+                let id = feeders[number].id
+                let isLoud = isLoud(id, end, head: false)
+                let forecast = feeders[number].stepForecast(
+                    end, context, stored: storedRuns[id]?.removeValue(forKey: end), isLoud: isLoud)
+                if isLoud {
+                    say(reports + forecast.reports, &output)
+                    if let run = forecast.run { output.forecasts.append(run) }
                     say(chatters.step(end - FeederState.minute, feeder: feeders[number].id), &output)
                     output.minutes += rows
                 }

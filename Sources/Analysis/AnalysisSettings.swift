@@ -58,10 +58,24 @@ public struct AnalysisSettings: Sendable {
     /// Minutes of the local day at which a tariff changes, and the zone that says what is local.
     public var tariffBoundaries: [Int] = []
     public var timeZone = "UTC"
+    /// Probabilities at which a forecast of reverse power, or of overload, becomes an advisory, and stops being one.
+    public var forecastStart = 0.6
+    public var forecastOverload = 0.5
+    public var forecastClear = 0.35
     /// Of the settings above, for the evidence.
     public var hash = "default"
 
     public init() {}
+
+    /// A feeder's limits, with the rating of its head where no setting gives one.
+    public func limits(of feeder: String, registry: DeviceRegistry) -> FeederLimits {
+        var limits = feederLimits[feeder] ?? self.limits
+        if limits.rating == 0, let head = registry.index["FH-\(feeder)"] {
+            limits.rating = registry.devices[Int(head)].rating
+        }
+        if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
+        return limits
+    }
 
     /// Whether a tariff changes within five minutes of a time between the two (B.3.3).
     func isNearTariffBoundary(_ start: Timestamp, _ end: Timestamp) -> Bool {

@@ -25,6 +25,18 @@ enum Words {
         whole != 0 ? "\(decimal(abs(part / whole) * 100, 0)) %" : "any is over it"
     }
 
+    /// `at 10:35 UTC (in 30 min): 420 kW back, with 90 % between …`
+    static func expectation(_ expected: ForecastRun.Horizon, _ now: Timestamp) -> String {
+        func flow(_ watts: Float) -> String { watts < 0 ? "\(power(-Double(watts))) back" : power(Double(watts)) }
+        let values = expected.quantiles
+        return "by \(clock(now + expected.seconds)) (in \(decimal(expected.seconds / 60, 0)) min): \(flow(values[2])) "
+            + "expected, with 90 % between \(flow(values[0])) and \(flow(values[4]))"
+    }
+
+    static func method(_ expected: ForecastRun.Horizon) -> String {
+        expected.method == .persistence ? " The present is taken for the future: nothing better is known." : ""
+    }
+
     static func reverse(_ feeder: String, now: Double, peak: Double, limit: Double, facts: AdvisoryFacts) -> String {
         if facts.clearedAt != nil {
             return "Feeder \(feeder) imports again since \(clock(facts.endedAt ?? facts.onset)); it had fed back up to "

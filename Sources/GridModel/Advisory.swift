@@ -19,6 +19,8 @@ public enum AdvisoryKind: String, Sendable, Codable, CaseIterable {
     case voltageUnbalance = "voltage_unbalance"
     case outage
     case chatter
+    case reversePowerForecast = "reverse_power_forecast"
+    case overloadForecast = "overload_forecast"
 }
 
 /// 1 urgent (act within 5 min), 2 high (15 min), 3 medium (this shift), 4 note.
@@ -38,10 +40,13 @@ public struct AdvisoryFacts: Sendable, Codable, Equatable {
         public var value: Double
         public var unit: String
         public var at: Timestamp
-        public init(value: Double, unit: String, at: Timestamp) {
+        /// Larger is worse: what a later value must exceed to become the peak, after a restart too.
+        public var badness: Double?
+        public init(value: Double, unit: String, at: Timestamp, badness: Double? = nil) {
             self.value = value
             self.unit = unit
             self.at = at
+            self.badness = badness
         }
     }
 

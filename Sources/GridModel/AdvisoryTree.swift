@@ -78,6 +78,8 @@ public struct AdvisoryTree: Sendable {
                     else { continue }
                     parents[node.id] = bank.id
                 }
+            // What was expected is there.
+            case .reversePowerForecast: parents[node.id] = headOfFeeder[node.feeder]
             // DER behind a gateway that is silent.
             case .dataGap where node.detector == "DQ_GAP" && !node.element.hasPrefix("FH-"):
                 parents[node.id] = fleetGaps[node.feeder]

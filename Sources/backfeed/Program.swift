@@ -11,7 +11,8 @@ enum Program {
             RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
             NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list,
         ] + AdvisoryCommands.acts + [
-            ProfileCommand.command, StatisticsCommand.command, BacktestCommand.command, AccessCommands.addPublisher,
+            ProfileCommand.command, StatisticsCommand.command, ForecastCommand.command,
+            BacktestCommand.command, AccessCommands.addPublisher,
             AccessCommands.addUser,
             AccessCommands.setPassword,
             AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke, WebhookCommands.add,

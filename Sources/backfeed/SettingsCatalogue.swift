@@ -239,6 +239,15 @@ enum SettingsCatalogue {
             "analysis.rearm_s", .number(0...86_400), default: "900", unit: "s", source: "domain rules B.0.6",
             "a new onset within this opens the same advisory again"),
         .init(
+            "forecast.start_probability", .number(0.36...1), default: "0.6", source: "domain rules B.5",
+            "probability from which expected reverse power is an advisory"),
+        .init(
+            "forecast.overload_probability", .number(0.36...1), default: "0.5", source: "domain rules B.5",
+            "probability from which expected overload is an advisory; of the emergency rating it is 0.3"),
+        .init(
+            "forecast.clear_probability", .number(0...0.35), default: "0.35", source: "domain rules B.5",
+            "probability below which it is none any more, in three runs of five minutes"),
+        .init(
             "reverse.permitted", .choice(["true", "false", "unknown"]), default: "unknown",
             source: "domain rules B.1.1", "whether reverse flow is agreed", perFeeder: true),
         .init(
@@ -305,7 +314,9 @@ enum SettingsCatalogue {
     ]
 
     /// Settings that decide what is detected: their fingerprint stands in each advisory's evidence.
-    static let deciding = ["analysis.", "reverse.", "head.", "bank.", "voltage.", "ramp.", "data_gap.", "site."]
+    static let deciding = [
+        "analysis.", "reverse.", "head.", "bank.", "voltage.", "ramp.", "data_gap.", "site.", "forecast.",
+    ]
 }
 
 /// Settings that are lists in one text.
@@ -352,6 +363,9 @@ extension Settings {
         made.fleetGapShare = number("data_gap.fleet_share_pct") / 100
         made.perDeviceGaps = flag("data_gap.per_device")
         made.timeZone = text("site.time_zone")
+        made.forecastStart = number("forecast.start_probability")
+        made.forecastOverload = number("forecast.overload_probability")
+        made.forecastClear = number("forecast.clear_probability")
         made.tariffBoundaries = SettingForms.times(text("ramp.tariff_times")) ?? []
         let standard = text("voltage.standard")
         made.standard = Voltage.Standard(rawValue: standard) ?? (nominalFrequency > 55 ? .us : .eu)

@@ -65,6 +65,7 @@ import Testing
                 let part = cut.absorb(samples[from..<min(from + size, samples.count)])
                 output.reports += part.reports
                 output.minutes += part.minutes
+                output.forecasts += part.forecasts
             }
             #expect(output == expected)
         }

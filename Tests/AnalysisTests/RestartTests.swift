@@ -53,25 +53,40 @@ import Testing
         var random = SplitMix(seed: seed)
         let all = samples(&random)
         var undisturbed = analyser()
-        let expected = undisturbed.absorb(all).reports
+        let whole = undisturbed.absorb(all)
+        let expected = whole.reports
 
         var running = analyser()
         var reports: [AdvisoryReport] = []
+        var runs: [ForecastRun] = []
         var from = 0
         for _ in 0..<3 {
             let cut = from + Int(random.next() % UInt64(max(1, all.count - from)))
-            reports += running.absorb(all[from..<cut]).reports
+            var said = running.absorb(all[from..<cut])
+            reports += said.reports
+            runs += said.forecasts
             var latest: [String: AdvisoryFacts] = [:]
             for report in reports { latest["\(report.facts.kind)|\(report.facts.element)"] = report.facts }
             var next = analyser()
             next.restore(positions: running.positions, latest: Array(latest.values))
             let reached = running.positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute).max()
             let begin = (reached ?? Self.start) - Analyser.warmUp
-            reports += next.absorb(all[..<cut].filter { $0.time >= begin }).reports
+            next.recall(runs, warmFrom: begin)
+            said = next.absorb(all[..<cut].filter { $0.time >= begin })
+            reports += said.reports
+            runs += said.forecasts
             running = next
             from = cut
         }
-        reports += running.absorb(all[from...]).reports
+        let last = running.absorb(all[from...])
+        reports += last.reports
+        runs += last.forecasts
+
+        // Forecasts to the last bit: what was learned before a restart is not lost, and nothing is learned twice.
+        let order = { (one: ForecastRun, other: ForecastRun) in (one.madeAt, one.feeder) < (other.madeAt, other.feeder)
+        }
+        #expect(!runs.isEmpty)
+        #expect(runs.sorted(by: order) == whole.forecasts.sorted(by: order))
 
         // Ids, onsets, severities and occurrences of what is open, and how often each was raised.
         func open(_ list: [AdvisoryReport]) -> [String] {

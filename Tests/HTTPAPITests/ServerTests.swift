@@ -16,6 +16,10 @@ struct FixedBackend: Backend {
         Array((0..<7).map { "{\"id\":\"d\($0)\"}" }.dropFirst(offset).prefix(limit))
     }
     func device(_ id: String) throws -> String? { nil }
+    func forecast(feeder: String) throws -> String? { "{\"feeder\":\"\(feeder)\"}" }
+    func forecastSkill(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
+        "{\"feeder\":\"\(feeder)\"}"
+    }
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
         feeder == "F01" ? "{\"feeder\":\"F01\"}" : nil
     }

@@ -69,7 +69,10 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
     expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")
     expect(page.locator("#chart canvas")).to_be_visible()
     wait_for(lambda: "REV" in page.locator('tr[data-feeder="F02"] td.direction').inner_text(), 90, what="F02 to turn")
-    page.get_by_label("notes (severity 4)").uncheck()
+    # What is expected of it stands beside what is measured, with its spread.
+    page.reload()
+    page.locator('button[data-feeder="F02"]').click()
+    expect(page.locator("#chart-note")).to_contain_text(re.compile(r"Dotted: expected, -?[\d.]+ [kM]W by \d\d:\d\d, with 90 % between"), timeout=20_000)
     page.evaluate("scrollTo(0, 0)")
     time.sleep(8)
     OUTPUT.mkdir(exist_ok=True)

@@ -48,7 +48,7 @@ public struct ThresholdDetector: Sendable, Equatable {
     public private(set) var severity = Severity.note
     /// Worst value since the onset, and the start of its bin.
     public private(set) var peak: (value: Double, at: Timestamp) = (.nan, .distantPast)
-    private var peakBadness = -Double.infinity
+    public private(set) var peakBadness = -Double.infinity
     private var onFor = 0.0
     private var offFor = 0.0
     private var missingFor = 0.0
@@ -67,8 +67,9 @@ public struct ThresholdDetector: Sendable, Equatable {
     }
 
     /// Puts the detector back where a stored advisory says it was.
-    public mutating func restore(onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, uncertain: Bool)
-    {
+    public mutating func restore(
+        onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, badness: Double?, uncertain: Bool
+    ) {
         // A warm-up over recent samples may have found the same activity; only what lies before it is added.
         if !isActive {
             phase = .active
@@ -76,7 +77,11 @@ public struct ThresholdDetector: Sendable, Equatable {
         }
         self.onset = onset
         self.severity = severity
-        self.peak = (peak, peakAt)
+        // What came after the advisory was stored last may have been worse.
+        if self.peak.at < onset || badness ?? .infinity >= peakBadness {
+            self.peak = (peak, peakAt)
+            peakBadness = badness ?? peakBadness
+        }
         isUncertain = uncertain
     }
 

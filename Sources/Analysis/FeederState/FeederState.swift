@@ -106,6 +106,13 @@ struct FeederState: Sendable {
     var rampStarted: (start: Timestamp, end: Timestamp, change: Double)?
     var lastRampSign = 0.0
     var switchedAt = Timestamp.distantPast
+    /// Load or DER are here that are not in the normal state, or the other way round.
+    var isSwitched = false
+    var forecaster = Forecaster()
+    var reverseForecast: AdvisoryTracker
+    var overloadForecast: AdvisoryTracker
+    var reverseExpectedAt = Timestamp.distantPast
+    var overloadExpectedAt = Timestamp.distantPast
 
     init(
         number: Int, id: String, area: String, limits: FeederLimits, headDevice: Int, headVoltageBase: Double,
@@ -147,6 +154,15 @@ struct FeederState: Sendable {
         outage = tracker(.outage, "FH-\(id)", on: 20, off: PostOutage.settling)
         manyHigh = tracker(.voltageHigh, "\(id)/voltage", on: 0, off: 0)
         manyLow = tracker(.voltageLow, "\(id)/voltage", on: 0, off: 0)
+        // Two runs to start, three to clear (B.5).
+        func forecast(_ kind: AdvisoryKind, _ element: String) -> AdvisoryTracker {
+            AdvisoryTracker(
+                kind, feeder: id, element: element,
+                timing: .init(on: 2 * ForecastRun.cadence, off: 3 * ForecastRun.cadence, gap: 2 * ForecastRun.cadence),
+                rearm: settings.rearm)
+        }
+        reverseForecast = forecast(.reversePowerForecast, "\(id)/reverse-forecast")
+        overloadForecast = forecast(.overloadForecast, "\(id)/overload-forecast")
     }
 
     /// Trackers that live on head bins, and those that live on minutes: for a restart.
@@ -174,6 +190,8 @@ struct FeederState: Sendable {
         body(&manyLow)
         body(&estimated)
         body(&near)
+        body(&reverseForecast)
+        body(&overloadForecast)
         headSign.restore(isWrong: headSigns.isActive)
     }
 
@@ -205,6 +223,17 @@ struct FeederState: Sendable {
         var injections: [Double]
         /// Where the network is, to know when the sun is down; `nil`: not known.
         var place: (longitude: Double, latitude: Double)?
+
+        let calendar: LocalCalendar
+        /// Banks known to have no 3V0 protection.
+        var banksWithoutZeroSequence: Set<String> = []
+
+        /// Part of a level plane's rating that a clear sky gives; `NaN` where the place is not known.
+        func clearSky(_ time: Timestamp) -> Double {
+            guard let place else { return .nan }
+            return ForecastRules.clearSky(
+                elevation: Sun.elevation(at: time, longitude: place.longitude, latitude: place.latitude))
+        }
 
         /// W, 0 where it is not known.
         func injection(of device: Int) -> Double {

@@ -14,6 +14,10 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable
     /// One JSON object; `nil`: no such feeder.
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
+    /// The newest forecast, one JSON object; `nil`: no such feeder.
+    func forecast(feeder: String) throws -> String?
+    /// How good forecasts were, one JSON object; `nil`: no such feeder.
+    func forecastSkill(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
     func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     func advisory(_ id: String) throws -> String?

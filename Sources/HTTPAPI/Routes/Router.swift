@@ -80,6 +80,13 @@ public struct Router: Sendable {
             try Self.check(from, until)
             return .json(
                 try found(backend.statistics(feeder: path[1], from: from, until: until), "feeder \(path[1])"))
+        case ("GET", 3, "feeders") where path[2] == "forecast":
+            return .json(try found(backend.forecast(feeder: path[1]), "feeder \(path[1])"))
+        case ("GET", 3, "feeders") where path[2] == "forecast-skill":
+            let (from, until) = (try query.time("from"), try query.time("until"))
+            try Self.check(from, until)
+            return .json(
+                try found(backend.forecastSkill(feeder: path[1], from: from, until: until), "feeder \(path[1])"))
         case ("GET", 1, "devices"):
             let (offset, limit) = try query.page(standard: 500)
             let items = try backend.devices(

@@ -8,6 +8,8 @@ extension AdvisoryStore {
         public var positions: [String: (head: Timestamp, minute: Timestamp)] = [:]
         /// By bank, the feeders on it.
         public var banks: [String: Set<String>] = [:]
+        /// Forecasts, with the number of their area.
+        public var forecasts: [(run: ForecastRun, area: Int32)] = []
         public init() {}
     }
 
@@ -33,6 +35,7 @@ extension AdvisoryStore {
                     events += try Self.correlate(banks: commit.banks, &connection)
                 }
                 try profile.store(&connection)
+                try ForecastRow.store(commit.forecasts.map { ForecastRow($0.run, area: $0.area) }, &connection)
                 if !rollUp.isEmpty { try ProfileBatch.rollUp(rollUp, &connection) }
                 if !commit.positions.isEmpty {
                     let positions = commit.positions.map {

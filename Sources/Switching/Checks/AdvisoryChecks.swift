@@ -104,6 +104,16 @@ enum AdvisoryChecks {
             return finding(
                 .condition, "the feeder is, or just was, dead",
                 "Know why before closing; expect more load than usual, and DER only after 5 min.")
+        case .reversePowerForecast:
+            return finding(
+                .condition, "reverse power is expected within the hour",
+                "Finish before then, or judge the plan with it.")
+        case .overloadForecast:
+            return isSerious
+                ? finding(
+                    .blockSoft, "more than the emergency rating is expected within the hour", "Take load off it first.")
+                : finding(
+                    .condition, "more than the rating is expected within the hour", "Watch the head while switching.")
         case .chatter: return finding(.note, "an advisory there comes and goes", nil)
         case .generationLoadRatio: return finding(.note, "generation is high beside the load", nil)
         }

@@ -11,12 +11,13 @@ struct BenchResult {
 
 enum BenchCommand {
     static let command = Command(
-        "bench", operands: "ingest|detect|validate|trace|publish", "reproducible measurements on this machine",
+        "bench", operands: "ingest|detect|forecast|validate|trace|publish", "reproducible measurements on this machine",
         detail: """
             ingest   messages from socket to table through the running service, against raw COPY BINARY of the same rows
                      into the same table; from publishing to visible; with --python beside what one would write instead
             detect   publish of the deciding sample to the advisory on PUB, under load; and the analyser alone, all detectors, 1,000
                      feeders and 100,000 devices; with --python beside the rule for reverse power in Bytewax
+            forecast errors of the forecast on a window of a data directory, beside taking the present for the future
             validate load flow of one changed state at 100, 1,000 and 10,000 nodes, and verdicts on a plan of 20 steps
             trace    energisation trace of a 10,000-node network
             publish  the made-up load of ingest, alone: to any service, from this process
@@ -32,17 +33,32 @@ enum BenchCommand {
                 "python", "FILE",
                 "a Python to compare with: pyzmq and psycopg for ingest, Bytewax for detect, pandapower for validate"),
             Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
+            Option("data", "DIR", "data directory of forecast (default: the shipped one)"),
+            Option("window", "NAME", "window of forecast, with truth (default summer)"),
             Option("format", "table|json", "how to print it (default table)"),
         ] + LoadPublisher.options
     ) { invocation in
         let json = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table") == "json"
-        let what = try invocation.arguments.operand(0, "ingest, detect, validate, trace or publish")
+        let what = try invocation.arguments.operand(0, "ingest, detect, forecast, validate, trace or publish")
         var result = BenchResult()
         switch what {
         case "publish":
             try LoadPublisher.command(invocation)
             return .done
         case "validate": result = try ValidateBench.run(python: invocation.arguments.text("python"))
+        case "forecast":
+            let directory = invocation.arguments.text("data") ?? "\(Resources.root)/data/semiurb"
+            let window = invocation.arguments.text("window") ?? "summer"
+            let rows = try ForecastBench(directory: directory, window: window).run(
+                invocation.settings.analysis(nominalFrequency: 50))
+            result.figures = rows.map { ("skill_\($0[0])_min", $0[4]) }
+            result.tables = [
+                table(
+                    [
+                        "min", "forecasts", "RMSE MW", "persistence MW", "skill", "in 60 %", "in 90 %", "detection",
+                        "false alarms", "Brier",
+                    ], rows)
+            ]
         case "trace": result.figures = TraceBench.run()
         case "ingest":
             result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }
@@ -58,7 +74,7 @@ enum BenchCommand {
                         "advisories of all kinds",
                     ], rows),
             ]
-        default: throw UsageError("expected ingest, detect, validate, trace or publish, got \"\(what)\"")
+        default: throw UsageError("expected ingest, detect, forecast, validate, trace or publish, got \"\(what)\"")
         }
         if json {
             say(

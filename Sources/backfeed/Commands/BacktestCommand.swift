@@ -88,6 +88,10 @@ enum BacktestCommand {
         model.positions = model.graph.positions(live: switches.start)
         var analyser = Analyser(model: model, settings: settings)
         for move in switches.moves { analyser.switchMoved(move.switchID, to: move.position, at: move.time) }
+        var forecasts = AdvisoryStore(conninfo: conninfo)
+        try forecasts.forecasts(from: from - Analyser.forecastMemory, until: from, allFrom: begin) {
+            analyser.recall($0, warmFrom: begin)
+        }
         var spells: [String: AdvisoryFacts] = [:]
         var count = 0
         var samples = SampleStore(conninfo: conninfo)

@@ -18,6 +18,8 @@ final class AnalyserService: Sendable {
     private let keeper = Guarded<WorkerThread?>(nil)
     private let keeping = BoundedQueue<Bool>(capacity: 1)
     private let ending = Gate()
+    /// The analyser looks back eight weeks; a little more, for gaps.
+    private let forecastDays = Int(Analyser.forecastMemory / 86_400) + 4
     private let log = Log("analyser")
 
     /// - Parameter announce: there are new events to publish.
@@ -53,6 +55,9 @@ final class AnalyserService: Sendable {
         let reached = positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute).max()
         if let first = try reached ?? samples.loadState().clocks.values.max() {
             let from = first - Analyser.warmUp
+            try store.forecasts(from: first - Analyser.forecastMemory, until: first, allFrom: from) {
+                analyser.recall($0, warmFrom: from)
+            }
             log.info("rebuilding from stored samples", ["from": "\(from)"])
             var count = 0
             var problem: StoreError?
@@ -111,6 +116,7 @@ final class AnalyserService: Sendable {
                 if rounds % 10 == 0 {
                     for load in try store.deskLoads(desks, from: now - 86_400, until: now) { show(load) }
                 }
+                if rounds % 3600 == 0 { try store.dropForecasts(olderThanDays: forecastDays) }
                 rounds += 1
             } catch {
                 log.error("times of advisories not kept, trying again", ["error": "\(error)"])
@@ -142,6 +148,7 @@ final class AnalyserService: Sendable {
     private struct Pending {
         var reports: [AdvisoryReport] = []
         var minutes: [FeederMinute] = []
+        var forecasts: [ForecastRun] = []
         /// Minutes that are stored but not in the quarter hours and days yet.
         var toRollUp: [ProfileBatch.Row] = []
         var isLarge: Bool { reports.count + minutes.count > 5000 }
@@ -149,6 +156,7 @@ final class AnalyserService: Sendable {
         mutating func take(_ output: AnalysisOutput) {
             reports += output.reports
             minutes += output.minutes
+            forecasts += output.forecasts
         }
     }
 
@@ -232,6 +240,7 @@ final class AnalyserService: Sendable {
         for report in pending.reports {
             commit.areaOfFeeder[report.facts.feeder] = stored.areaID(ofFeeder: report.facts.feeder)
         }
+        commit.forecasts = pending.forecasts.map { ($0, stored.areaID(ofFeeder: $0.feeder)) }
         var profile = ProfileBatch()
         profile.rows = pending.minutes.map { ProfileBatch.Row($0, stored) }
         let events = try store.commit(
