@@ -174,7 +174,11 @@ public struct Analyser: Sendable {
         _ = clock.observe(sample.time, clockRules[number], grade: sample.quality.grade)
         guard clock.now != .distantPast else { return }
         leap(home, to: clock.now, &output)
+        if !sample.unbalance.isNaN, feeders[home].unbalances[number] == nil {
+            feeders[home].unbalances[number] = Ring(capacity: 10)
+        }
         if isHead[number] {
+            if !sample.leastPhasePower.isNaN { feeders[home].hasPhases = true }
             if !sample.activePower.isNaN { feeders[home].hasSeenHead = true }
             feeders[home].head.insert(sample)
         } else {

@@ -51,6 +51,8 @@ public struct AnalysisSettings: Sendable {
     public var perDeviceGaps = true
     public var standard = Voltage.Standard.eu
     public var limits = FeederLimits()
+    /// %, ten-minute mean of half an hour.
+    public var unbalanceLimit = 2.0
     public var feederLimits: [String: FeederLimits] = [:]
     /// Per substation: 3V0 protection, reverse limit in W.
     public var bankHasZeroSequence: Bool?

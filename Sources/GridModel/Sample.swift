@@ -19,11 +19,16 @@ public struct Sample: Hashable, Sendable {
     public var interval: Float
     /// %, of a battery or vehicle.
     public var stateOfCharge: Float
+    /// W, in the frame of `activePower`: the least of three phases, where all three were sent.
+    public var leastPhasePower: Float
+    /// %: how much three voltages differ (``PhaseMeasures/unbalance(_:_:_:betweenLines:)``).
+    public var unbalance: Float
 
     @inlinable
     public init(
         device: Int32, time: Timestamp, activePower: Float = .nan, reactivePower: Float = .nan, voltage: Float = .nan,
-        interval: Float = 0, stateOfCharge: Float = .nan, quality: Quality = [], switchPosition: SwitchPosition? = nil
+        interval: Float = 0, stateOfCharge: Float = .nan, leastPhasePower: Float = .nan, unbalance: Float = .nan,
+        quality: Quality = [], switchPosition: SwitchPosition? = nil
     ) {
         self.device = device
         self.quality = quality
@@ -34,5 +39,7 @@ public struct Sample: Hashable, Sendable {
         self.voltage = voltage
         self.interval = interval
         self.stateOfCharge = stateOfCharge
+        self.leastPhasePower = leastPhasePower
+        self.unbalance = unbalance
     }
 }

@@ -248,14 +248,22 @@ public struct SampleStore: ~Copyable {
         from: Timestamp, until: Timestamp? = nil, takesLate: Bool = false, indexOfDevice: [Int32: Int32],
         _ body: ([Sample]) -> Void
     ) throws(StoreError) {
+        let phases = [
+            ("pa", Quantity.activePowerA), ("pb", .activePowerB), ("pc", .activePowerC), ("va", .voltageA),
+            ("vb", .voltageB), ("vc", .voltageC),
+        ].map { "max(value) FILTER (WHERE quantity = \($1.rawValue)) AS \($0)" }.joined(separator: ", ")
         var portion: [Sample] = []
         try session.use { connection throws(StoreError) in
             try connection.stream(
                 """
-                SELECT (extract(epoch FROM time) * 1e6)::int8, device_id, active_power_w, reactive_power_var, voltage_v, \
-                interval_s, quality, state_of_charge_pct FROM backfeed_store.sample WHERE time >= $1 AND time < $2 \
-                AND quality & $3 = 0 \
-                ORDER BY time, device_id
+                WITH phases AS (SELECT time, device_id, \(phases) FROM backfeed_store.sample_extra \
+                WHERE time >= $1 AND time < $2 AND quantity BETWEEN \(Quantity.activePowerA.rawValue) AND \(Quantity.voltageC.rawValue) \
+                GROUP BY time, device_id) \
+                SELECT (extract(epoch FROM s.time) * 1e6)::int8, s.device_id, active_power_w, reactive_power_var, voltage_v, \
+                interval_s, quality, state_of_charge_pct, d.voltage_base_v, pa, pb, pc, va, vb, vc FROM backfeed_store.sample s \
+                LEFT JOIN phases p ON p.time = s.time AND p.device_id = s.device_id \
+                JOIN backfeed_store.device d ON d.id = s.device_id \
+                WHERE s.time >= $1 AND s.time < $2 AND quality & $3 = 0 ORDER BY s.time, s.device_id
                 """, [from.description, until?.description ?? "infinity", takesLate ? "0" : "4096"],
                 as: "replay samples"
             ) { row in
@@ -264,11 +272,18 @@ public struct SampleStore: ~Copyable {
                 else { return true }
                 func number(_ column: Int) -> Float { row[column].flatMap(Float.init) ?? .nan }
                 let interval = number(5)
+                func precise(_ column: Int) -> Double { row[column].flatMap(Double.init) ?? .nan }
+                let (least, unbalance) = (
+                    PhaseMeasures.least(precise(9), precise(10), precise(11)),
+                    PhaseMeasures.unbalance(
+                        precise(12), precise(13), precise(14), betweenLines: precise(8) > 1000)
+                )
                 portion.append(
                     Sample(
                         device: index, time: Timestamp(microseconds: time), activePower: number(2),
                         reactivePower: number(3),
                         voltage: number(4), interval: interval.isNaN ? 0 : interval, stateOfCharge: number(7),
+                        leastPhasePower: Float(least), unbalance: Float(unbalance),
                         quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))
                             .subtracting(.late)))
                 if portion.count >= 20_000 {

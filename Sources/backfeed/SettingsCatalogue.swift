@@ -239,6 +239,10 @@ enum SettingsCatalogue {
             "analysis.rearm_s", .number(0...86_400), default: "900", unit: "s", source: "domain rules B.0.6",
             "a new onset within this opens the same advisory again"),
         .init(
+            "voltage.unbalance_pct", .number(0...100), default: "0", unit: "%",
+            source: "domain rules B.2.4: EN 50160 2 %, ANSI C84.1 3 %",
+            "unbalance of three voltages of a point that is an advisory after half an hour; 0: by voltage.standard"),
+        .init(
             "forecast.start_probability", .number(0.36...1), default: "0.6", source: "domain rules B.5",
             "probability from which expected reverse power is an advisory"),
         .init(
@@ -369,6 +373,8 @@ extension Settings {
         made.tariffBoundaries = SettingForms.times(text("ramp.tariff_times")) ?? []
         let standard = text("voltage.standard")
         made.standard = Voltage.Standard(rawValue: standard) ?? (nominalFrequency > 55 ? .us : .eu)
+        let unbalance = number("voltage.unbalance_pct")
+        made.unbalanceLimit = unbalance > 0 ? unbalance : made.standard == .us ? 3 : 2
         made.bankHasZeroSequence = ["true": true, "false": false][text("bank.has_3v0")]
         made.bankReverseLimit = number("bank.reverse_limit_w")
         made.limits = limits(of: nil)

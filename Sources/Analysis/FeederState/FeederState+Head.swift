@@ -17,6 +17,13 @@ extension FeederState {
             start: start, power: power.mean, reactive: reactive.mean,
             voltage: headVoltageBase > 0 ? voltage.mean / headVoltageBase : .nan, coverage: power.coverage,
             usable: power.usable)
+        if hasPhases {
+            bin.leastPhase =
+                head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .leastPhasePower).mean
+        }
+        if unbalances[headDevice] != nil {
+            bin.unbalance = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .unbalance).mean
+        }
         // A meter that stands still says nothing: its power is unknown, whatever it repeats.
         if headFrozen.isFrozen { bin.power = .nan }
         var reports = dropSpike(before: bin, end, context)
@@ -26,7 +33,7 @@ extension FeederState {
         guard hasSeenHead else { return reports }
         reports += stepOutage(bin, end, context)
         reports += stepHeadGap(bin, end, context) + stepReverse(bin, end, context) + stepRamp(bin, end, context)
-        return reports + stepVoltageStep(bin, end, context)
+        return reports + stepPhase(bin, end, context) + stepVoltageStep(bin, end, context)
     }
 
     /// What stood out for one bin only is dropped before any minute is made of it.

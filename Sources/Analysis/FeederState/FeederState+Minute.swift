@@ -14,6 +14,7 @@ extension FeederState {
 
         var row = FeederMinute(feeder: id, normalFeeder: id, area: area, time: start)
         summariseHead(start, end, &row)
+        binUnbalance(start, end, devices)
 
         // The fleet, by the feeder the devices belong to in the normal state.
         var fleets: [String: FleetPower] = [id: FleetPower()]
@@ -73,6 +74,7 @@ extension FeederState {
         reports += stepModel(start, end, row.net?.mean ?? .nan, fleet, row.derCoverage, nativeRatio, context)
         reports += stepMismatch(start, end, alive, devices, context)
         reports += stepVoltage(start, end, devices, row.voltage?.mean ?? .nan, context)
+        reports += stepUnbalance(start, end, context)
         reports += stepNear(start, end, context)
         reports += stepEstimate(start, end, photovoltaic, fleet, sites, nativeRatio, context)
         reports += settleRampCause(start, end, devices, context)

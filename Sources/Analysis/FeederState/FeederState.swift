@@ -9,6 +9,9 @@ struct HeadBin: Sendable {
     var voltage: Double
     var coverage: Double
     var usable: Bool
+    /// W of the least phase, and % by which three voltages differ; NaN where they are not sent.
+    var leastPhase = Double.nan
+    var unbalance = Double.nan
 }
 
 /// One minute of a feeder's fleet, for causes, attribution and estimates.
@@ -106,6 +109,12 @@ struct FeederState: Sendable {
     var rampStarted: (start: Timestamp, end: Timestamp, change: Double)?
     var lastRampSign = 0.0
     var switchedAt = Timestamp.distantPast
+    var phase: AdvisoryTracker
+    var unbalance: AdvisoryTracker
+    /// The head has sent power by phase.
+    var hasPhases = false
+    /// By device that has sent three voltages, their unbalance in the newest minutes, %.
+    var unbalances: [Int: Ring<Float>] = [:]
     /// Load or DER are here that are not in the normal state, or the other way round.
     var isSwitched = false
     var forecaster = Forecaster()
@@ -154,6 +163,8 @@ struct FeederState: Sendable {
         outage = tracker(.outage, "FH-\(id)", on: 20, off: PostOutage.settling)
         manyHigh = tracker(.voltageHigh, "\(id)/voltage", on: 0, off: 0)
         manyLow = tracker(.voltageLow, "\(id)/voltage", on: 0, off: 0)
+        phase = tracker(.reversePower, "\(id)/phase", on: limits.reverseOn, off: limits.reverseOff)
+        unbalance = tracker(.voltageUnbalance, "\(id)/unbalance", on: 1800, off: 1200)
         // Two runs to start, three to clear (B.5).
         func forecast(_ kind: AdvisoryKind, _ element: String) -> AdvisoryTracker {
             AdvisoryTracker(
@@ -173,6 +184,7 @@ struct FeederState: Sendable {
         body(&spikes)
         body(&steps)
         body(&outage)
+        body(&phase)
     }
 
     mutating func withMinuteTrackers(_ body: (inout AdvisoryTracker) -> Void) {
@@ -190,6 +202,7 @@ struct FeederState: Sendable {
         body(&manyLow)
         body(&estimated)
         body(&near)
+        body(&unbalance)
         body(&reverseForecast)
         body(&overloadForecast)
         headSign.restore(isWrong: headSigns.isActive)

@@ -4,7 +4,9 @@ public import GridModel
 /// the interval itself for means, never a straight line across a gap.
 public struct HeldSignal: Sendable {
     /// Which value of a sample is binned.
-    public enum Measure: Sendable { case activePower, reactivePower, voltage, stateOfCharge }
+    public enum Measure: Sendable {
+        case activePower, reactivePower, voltage, stateOfCharge, leastPhasePower, unbalance
+    }
 
     /// Sorted by time; what lies before the last finished bin is dropped but for one carried sample.
     public private(set) var samples: [Sample] = []
@@ -131,6 +133,8 @@ extension Sample {
         case .reactivePower: reactivePower
         case .voltage: voltage
         case .stateOfCharge: stateOfCharge
+        case .leastPhasePower: leastPhasePower
+        case .unbalance: unbalance
         }
     }
 }

@@ -33,6 +33,19 @@ extension TelemetrySample {
         has(whole) || !hasRareQuantities ? self[whole] : self[a] + self[b] + self[c]
     }
 
+    /// Of three phases; NaN unless all three are there.
+    var leastPhasePower: Double {
+        hasRareQuantities
+            ? PhaseMeasures.least(self[.activePowerA], self[.activePowerB], self[.activePowerC]) : .nan
+    }
+
+    /// - Parameter base: V of 1 pu: line-line above 1 kV, phase-neutral below.
+    func unbalance(base: Double) -> Double {
+        hasRareQuantities
+            ? PhaseMeasures.unbalance(
+                self[.voltageA], self[.voltageB], self[.voltageC], betweenLines: base > 1000) : .nan
+    }
+
     /// V: as sent, or the mean of the phases that are there.
     var meanVoltage: Double {
         guard !has(.voltage), hasRareQuantities else { return self[.voltage] }
