@@ -61,8 +61,11 @@ enum Words {
         if facts.clearedAt != nil { return "Feeder \(feeder): the ramp has ended." }
         let direction = measure.change < 0 ? "falls" : "rises"
         let cause = facts.cause.map { "; cause: \($0)" } ?? ""
+        let swings =
+            facts.evidence.notes["swings"].map { "; it has turned \($0 == 1 ? "once" : "\(decimal($0, 0)) times")" }
+            ?? ""
         return "Feeder \(feeder): power \(direction) by \(power(abs(measure.change) / 100 * rating)) in 5 min "
-            + "(\(decimal(abs(measure.slope), 1)) % of rating a minute)\(cause)."
+            + "(\(decimal(abs(measure.slope), 1)) % of rating a minute)\(swings)\(cause)."
     }
 
     static func rampResponse(_ facts: AdvisoryFacts) -> String {

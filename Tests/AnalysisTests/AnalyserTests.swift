@@ -207,3 +207,38 @@ import Testing
         #expect(later == [true, false, true])
     }
 }
+
+/// Ramps that go up and down (`domain-rules.md` B.3.2).
+@Suite struct SwingTests {
+    @Test func oppositeRampsWithinTenMinutesAreOneAdvisory() throws {
+        let network = SmallNetwork.make()
+        let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
+        let head = try #require(registry.index["FH-F1"])
+        let start = try #require(Timestamp("2026-06-21T08:00:00Z"))
+        var analyser = Analyser(
+            model: AnalysisModel(network: network, registry: registry, revision: 1), settings: AnalysisSettings())
+        var reports: [AdvisoryReport] = []
+        // 10 MVA: quiet, 3 MW up in five minutes, down, up again, quiet.
+        for second in stride(from: 0, to: 3600, by: 10) {
+            let minute = Double(second) / 60
+            let turns = [(10.0, 0.0), (15, 3), (20, 0), (25, 3)]
+            var power = minute < 10 ? 0.0 : 3
+            for (from, to) in zip(turns, turns.dropFirst()) where minute >= from.0 && minute < to.0 {
+                power = from.1 + (to.1 - from.1) * (minute - from.0) / 5
+            }
+            reports +=
+                analyser.absorb([
+                    Sample(
+                        device: head, time: start + Double(second),
+                        activePower: Float(2e6 + power * 1e6 + Double(second % 70)),
+                        voltage: 20_000)
+                ]).reports
+        }
+        let ramps = reports.filter { $0.facts.kind == .fastRamp && $0.facts.element == "FH-F1" }
+        #expect(Set(ramps.map(\.facts.id)).count == 1)
+        #expect(ramps.filter { $0.change == .start }.map(\.facts.detector) == ["RAMP_UP"])
+        #expect(ramps.compactMap { $0.facts.evidence.notes["swings"] }.max() == 2)
+        #expect(ramps.contains { $0.facts.message.contains("it has turned 2 times") })
+        #expect(ramps.last?.change == .clear)
+    }
+}

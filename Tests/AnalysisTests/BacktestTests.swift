@@ -53,4 +53,23 @@ import Testing
         #expect(result.asBefore == 1 && result.identical == 0)
         #expect(result.saidOtherwise.map(\.fields) == [["message"]])
     }
+
+    @Test func ratesLeaveOutWhatStartsAsAPart() {
+        // A front over three feeders: their ramps are its parts but for the first, which came before it.
+        func ramp(_ id: String, at minutes: Double, _ feeder: String) -> AdvisoryFacts {
+            spell(id, at: minutes, until: 30, element: feeder == "network" ? feeder : "FH-\(feeder)") {
+                ($0.kind, $0.feeder) = (.fastRamp, feeder)
+                $0.detector = feeder == "network" ? "RAMP_FRONT" : "RAMP_DOWN"
+            }
+        }
+        let spells = [
+            ramp("a", at: 0, "F1"), ramp("n", at: 1, "network"), ramp("b", at: 2, "F2"), ramp("c", at: 3, "F3"),
+        ]
+        let happenings = AdvisoryRates.annunciated(spells, banks: [:])
+        #expect(happenings.filter { $0.what == .annunciated }.map(\.advisory) == ["a", "n"])
+        #expect(happenings.filter { $0.what == .cleared }.map(\.advisory) == ["a", "n"])
+        let rates = AdvisoryRates(
+            happenings.sorted { $0.time < $1.time }, from: start, until: start + 3600)
+        #expect(rates.max10Min == 2)
+    }
 }

@@ -142,6 +142,7 @@ extension FeederState {
         let rating = limits.rating
         var input = ThresholdDetector.Input.missing
         var measure: Ramp.Measure?
+        var swung = false
         if !bin.power.isNaN {
             var (minutes, power): ([Double], [Double]) = ([], [])
             var (low, high) = (Double.infinity, -Double.infinity)
@@ -168,14 +169,14 @@ extension FeederState {
                         $0.severity, power: bin.power, slope: perMinute, rating: rating,
                         emergencyRating: limits.emergencyRating)
                 }
-                if level != nil { lastRampSign = measure.change < 0 ? -1 : 1 }
+                if level != nil { swung = noteSwing(measure.change < 0 ? -1 : 1, bin.start) }
                 input = .bin(
                     on: level != nil, off: abs(measure.slope) < 1 && level == nil, value: perMinute,
                     badness: abs(perMinute), severity: severity ?? .note)
             }
         }
         var tracker = ramp
-        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W/min", watermark: end) { facts in
+        var reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W/min", watermark: end) { facts in
             let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
             let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
             if facts.clearedAt == nil, facts.detector.isEmpty {
@@ -188,8 +189,17 @@ extension FeederState {
             facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
             facts.evidence.notes["slope_pct_per_min"] = measure.slope
             facts.evidence.notes["change_pct"] = measure.change
+            if rampSwings > 0 { facts.evidence.notes["swings"] = Double(rampSwings) }
             facts.message = Words.ramp(id, measure, rating: rating, facts: facts)
             facts.response = Words.rampResponse(facts)
+        }
+        // An opposite ramp soon after is no second advisory, but one that swings (B.3.2).
+        if swung, reports.isEmpty {
+            let report = tracker.amend(end) { facts in
+                facts.evidence.notes["swings"] = Double(rampSwings)
+                if let measure { facts.message = Words.ramp(id, measure, rating: rating, facts: facts) }
+            }
+            if let report { reports.append(report) }
         }
         ramp = tracker
         for report in reports where report.change == .start {
@@ -197,5 +207,17 @@ extension FeederState {
             rampStarted = (bin.start - 300, end, change)
         }
         return reports
+    }
+
+    /// - Returns: whether the power now goes the other way than at most ten minutes ago.
+    private mutating func noteSwing(_ sign: Double, _ time: Timestamp) -> Bool {
+        defer { (lastRampSign, lastRampAt) = (sign, time) }
+        let isRecent = time - lastRampAt <= 600
+        guard isRecent, lastRampSign != 0, sign != lastRampSign else {
+            if !isRecent { rampSwings = 0 }
+            return false
+        }
+        rampSwings += 1
+        return true
     }
 }

@@ -108,6 +108,9 @@ struct FeederState: Sendable {
     var reverseEnergy = 0.0
     var rampStarted: (start: Timestamp, end: Timestamp, change: Double)?
     var lastRampSign = 0.0
+    var lastRampAt = Timestamp.distantPast
+    /// Turns from one direction to the other, each within ten minutes of the last.
+    var rampSwings = 0
     var switchedAt = Timestamp.distantPast
     var phase: AdvisoryTracker
     var unbalance: AdvisoryTracker

@@ -9,7 +9,8 @@ enum BacktestCommand {
         detail: """
             Reads the samples and switch positions of a time, and writes nothing. The settings are those of --config and --set, as
             a service would have them. Said is what would be new, gone, or moved; with the settings that were in force nothing is.
-            Compared are advisories raised in the time, before anybody acted on them and before any became part of another.
+            Compared are advisories raised in the time, before anybody acted on them and before any became part of another; rates count
+            what a desk would have been asked to look at, without what starts as a part of another.
             """,
         options: [
             Option("from", "T", "RFC 3339 (default: a day before the end)"),
@@ -35,12 +36,13 @@ enum BacktestCommand {
 
         let started = SystemClock.monotonicNanoseconds
         let settings = invocation.settings.analysis(nominalFrequency: stored.network.nominalFrequency)
-        let (after, samples) = try run(stored, settings, database.conninfo, from: from, until: until)
+        let (after, samples, banks) = try run(stored, settings, database.conninfo, from: from, until: until)
         let seconds = Double(SystemClock.monotonicNanoseconds - started) / 1e9
         let before = try advisories.spells(from: from, until: until)
         let report = Report(
             from: from, until: until, samples: samples, timesRealTime: (until - from) / seconds,
-            settingsHash: settings.hash, ratesBefore: rates(before, from, until), rates: rates(after, from, until),
+            settingsHash: settings.hash, ratesBefore: rates(before, banks, from, until),
+            rates: rates(after, banks, from, until),
             result: Backtest(before: before, after: after))
         say(format == "json" ? JSONCoding.encode(report) : report.text(seconds: seconds))
         return .done
@@ -79,7 +81,7 @@ enum BacktestCommand {
     /// Each spell as it was said last, in the order of their raising.
     private static func run(
         _ stored: StoredNetwork, _ settings: AnalysisSettings, _ conninfo: String, from: Timestamp, until: Timestamp
-    ) throws -> (spells: [AdvisoryFacts], samples: Int) {
+    ) throws -> (spells: [AdvisoryFacts], samples: Int, banks: [String: Set<String>]) {
         let begin = from - Analyser.warmUp
         var profiles = ProfileStore(conninfo: conninfo)
         let switches = try profiles.positions(at: begin, until: until)
@@ -102,22 +104,13 @@ enum BacktestCommand {
             }
         }
         let found = spells.values.filter { $0.raisedAt >= from && $0.raisedAt < until }
-        return (found.sorted { ($0.raisedAt, $0.id) < ($1.raisedAt, $1.id) }, count)
+        return (found.sorted { ($0.raisedAt, $0.id) < ($1.raisedAt, $1.id) }, count, analyser.banksByFeeder)
     }
 
-    /// By the time of the data, and without what people did.
-    private static func rates(_ spells: [AdvisoryFacts], _ from: Timestamp, _ until: Timestamp) -> AdvisoryRates {
-        var happenings: [AdvisoryRates.Happening] = []
-        for facts in spells {
-            func add(_ what: AdvisoryRates.Happening.What, _ time: Timestamp) {
-                happenings.append(
-                    .init(
-                        what, at: time, advisory: facts.id, kind: facts.kind.rawValue, feeder: facts.feeder,
-                        element: facts.element, severity: facts.severity))
-            }
-            add(.annunciated, facts.raisedAt)
-            if let cleared = facts.clearedAt { add(.cleared, cleared) }
-        }
+    private static func rates(
+        _ spells: [AdvisoryFacts], _ banks: [String: Set<String>], _ from: Timestamp, _ until: Timestamp
+    ) -> AdvisoryRates {
+        let happenings = AdvisoryRates.annunciated(spells, banks: banks)
         return AdvisoryRates(happenings.sorted { $0.time < $1.time }, from: from, until: until)
     }
 }

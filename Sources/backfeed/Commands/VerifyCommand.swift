@@ -86,10 +86,12 @@ enum VerifyCommand {
         var window: String
         var comparisons: [Comparison]
         var found: [Found]
+        var rates: AdvisoryRates
 
         init(window: String, _ result: DetectionVerifier.Result) {
             self.window = window
             comparisons = result.comparisons
+            rates = result.rates
             found = result.advisories.map {
                 Found(
                     kind: $0.kind, detector: $0.detector, feeder: $0.feeder, element: $0.element, severity: $0.severity,
@@ -149,7 +151,14 @@ enum VerifyCommand {
                         "\(list.map(\.severity.rawValue).min() ?? 4)",
                         "\(list[0].onset)",
                     ]
-                }) + "\n")
+                }))
+        let rates = result.rates
+        func short(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
+        let mix = rates.mixPct.sorted { $0.key < $1.key }.map { "\(Int($0.value.rounded())) % of severity \($0.key)" }
+        say(
+            "\none desk for all feeders: at most \(rates.max10Min) new in 10 minutes, more than 2 in \(short(rates.above2Pct)) % of them, "
+                + "more than 10 in \(short(rates.above10Pct)) %; \(rates.fleeting) fleeting, \(rates.chattering) chattering; "
+                + mix.joined(separator: ", ") + "\n")
     }
 
     private static func share(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }

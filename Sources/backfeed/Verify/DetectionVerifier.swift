@@ -16,17 +16,22 @@ struct DetectionVerifier {
     struct Result {
         var comparisons: [Comparison]
         var advisories: [AdvisoryFacts]
+        /// What one desk for all feeders would have been asked to look at.
+        var rates: AdvisoryRates
     }
 
     func run(settings: AnalysisSettings) -> Result {
-        let advisories = analyse(settings)
+        let (advisories, banks) = analyse(settings)
         var list = [reverseEngine(), rampEngine(1), rampEngine(-1)]
         list += [voltageEngine(truth.overVoltage, isHigh: true), voltageEngine(truth.underVoltage, isHigh: false)]
         list.append(reverseProduct(settings, advisories))
         list.append(voltageProduct(settings, advisories, isHigh: true))
         list.append(voltageProduct(settings, advisories, isHigh: false))
         if let bank = bankProduct(settings, advisories) { list.append(bank) }
-        return Result(comparisons: list, advisories: advisories)
+        let happenings = AdvisoryRates.annunciated(advisories, banks: banks).sorted { $0.time < $1.time }
+        return Result(
+            comparisons: list, advisories: advisories,
+            rates: AdvisoryRates(happenings, from: truth.start, until: end))
     }
 
     private var end: Timestamp { truth.start + Double(window.rows) * window.step }
@@ -116,7 +121,9 @@ struct DetectionVerifier {
     // MARK: The product with its own rules
 
     /// Feeds heads, every node's voltage and busbar DER as interval means, and keeps each advisory's last word.
-    private func analyse(_ settings: AnalysisSettings) -> [AdvisoryFacts] {
+    private func analyse(
+        _ settings: AnalysisSettings
+    ) -> (advisories: [AdvisoryFacts], banks: [String: Set<String>]) {
         let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
         var analyser = Analyser(
             model: AnalysisModel(network: network, registry: registry, revision: 1), settings: settings)
@@ -163,7 +170,7 @@ struct DetectionVerifier {
             take(analyser.absorb(samples))
         }
         for feeder in network.feeders { take(analyser.tick(feeder: feeder.id, to: end + truth.voltageStep + 100)) }
-        return latest.values.sorted { ($0.onset, $0.id) < ($1.onset, $1.id) }
+        return (latest.values.sorted { ($0.onset, $0.id) < ($1.onset, $1.id) }, analyser.banksByFeeder)
     }
 
     /// The rule of B.0 applied to a series by run lengths: on for at least `on` seconds, until off for `off` seconds.
