@@ -59,8 +59,13 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     }
 
     @inlinable public static func < (lhs: Self, rhs: Self) -> Bool { lhs.microseconds < rhs.microseconds }
+    /// What lies beyond ``distantPast`` and ``distantFuture`` is taken for them: no number that comes from outside may end
+    /// the process. `NaN` moves nothing.
     @inlinable public static func + (lhs: Self, seconds: Double) -> Self {
-        Self(microseconds: lhs.microseconds + Int64((seconds * 1e6).rounded()))
+        let shift = (seconds * 1e6).rounded()
+        guard abs(shift) < 0x1p62 else { return shift.isNaN ? lhs : shift < 0 ? .distantPast : .distantFuture }
+        let sum = lhs.microseconds.addingReportingOverflow(Int64(shift))
+        return sum.overflow ? shift < 0 ? .distantPast : .distantFuture : Self(microseconds: sum.partialValue)
     }
     @inlinable public static func - (lhs: Self, seconds: Double) -> Self { lhs + -seconds }
     /// Seconds from `rhs` to `lhs`.

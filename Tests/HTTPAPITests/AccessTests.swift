@@ -41,10 +41,11 @@ import Testing
     ) -> Response {
         var backend = FixedBackend()
         backend.role = role
-        let router = Router(backend: backend, consoleDirectory: "/nowhere", metrics: Metrics())
+        let router = Router(backend: backend, consoleDirectory: "/nowhere", openAPIFile: "/nowhere", metrics: Metrics())
         return router.respond(
             Request(
-                method: method, path: path.split(separator: "/").map(String.init), headers: headers,
+                method: method, path: path.split(separator: "/").map(String.init),
+                headers: headers.merging(["content-type": "application/json"]) { mine, _ in mine },
                 body: Array(body.utf8)))
     }
 

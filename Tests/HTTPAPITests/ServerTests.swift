@@ -124,7 +124,8 @@ private final class RawConnection {
 
     init() throws {
         let router = Router(
-            backend: FixedBackend(), consoleDirectory: "\(Repository.root)/Dashboards/console", metrics: Metrics())
+            backend: FixedBackend(), consoleDirectory: "\(Repository.root)/Dashboards/console",
+            openAPIFile: "\(Repository.root)/Dashboards/openapi.json", metrics: Metrics())
         var configuration = HTTPServer.Configuration()
         configuration.requestTimeout = 2
         configuration.maximumBody = 10_000
@@ -174,7 +175,7 @@ private final class RawConnection {
         #expect(status(try post("/v1/advisories/gone/acknowledge", "{}")) == "409")
         let shelved = try post("/v1/advisories/a/shelve", "{\"for_s\":90}")
         #expect(shelved.contains("\"for_s\":90"), "\(shelved)")
-        #expect(status(try post("/v1/advisories/a/forget", "{}")) == "405")
+        #expect(status(try post("/v1/advisories/a/forget", "{}")) == "404")
         #expect(
             try post("/v1/network/switches/S1", "{\"position\":\"open\"}", method: "PUT").contains(
                 "\"position\":\"open\""))
@@ -197,6 +198,12 @@ private final class RawConnection {
         #expect(try post("/v1/network/switches/S1", "{\"position\":\"ajar\"}", method: "PUT").contains("ajar"))
         #expect(status(try post("/v1/advisories/a/acknowledge", "{\"actor\":\"not a name\"}")) == "400")
         #expect(status(try post("/v1/feeders", "{}")) == "405")
+        // What a path takes is said; what changes nothing is not asked where it comes from.
+        #expect(try post("/v1/feeders", "{}").contains("Allow: GET, HEAD\r\n"))
+        #expect(try post("/v1/advisories/a", "{}").contains("Allow: GET, HEAD\r\n"))
+        let trace = try exchange(
+            "TRACE /v1/switching/validate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        #expect(status(trace) == "405" && trace.contains("Allow: POST\r\n"))
         #expect(status(try get("/v1/nothing")) == "404")
         #expect(status(try get("/../Package.swift")) == "404")
         #expect(status(try get("/%2e%2e/Package.swift")) == "404")

@@ -41,6 +41,14 @@ public struct ForecastSkill: Sendable, Equatable, Encodable {
         /// hits/reversed, false/expected, hits over all that was either.
         public var detection, falseAlarms, success: Double?
         public var brier: Double
+
+        private enum CodingKeys: String, CodingKey {
+            case aheadMin, runs, rmseW, maeW, biasW, nrmsePct, persistenceRmseW, skill, pinballW, reversed, expected,
+                hits
+            case detection, falseAlarms, success, brier
+            case within60Pct = "within_60_pct"
+            case within90Pct = "within_90_pct"
+        }
     }
 
     public struct Week: Sendable, Equatable, Encodable {

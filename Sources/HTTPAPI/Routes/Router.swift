@@ -6,14 +6,18 @@ public import ServiceKit
 public struct Router: Sendable {
     let backend: any Backend
     private let console: StaticFiles
+    private let routes: RouteTable
     private let metrics: Metrics
     private let log = Log("http")
 
-    /// - Parameter consoleDirectory: the console's files.
-    public init(backend: any Backend, consoleDirectory: String, metrics: Metrics) {
+    /// - Parameters:
+    ///   - consoleDirectory: the console's files.
+    ///   - openAPIFile: OpenAPI 3.1 in JSON.
+    public init(backend: any Backend, consoleDirectory: String, openAPIFile: String, metrics: Metrics) {
         self.backend = backend
         self.metrics = metrics
         console = StaticFiles(directory: consoleDirectory)
+        routes = RouteTable(file: openAPIFile)
     }
 
     public func respond(_ request: Request) -> Response {
@@ -47,16 +51,15 @@ public struct Router: Sendable {
             _ = try identify(request)
             return .text(backend.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
         default:
-            guard isRead else { throw Self.methodNotAllowed }
+            guard isRead else { throw APIError.methodNotAllowed(["GET", "HEAD"]) }
             guard let file = console.file(request.path) else { throw APIError.notFound("there is no such page") }
             return file
         }
     }
 
-    private static let methodNotAllowed = APIError(405, "Method not allowed", "this path does not take that method")
-
     private func api(_ request: Request, _ path: [String], _ isRead: Bool) throws -> Response {
         let method = isRead ? "GET" : request.method
+        if !isRead { try checkForm(request) }
         if path == ["session"], let answer = try session(method, request) { return answer }
         var request = request
         request.identity = try identify(request)
@@ -66,13 +69,10 @@ public struct Router: Sendable {
         case ("GET", 1, "feeders"): return list(try backend.feeders(), next: nil)
         case ("GET", 2, "feeders"): return .json(try found(backend.feeder(path[1]), "feeder \(path[1])"))
         case ("GET", 3, "feeders") where path[2] == "profile":
-            let bucket = query.text("bucket") ?? "15m"
-            guard ["1m", "5m", "15m", "1h", "1d"].contains(bucket) else {
-                throw APIError.badRequest("bucket: expected 1m, 5m, 15m, 1h or 1d, got \(bucket)")
-            }
+            let bucket = try query.choice("bucket", ["1m", "5m", "15m", "1h", "1d"]) ?? "15m"
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
-            return table(
+            return try table(
                 try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)),
                 request)
         case ("GET", 3, "feeders") where path[2] == "statistics":
@@ -90,7 +90,8 @@ public struct Router: Sendable {
         case ("GET", 1, "devices"):
             let (offset, limit) = try query.page(standard: 500)
             let items = try backend.devices(
-                feeder: query.text("feeder"), kind: query.text("kind"), offset: offset, limit: limit + 1)
+                feeder: query.text("feeder"), kind: try query.choice("kind", DeviceKind.allCases.map(\.rawValue)),
+                offset: offset, limit: limit + 1)
             return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
         case ("GET", 2, "devices"): return .json(try found(backend.device(path[1]), "device \(path[1])"))
         case ("GET", 3, "devices") where path[2] == "samples":
@@ -99,18 +100,12 @@ public struct Router: Sendable {
                 throw APIError.badRequest("from and until are needed, RFC 3339 with a zone")
             }
             try Self.check(from, until)
-            return table(try backend.samples(device: path[1], from: from, until: until), request)
+            return try table(try backend.samples(device: path[1], from: from, until: until), request)
         case ("GET", 1, "advisories"):
             var wanted = AdvisoryQuery()
-            (wanted.state, wanted.feeder, wanted.kind) = (query.text("state"), query.text("feeder"), query.text("kind"))
-            let states = ["active", "open"] + AdvisoryState.allCases.map(\.rawValue)
-            if let state = wanted.state, !states.contains(state) {
-                throw APIError.badRequest("state: expected one of \(states.joined(separator: ", "))")
-            }
-            if let kind = wanted.kind, AdvisoryKind(rawValue: kind) == nil {
-                let kinds = AdvisoryKind.allCases.map(\.rawValue).joined(separator: ", ")
-                throw APIError.badRequest("kind: expected one of \(kinds)")
-            }
+            wanted.state = try query.choice("state", ["active", "open"] + AdvisoryState.allCases.map(\.rawValue))
+            wanted.kind = try query.choice("kind", AdvisoryKind.allCases.map(\.rawValue))
+            wanted.feeder = query.text("feeder")
             wanted.since = try query.time("since")
             let (offset, limit) = try query.page(standard: 200)
             wanted.offset = offset
@@ -151,11 +146,29 @@ public struct Router: Sendable {
             if let answer = try switching(method, Array(path.dropFirst()), request) { return answer }
         case (let method, _, "safety"):
             if let answer = try safety(method, Array(path.dropFirst()), request) { return answer }
+        case ("GET", 1, "openapi.json"):
+            guard let document = routes.document else {
+                throw APIError.notFound("the file of the description is not installed")
+            }
+            return Response(headers: [("Content-Type", "application/json")], body: .bytes(document))
         case ("GET", 1, "audit"): return try audit(request)
         default: break
         }
-        guard !isRead else { throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))") }
-        throw Self.methodNotAllowed
+        let allowed = routes.methods(request.path)
+        guard allowed.isEmpty || allowed.contains(request.method) else { throw APIError.methodNotAllowed(allowed) }
+        throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))")
+    }
+
+    /// That the path takes the method, and the body is what it must be. No form sends that type, and a script of another
+    /// site must ask first.
+    private func checkForm(_ request: Request) throws {
+        let allowed = routes.methods(request.path)
+        guard allowed.isEmpty || allowed.contains(request.method) else { throw APIError.methodNotAllowed(allowed) }
+        guard request.method == "POST" || request.method == "PUT" else { return }
+        let type = request.headers["content-type"]?.split(separator: ";").first.map { $0.lowercased() }
+        guard type == "application/json" else {
+            throw APIError(415, "Unsupported media type", "expected Content-Type: application/json")
+        }
     }
 
     // MARK: Pieces
@@ -243,10 +256,9 @@ public struct Router: Sendable {
             rows: table.rows.map { row in [row[0]] + places.map { row[$0] } })
     }
 
-    private func table(_ table: ProfileTable, _ request: Request) -> Response {
-        let wantsCSV =
-            request.query["format"] == "csv"
-            || request.query["format"] == nil && request.headers["accept"]?.contains("text/csv") == true
+    private func table(_ table: ProfileTable, _ request: Request) throws -> Response {
+        let format = try Query(request.query).choice("format", ["json", "csv"])
+        let wantsCSV = format == "csv" || format == nil && request.headers["accept"]?.contains("text/csv") == true
         return wantsCSV ? .text(table.csv, type: "text/csv; charset=utf-8; header=present") : .json(table.json)
     }
 }
@@ -259,8 +271,17 @@ struct Query {
 
     func text(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
+    /// One of these; `nil`: it is not asked for.
+    func choice(_ name: String, _ allowed: [String]) throws -> String? {
+        guard let value = values[name] else { return nil }
+        guard allowed.contains(value) else {
+            throw APIError.badRequest("\(name): expected one of \(allowed.joined(separator: ", ")); got \(value)")
+        }
+        return value
+    }
+
     func time(_ name: String) throws -> Timestamp? {
-        guard let value = text(name) else { return nil }
+        guard let value = values[name] else { return nil }
         // A plus sign in a query is a space by the rules of forms.
         guard let time = Timestamp(value.replacing(" ", with: "+")) else {
             throw APIError.badRequest("\(name): expected RFC 3339 with a zone, like 2026-06-21T11:00:00Z; got \(value)")

@@ -56,6 +56,8 @@ public struct APIError: Error, Sendable {
     public var status: UInt32
     public var title: String
     public var detail: String
+    /// Methods that the path takes, of a 405.
+    public var allowed: [String] = []
 
     public init(_ status: UInt32, _ title: String, _ detail: String) {
         self.status = status
@@ -64,6 +66,11 @@ public struct APIError: Error, Sendable {
     }
 
     public static func notFound(_ what: String) -> Self { Self(404, "Not found", what) }
+    public static func methodNotAllowed(_ allowed: [String]) -> Self {
+        var error = Self(405, "Method not allowed", "this path takes \(allowed.joined(separator: ", "))")
+        error.allowed = allowed
+        return error
+    }
     public static func badRequest(_ what: String) -> Self { Self(400, "Bad request", what) }
 
     /// Problem details, RFC 9457.
@@ -75,6 +82,7 @@ public struct APIError: Error, Sendable {
     public var response: Response {
         var response = Response.json(document, status: status)
         response.headers = [("Content-Type", "application/problem+json")]
+        if !allowed.isEmpty { response.headers.append(("Allow", allowed.joined(separator: ", "))) }
         return response
     }
 }

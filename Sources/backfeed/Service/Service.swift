@@ -140,7 +140,8 @@ final class Service {
         configuration.maximumBody = settings.integer("http.max_body_bytes")
         configuration.hosts = Set(settings.text("http.hosts").split(separator: ",").map { $0.lowercased() })
         let router = Router(
-            backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console", metrics: metrics)
+            backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console",
+            openAPIFile: "\(Resources.root)/Dashboards/openapi.json", metrics: metrics)
         server = HTTPServer(configuration, hub: hub) { router.respond($0) }
 
         // Readers before writers: nothing is received before somebody takes it.

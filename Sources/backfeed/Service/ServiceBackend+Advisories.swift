@@ -46,6 +46,10 @@ extension ServiceBackend {
             guard let seconds = asked.seconds ?? asked.until.map({ $0 - now }), seconds.isFinite else {
                 throw APIError.badRequest("for_s: say how long, in seconds, or until when (until)")
             }
+            // How long is allowed, the lifecycle says; this is what can be a time at all.
+            guard seconds > 0, seconds <= 366 * 86_400 else {
+                throw APIError.badRequest("for_s: expected above 0 and at most a year, got \(seconds) s")
+            }
             return seconds
         }
         switch asked.kind {

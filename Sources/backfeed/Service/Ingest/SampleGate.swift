@@ -44,6 +44,9 @@ struct SampleGate: ~Copyable {
     }
 
     /// Why a sample is refused.
+    /// s: no mean is over more than a day.
+    static let longestInterval = 86_400.0
+
     enum Refusal {
         case unknownDevice
         case notTheOwner(String)
@@ -51,6 +54,7 @@ struct SampleGate: ~Copyable {
         /// Seconds ahead of our clock.
         case inFuture(Double)
         case notFinite(Quantity)
+        case interval(Double)
         case empty
 
         func reason(_ sample: TelemetrySample) -> (code: String, detail: String) {
@@ -61,6 +65,11 @@ struct SampleGate: ~Copyable {
             case .tooOld(let oldest): ("time_too_old", "\(sample.time) is before \(oldest)")
             case .inFuture(let ahead): ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock")
             case .notFinite(let quantity): ("not_finite", "\(name): \(quantity.name) is no finite number")
+            case .interval(let seconds):
+                (
+                    "interval_out_of_range",
+                    "\(name): interval_s is \(seconds), expected 0 to \(Int(SampleGate.longestInterval))"
+                )
             case .empty: ("no_quantity", "\(name): the sample carries no quantity")
             }
         }
@@ -121,6 +130,8 @@ struct SampleGate: ~Copyable {
         guard ahead <= limits.future else { return .inFuture(ahead) }
         if let quantity = sample.notFinite { return .notFinite(quantity) }
         guard !sample.isEmpty else { return .empty }
+        let interval = sample.has(.interval) ? sample[.interval] : 0
+        guard interval >= 0, interval <= Self.longestInterval else { return .interval(interval) }
 
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
@@ -133,7 +144,6 @@ struct SampleGate: ~Copyable {
         let power = sample.totalPower
         let voltage = sample.meanVoltage
         if device.plausibility.excludes(sample, power: power, voltage: voltage) { quality.insert(.outOfRange) }
-        let interval = sample.has(.interval) ? max(0, sample[.interval]) : 0
 
         if let rule = device.clock {
             let feeder = Int(device.feeder)
