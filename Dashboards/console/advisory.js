@@ -37,7 +37,7 @@ function show() {
   ]);
   byId("belongs").replaceChildren(...(advisory.parent ? ["Part of ", el("a", { href: pageOf(advisory.parent) }, advisory.parent)] : []));
   showEvidence();
-  byId("contributors").tBodies[0].replaceChildren(...advisory.contributors.map(item => el("tr", {}, cell(item.device), cell(item.kind),
+  byId("contributors").tBodies[0].replaceChildren(...advisory.contributors.map(item => el("tr", {}, el("td", {}, el("a", { href: `/device.html?id=${encodeURIComponent(item.device)}` }, item.device)), cell(item.kind),
     cell(power(item.active_power_w), "number"), cell(item.share ? `${(item.share * 100).toFixed(1)} %` : "–", "number"))));
   list("parts", advisory.children.map(child => el("a", { href: pageOf(child) }, child)));
   list("plans", advisory.plans.map(plan => `${plan.plan}: ${plan.decision}, judged ${moment(plan.assessed_at)}`));

@@ -93,6 +93,7 @@ export function question({ title, text, fields = [], yes }) {
  * @param handlers functions by event name; `open` is called whenever the stream begins anew.
  */
 export function follow(handlers) {
+  addSearch();
   let stream = null, lastBeat = 0;
   function connect() {
     if (stream) stream.close();
@@ -113,4 +114,55 @@ export function follow(handlers) {
   }, 500);
   ask("/v1/network").then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
   connect();
+}
+
+/** Where one looks at something that was found. */
+const pageOf = item => item.kind === "feeder" ? `/?feeder=${encodeURIComponent(item.id)}`
+  : item.kind === "device" ? `/device.html?id=${encodeURIComponent(item.id)}`
+  : item.feeder ? `/?feeder=${encodeURIComponent(item.feeder)}` : "/switching.html";
+
+/** A field in the header of every page: part of a name, and what has it. `g` goes there. */
+export function addSearch() {
+  const list = el("ul", { id: "found", role: "listbox", "aria-label": "Found", hidden: true });
+  let items = [], at = -1, number = 0;
+  const input = el("input", { id: "search", type: "search", size: 14, maxLength: 64, placeholder: "Find", role: "combobox", "aria-label": "Find by name", title: "Feeder, device, switch or node",
+    "aria-controls": "found", "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off" });
+  function show() {
+    const open = items.length > 0 || (input.value.trim() !== "" && number > 0);
+    list.hidden = !open;
+    input.setAttribute("aria-expanded", String(open));
+    if (at >= 0) input.setAttribute("aria-activedescendant", `found-${at}`); else input.removeAttribute("aria-activedescendant");
+    list.replaceChildren(...(items.length ? items.map((item, n) => el("li", { id: `found-${n}`, role: "option", "aria-selected": String(n === at), onmousedown: () => location.assign(pageOf(item)) },
+      `${item.id} `, el("span", { class: "quiet" }, item.kind + (item.feeder && item.kind !== "feeder" ? `, ${item.feeder}` : ""))))
+      : [el("li", { role: "option", "aria-selected": "false", class: "quiet" }, "Nothing has that in its name.")]));
+  }
+  function close() { items = []; at = -1; number = 0; list.hidden = true; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); }
+  let asked = 0;
+  input.addEventListener("input", async () => {
+    const text = input.value.trim(), mine = ++asked;
+    if (!text) { close(); return; }
+    try {
+      const found = (await ask(`/v1/search?q=${encodeURIComponent(text)}&limit=12`)).items;
+      // An older answer must not replace a newer one.
+      if (mine !== asked) return;
+      [items, at, number] = [found, found.length ? 0 : -1, 1];
+      show();
+    } catch { /* the banner tells of a lost service */ }
+  });
+  input.addEventListener("keydown", event => {
+    if (event.key === "Escape") { input.value = ""; close(); return; }
+    if (event.key === "Enter" && items[at]) { location.assign(pageOf(items[at])); event.preventDefault(); return; }
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || !items.length) return;
+    event.preventDefault();
+    at = (at + step + items.length) % items.length;
+    show();
+  });
+  input.addEventListener("blur", close);
+  document.addEventListener("keydown", event => {
+    if (event.key !== "g" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName) || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    input.focus();
+  });
+  document.querySelector("header nav").after(el("div", { class: "search", role: "search" }, input, list));
 }

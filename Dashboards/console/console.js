@@ -37,7 +37,8 @@ function showFeeders() {
   body.replaceChildren(...rows);
   if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus();
   byId("feeders-title").textContent = `Feeders (${feeders.length})`;
-  if (!chosen && feeders.length) choose(feeders[0].id);
+  const wanted = new URLSearchParams(location.search).get("feeder");
+  if (!chosen && feeders.length) choose((feeders.find(f => f.id === wanted) ?? feeders[0]).id);
 }
 
 // MARK: chart

@@ -16,6 +16,7 @@ struct FixedBackend: Backend {
         Array((0..<7).map { "{\"id\":\"d\($0)\"}" }.dropFirst(offset).prefix(limit))
     }
     func device(_ id: String) throws -> String? { nil }
+    func search(_ text: String, limit: Int) throws -> [String] { [] }
     func forecast(feeder: String) throws -> String? { "{\"feeder\":\"\(feeder)\"}" }
     func forecastSkill(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
         "{\"feeder\":\"\(feeder)\"}"

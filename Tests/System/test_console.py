@@ -91,8 +91,8 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
-    # Past the four pages of the navigation and the first feeder.
-    for _ in range(6):
+    # Past the four pages of the navigation, the search and the first feeder.
+    for _ in range(7):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
     page.keyboard.press("Enter")
@@ -188,6 +188,38 @@ def test_a_feeders_past_is_drawn_and_says_what_stands_behind_it(demo, browser, s
         page.get_by_role("link", name="CSV").click()
     assert download.value.suggested_filename == "F02.csv"
     assert page.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_device_is_found_by_a_part_of_its_name(demo, browser, scheme):
+    page = open_page(browser, demo, scheme)
+    expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
+    device = next(d for d in demo.get("/v1/devices?feeder=F09&kind=pv&limit=50")["items"] if d.get("active_power_w"))
+    page.keyboard.press("g")
+    page.keyboard.type(device["id"].lower()[:-1])
+    expect(page.locator("#found")).to_be_visible()
+    expect(page.locator("#found li").first).to_contain_text(device["id"][:-1])
+    assert Axe().run(page).violations_count == 0
+    page.get_by_role("combobox", name="Find by name").fill("no such thing")
+    expect(page.locator("#found")).to_contain_text("Nothing has that in its name.")
+    page.get_by_role("combobox", name="Find by name").fill(device["id"])
+    expect(page.locator("#found li").first).to_contain_text(device["id"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#device-title")).to_have_text(device["id"])
+    facts = page.locator("#facts")
+    expect(facts).to_contain_text("into the grid")
+    expect(facts).to_contain_text("F09")
+    expect(page.locator("#power-chart canvas")).to_be_visible()
+    expect(page.locator("#chart-note")).to_contain_text("usually one every")
+    time.sleep(1)
+    page.screenshot(path=OUTPUT / f"console-device-{scheme}.png")
+    assert Axe().run(page).violations_count == 0
+    # From here to its feeder.
+    facts.get_by_role("link", name="F09").click()
+    expect(page.locator("#chart-title")).to_have_text("Power at the head of F09")
+    assert page.problems == []
+    missing = open_page(browser, demo, scheme, "/device.html?id=none")
+    expect(missing.locator("#failure")).to_contain_text("there is no device none")
 
 
 def test_a_shift_is_handed_over_on_one_page(demo, browser):

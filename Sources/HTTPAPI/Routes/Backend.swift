@@ -18,6 +18,8 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func forecast(feeder: String) throws -> String?
     /// How good forecasts were, one JSON object; `nil`: no such feeder.
     func forecastSkill(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
+    /// What has the text in its name, one JSON object each.
+    func search(_ text: String, limit: Int) throws -> [String]
     func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     func advisory(_ id: String) throws -> String?

@@ -101,6 +101,11 @@ public struct Router: Sendable {
             }
             try Self.check(from, until)
             return try table(try backend.samples(device: path[1], from: from, until: until), request)
+        case ("GET", 1, "search"):
+            guard let text = query.text("q"), text.count <= 64 else {
+                throw APIError.badRequest("q: expected 1 to 64 characters of a name")
+            }
+            return list(try backend.search(text, limit: try query.page(standard: 20).limit), next: nil)
         case ("GET", 1, "advisories"):
             var wanted = AdvisoryQuery()
             wanted.state = try query.choice("state", ["active", "open"] + AdvisoryState.allCases.map(\.rawValue))

@@ -151,7 +151,7 @@ final class ServiceBackend: Backend {
         live.stored.registry.index[id].map { JSONCoding.encode(view(Int($0), live.now)) }
     }
 
-    private func feeder(of device: Device, _ now: LiveState.Contents) -> String? {
+    func feeder(of device: Device, _ now: LiveState.Contents) -> String? {
         if device.kind == .feederHead { return device.normalFeeder }
         guard let node = live.graph.nodeIndex[device.node], now.topology.feeder[node] >= 0 else { return nil }
         return live.graph.feederIDs[Int(now.topology.feeder[node])]
