@@ -42,14 +42,20 @@ async function showProfile(feeder, from, until) {
   const query = `/v1/feeders/${encodeURIComponent(feeder)}/profile?from=${from.toISOString()}&until=${until.toISOString()}&bucket=${bucket}&quantity=net_w,native_w,pv_w`;
   byId("csv").href = query + "&format=csv";
   byId("csv").download = `${feeder}.csv`;
-  const { items } = await ask(query);
+  const other = byId("beside").value;
+  const [{ items }, beside] = await Promise.all([ask(query), other ? ask(query.replace(`/${encodeURIComponent(feeder)}/`, `/${encodeURIComponent(other)}/`)) : null]);
   const { ink, quiet, axis } = colours();
-  byId("chart-note").textContent = `Means of ${bucket}. Solid: net at the head, below zero is reverse power. Dashed: native load. Dotted: PV. Times UTC. Drag to zoom, double-click for all of it.`;
+  byId("chart-note").textContent = `Means of ${bucket}. Solid: net at the head, below zero is reverse power. Dashed: native load. Dotted: PV.${other ? ` Thick and pale: net of ${other}.` : ""} Times UTC. Drag to zoom, double-click for all of it.`;
+  // The same buckets of both, by time: one may have what the other lacks.
+  const theirs = new Map((beside?.items ?? []).map(row => [row.time, row.net_w]));
+  const own = new Map(items.map(row => [row.time, row]));
+  const times = [...new Set([...own.keys(), ...theirs.keys()])].sort();
   plot("profile-chart", {
     height: 260, tzDate: ts => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
     axes: [{ ...axis, values: until - from > 2 * 86400e3 ? "{MM}-{DD}\n{HH}:{mm}" : "{HH}:{mm}" }, { ...axis, size: 70, values: (u, ticks) => ticks.map(power) }],
-    series: [{}, { stroke: ink, width: 1.5, points: { show: false } }, { stroke: quiet, width: 1.5, dash: [6, 4], points: { show: false } }, { stroke: quiet, width: 1.5, dash: [2, 3], points: { show: false } }],
-  }, [items.map(row => Date.parse(row.time) / 1000), ...["net_w", "native_w", "pv_w"].map(name => items.map(row => row[name]))]);
+    series: [{}, { stroke: ink, width: 1.5, points: { show: false } }, { stroke: quiet, width: 1.5, dash: [6, 4], points: { show: false } }, { stroke: quiet, width: 1.5, dash: [2, 3], points: { show: false } },
+      { stroke: `${quiet}80`, width: 4, points: { show: false } }],
+  }, [times.map(time => Date.parse(time) / 1000), ...["net_w", "native_w", "pv_w"].map(name => times.map(time => own.get(time)?.[name] ?? null)), times.map(time => theirs.get(time) ?? null)]);
 }
 
 function showFigures(s) {
@@ -113,7 +119,7 @@ async function show() {
     const statistics = await ask(`/v1/feeders/${encodeURIComponent(feeder)}/statistics?${range}`);
     const [first, last] = [new Date(statistics.from), new Date(statistics.until)];
     byId("from").value = toInput(first); byId("until").value = toInput(last);
-    history.replaceState(null, "", `?${new URLSearchParams({ feeder, from: toInput(first), until: toInput(last) })}`);
+    history.replaceState(null, "", `?${new URLSearchParams({ feeder, from: toInput(first), until: toInput(last), ...(byId("beside").value ? { beside: byId("beside").value } : {}) })}`);
     showFigures(statistics); showDuration(statistics.load.duration); showShape(statistics.day_shapes); showReverse(statistics.reverse);
     await showProfile(feeder, first, last);
   } catch (error) {
@@ -129,13 +135,15 @@ async function start() {
   const asked = new URLSearchParams(location.search);
   const { items } = await ask("/v1/feeders");
   byId("feeder").replaceChildren(...items.map(f => f.id).sort().map(id => el("option", { value: id }, id)));
+  byId("beside").replaceChildren(el("option", { value: "" }, "none"), ...items.map(f => f.id).sort().map(id => el("option", { value: id }, id)));
+  if (asked.has("beside")) byId("beside").value = asked.get("beside");
   if (asked.has("feeder")) byId("feeder").value = asked.get("feeder");
   for (const name of ["from", "until"]) if (asked.has(name)) byId(name).value = asked.get(name);
   await show();
 }
 
 byId("range").addEventListener("submit", event => { event.preventDefault(); show(); });
-byId("feeder").addEventListener("change", show);
+for (const id of ["feeder", "beside"]) byId(id).addEventListener("change", show);
 addEventListener("resize", () => charts.forEach(([chart, box, height]) => chart.setSize({ width: Math.max(360, box.clientWidth), height })));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 follow({});

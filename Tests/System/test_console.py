@@ -174,6 +174,11 @@ def test_a_feeders_past_is_drawn_and_says_what_stands_behind_it(demo, browser, s
     page.get_by_label("Feeder").select_option("F02")
     expect(page).to_have_title("Backfeed: profile of F02")
     expect(page.locator("#profile-chart canvas")).to_be_visible(timeout=10_000)
+    # A second one beside it, in the address too.
+    page.get_by_label("Beside it").select_option("F03")
+    expect(page.locator("#chart-note")).to_contain_text("net of F03")
+    expect(page.locator("#profile-chart canvas")).to_be_visible(timeout=10_000)
+    assert "beside=F03" in page.url
     page.screenshot(path=OUTPUT / f"profile-{scheme}.png", full_page=True)
     assert Axe().run(page).violations_count == 0
     page.get_by_label("From (UTC)").fill("2001-01-01 00:00")

@@ -139,6 +139,18 @@ def test_alert_rules_are_valid_and_ask_for_metrics_that_there_are():
         assert rule["annotations"]["action"] and rule["labels"]["severity"] in ("critical", "warning")
 
 
+def test_doctor_explains_each_alert():
+    names = [rule["alert"] for rule in yaml.safe_load((ROOT / "packaging/alerts.yml").read_text())["groups"][0]["rules"]]
+    text = run("doctor", "--alert", "all").stdout
+    assert re.findall(r"^(Backfeed\w+): ", text, re.MULTILINE) == names
+    one = run("doctor", "--alert", "BackfeedGaps").stdout
+    assert one.startswith("BackfeedGaps: ") and "backfeed.data_gap" in one and "BackfeedClock" not in one
+    assert "expected all, BackfeedDown" in run("doctor", "--alert", "Nonsense", expect=2).stderr
+    # What it names exists: metrics, views, settings.
+    known = subprocess.run(["grep", "-rhoE", r"backfeed_[a-z_]+", ROOT / "Sources"], capture_output=True, text=True).stdout.split()
+    assert {name for name in re.findall(r"backfeed_[a-z_]+", text) if name != "backfeed_store"} <= set(known)
+
+
 def test_alert_rules_fire_when_they_should(folder):
     """Each on made-up series: once when it must, and not while all is well."""
     well = [

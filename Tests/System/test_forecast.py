@@ -36,8 +36,8 @@ def test_reverse_power_is_expected_then_there(folder):
 
     def go(first, last, share):
         samples = heads(FEEDER, first, [share * rating + (n % 7) * 100 for n in range(0, (last - first) // 5)])
-        # One publisher: the head's clock must not run ahead of the DER.
-        publish(service, "UTIL-SCADA", samples + [{"device": device, "time": rfc3339(first + 60 * n), "active_power_w": float(n % 3)} for device in wind for n in range((last - first) // 60)])
+        # One publisher: the head's clock must not run ahead of the DER. What flows back, the wind gives: by night nothing else could.
+        publish(service, "UTIL-SCADA", samples + [{"device": device, "time": rfc3339(first + 60 * n), "active_power_w": max(0, -share * rating) / len(wind) + float(n % 3)} for device in wind for n in range((last - first) // 60)])
         analysed(service, FEEDER, last)
 
     go(start, start + 1200, 0.1)

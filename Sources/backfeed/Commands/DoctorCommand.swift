@@ -4,9 +4,29 @@ internal import ServiceKit
 internal import Store
 
 enum DoctorCommand {
-    static let command = Command("doctor", "say what is wrong with the installation, and what to do", run: examine)
+    static let command = Command(
+        "doctor", "say what is wrong with the installation, and what to do",
+        detail: """
+            Looks at files, database, network, what is missing and what was refused; what is wrong is said with the alert that
+            Prometheus raises for it (packaging/alerts.yml). --alert explains one, with where to look; --alert all explains each.
+            """,
+        options: [Option("alert", "NAME", "only explain this alert, as BackfeedGaps; or all")], run: examine)
+
+    private static func explain(_ name: String) throws -> ExitCode {
+        if name == "all" {
+            say(AlertGuide.entries.map(AlertGuide.text).joined(separator: "\n"))
+            return .done
+        }
+        guard let entry = AlertGuide.entry(name) else {
+            throw UsageError(
+                "--alert: expected all, \(AlertGuide.entries.map(\.name).joined(separator: ", ")); got \(name)")
+        }
+        say(AlertGuide.text(entry))
+        return .done
+    }
 
     private static func examine(_ invocation: Invocation) throws -> ExitCode {
+        if let alert = invocation.arguments.text("alert") { return try explain(alert) }
         var bad = 0
         func report(_ ok: Bool, _ what: String, _ advice: String = "") {
             if !ok { bad += 1 }
@@ -37,7 +57,8 @@ enum DoctorCommand {
                 "a publisher's clock is wrong, or retention.max_partitions is too small")
             for gap in health.gaps {
                 report(
-                    false, "\(gap[0] ?? "?"): \(gap[2] ?? "?") messages missing in \(gap[1] ?? "?") gaps",
+                    false,
+                    "\(gap[0] ?? "?"): \(gap[2] ?? "?") messages missing in \(gap[1] ?? "?") gaps (BackfeedGaps)",
                     "ask the aggregator; see backfeed.data_gap")
             }
             for loss in health.losses {
@@ -52,11 +73,14 @@ enum DoctorCommand {
             }
             for reject in health.rejects.prefix(10) {
                 report(
-                    false, "\(reject[1] ?? "?") rejects: \(reject[0] ?? "?"), last at \(reject[2] ?? "?")",
+                    false,
+                    "\(reject[1] ?? "?") rejects (BackfeedRejects): \(reject[0] ?? "?"), last at \(reject[2] ?? "?")",
                     "see backfeed_store.rejected_sample for the bytes")
             }
         } catch {
-            report(false, "database: \(error)", "see database.url, or the log in \(invocation.dataDirectory)/postgres")
+            report(
+                false, "database (BackfeedStoreFails): \(error)",
+                "see database.url, or the log in \(invocation.dataDirectory)/postgres")
         }
         return bad == 0 ? .done : .negative
     }
