@@ -194,7 +194,7 @@ extension FeederState {
             facts.response = Words.rampResponse(facts)
         }
         // An opposite ramp soon after is no second advisory, but one that swings (B.3.2).
-        if swung, reports.isEmpty {
+        if swung, reports.isEmpty, tracker.isActive {
             let report = tracker.amend(end) { facts in
                 facts.evidence.notes["swings"] = Double(rampSwings)
                 if let measure { facts.message = Words.ramp(id, measure, rating: rating, facts: facts) }
