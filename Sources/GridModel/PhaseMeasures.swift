@@ -8,7 +8,8 @@ public enum PhaseMeasures {
     /// Voltage unbalance, %; `NaN` unless all three are there and above 0.
     ///
     /// - Parameter betweenLines: of line-line voltages the negative over the positive sequence (IEC 61000-4-30); of
-    ///   phase-neutral voltages, whose angles nobody knows, the largest deviation from their mean (IEEE 1159).
+    ///   phase-neutral voltages, whose angles nobody knows, the largest deviation from their mean (IEEE 1159; of line-line
+    ///   voltages it would be NEMA MG-1's).
     public static func unbalance(_ a: Double, _ b: Double, _ c: Double, betweenLines: Bool) -> Double {
         // Also false for NaN.
         guard a > 0, b > 0, c > 0 else { return .nan }
@@ -21,10 +22,5 @@ public enum PhaseMeasures {
         // 1/3 when equal: rounding must not take the root of less than nothing. No triangle: all that can be.
         let root = max(0, 3 - 6 * beta).squareRoot()
         return 100 * ((1 - root) / (1 + root)).squareRoot()
-    }
-
-    /// NEMA MG-1: the largest deviation from the mean over the mean, %, of line-line voltages.
-    public static func nema(_ a: Double, _ b: Double, _ c: Double) -> Double {
-        unbalance(a, b, c, betweenLines: false)
     }
 }

@@ -9,7 +9,7 @@ import Testing
         ((12.60, 12.35, 12.20), 1.750, 1.888), ((480.0, 475.0, 462.0), 2.188, 2.263), ((400.0, 400.0, 400.0), 0, 0),
     ]) func unbalanceIsAsTheVectorsSay(voltages: (Double, Double, Double), nema: Double, sequence: Double) {
         let (a, b, c) = voltages
-        #expect(abs(PhaseMeasures.nema(a, b, c) - nema) < 0.001)
+        #expect(abs(PhaseMeasures.unbalance(a, b, c, betweenLines: false) - nema) < 0.001)
         #expect(abs(PhaseMeasures.unbalance(a, b, c, betweenLines: true) - sequence) < 0.001)
     }
 

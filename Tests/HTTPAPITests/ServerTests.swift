@@ -310,3 +310,22 @@ private final class RawConnection {
         for connection in connections { #expect(!connection.hear().contains("beat")) }
     }
 }
+
+/// The published description says the same words as the code.
+@Suite struct DescriptionTests {
+    @Test func itsListsAreThoseOfTheModel() throws {
+        let data = try Data(contentsOf: URL(fileURLWithPath: "\(Repository.root)/Dashboards/openapi.json"))
+        let root = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        let paths = try #require(root["paths"] as? [String: [String: [String: Any]]])
+        func choices(_ path: String, _ name: String) throws -> [String] {
+            let parameters = try #require(paths[path]?["get"]?["parameters"] as? [[String: Any]])
+            let schema = try #require(parameters.first { $0["name"] as? String == name }?["schema"] as? [String: Any])
+            return try #require(schema["enum"] as? [String])
+        }
+        #expect(try Set(choices("/v1/advisories", "kind")) == Set(AdvisoryKind.allCases.map(\.rawValue)))
+        #expect(
+            try Set(choices("/v1/advisories", "state"))
+                == Set(["active", "open"] + AdvisoryState.allCases.map(\.rawValue)))
+        #expect(try Set(choices("/v1/devices", "kind")) == Set(DeviceKind.allCases.map(\.rawValue)))
+    }
+}

@@ -87,6 +87,9 @@ extension FeederState {
         }
     }
 
+    /// Probabilities of more than the emergency rating (B.5), with a deadband.
+    private static let (emergencyStart, emergencyClear) = (Float(0.3), Float(0.2))
+
     private mutating func stepOverloadForecast(
         _ run: ForecastRun?, _ end: Timestamp, _ context: Context
     ) -> [AdvisoryReport] {
@@ -96,14 +99,16 @@ extension FeederState {
         if let run {
             let normal = run.horizons.map(\.overload).reduce(0, max)
             let emergency = run.horizons.map(\.emergency).reduce(0, max)
-            let isOver = Double(normal) >= settings.forecastOverload || emergency >= 0.3
+            let isSerious = emergency >= Self.emergencyStart
+            let isOver = Double(normal) >= settings.forecastOverload || isSerious
             expected =
                 run.horizons.first { Double($0.overload) >= settings.forecastOverload }
                 ?? run.horizons.first { $0.overload == normal }
             let value = expected.map { Double($0.quantiles[2]) } ?? .nan
             input = .bin(
-                on: isOver, off: Double(normal) < settings.forecastClear && emergency < 0.2, value: value,
-                badness: abs(value), severity: emergency >= 0.3 ? .high : .medium)
+                on: isOver, off: Double(normal) < settings.forecastClear && emergency < Self.emergencyClear,
+                value: value,
+                badness: abs(value), severity: isSerious ? .high : .medium)
             if Double(normal) >= settings.forecastClear, let expected { overloadExpectedAt = end + expected.seconds }
         }
         var tracker = overloadForecast

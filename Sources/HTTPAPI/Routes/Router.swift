@@ -59,7 +59,7 @@ public struct Router: Sendable {
 
     private func api(_ request: Request, _ path: [String], _ isRead: Bool) throws -> Response {
         let method = isRead ? "GET" : request.method
-        if !isRead { try checkForm(request) }
+        try checkForm(request)
         if path == ["session"], let answer = try session(method, request) { return answer }
         var request = request
         request.identity = try identify(request)
@@ -159,8 +159,6 @@ public struct Router: Sendable {
         case ("GET", 1, "audit"): return try audit(request)
         default: break
         }
-        let allowed = routes.methods(request.path)
-        guard allowed.isEmpty || allowed.contains(request.method) else { throw APIError.methodNotAllowed(allowed) }
         throw APIError.notFound("there is no /\(request.path.joined(separator: "/"))")
     }
 

@@ -21,36 +21,28 @@ enum ForecastCommand {
     ) { invocation in
         let feeder = try invocation.arguments.operand(0, "FEEDER")
         let format = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table")
-        let (from, until) = (try invocation.time("from"), try invocation.time("until"))
-        if let from, let until, from >= until { throw UsageError("--from must be before --until") }
+        let (from, until) = try FeederQuestion.range(invocation)
         let wantsSkill = invocation.arguments.has("skill")
         if !wantsSkill, from != nil || until != nil { throw UsageError("--from and --until go with --skill") }
-        let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
-        guard let stored = try NetworkStore.load(database.conninfo),
-            stored.network.feeders.contains(where: { $0.id == feeder })
-        else {
-            complain("there is no feeder \(feeder)")
-            return .negative
-        }
-        var queries = Queries(conninfo: database.conninfo)
-        if wantsSkill {
-            guard
-                let made = try ForecastReport.skill(
-                    feeder, from: from, until: until, settings: invocation.settings, stored: stored, &queries)
-            else {
-                complain("feeder \(feeder) has no forecast")
+        return try FeederQuestion.ask(feeder, invocation) { stored, queries in
+            if wantsSkill {
+                guard
+                    let made = try ForecastReport.skill(
+                        feeder, from: from, until: until, settings: invocation.settings, stored: stored, &queries)
+                else {
+                    complain("feeder \(feeder) has no forecast")
+                    return .negative
+                }
+                say(format == "json" ? JSONCoding.encode(made) : text(made))
+                return .done
+            }
+            guard let run = try queries.newestForecast(feeder: feeder) else {
+                complain("feeder \(feeder) has no forecast: its head has not been measured for long enough")
                 return .negative
             }
-            say(format == "json" ? JSONCoding.encode(made) : text(made))
+            say(format == "json" ? JSONCoding.encode(ForecastReport(run)) : text(ForecastReport(run)))
             return .done
         }
-        guard let run = try queries.newestForecast(feeder: feeder) else {
-            complain("feeder \(feeder) has no forecast: its head has not been measured for long enough")
-            return .negative
-        }
-        say(format == "json" ? JSONCoding.encode(ForecastReport(run)) : text(ForecastReport(run)))
-        return .done
     }
 
     private static func megawatts(_ watts: Double) -> String { String(format: "%.3f", watts / 1e6) }

@@ -19,27 +19,19 @@ enum StatisticsCommand {
     ) { invocation in
         let feeder = try invocation.arguments.operand(0, "FEEDER")
         let format = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table")
-        let (from, until) = (try invocation.time("from"), try invocation.time("until"))
-        if let from, let until, from >= until { throw UsageError("--from must be before --until") }
-        let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
-        guard let stored = try NetworkStore.load(database.conninfo),
-            stored.network.feeders.contains(where: { $0.id == feeder })
-        else {
-            complain("there is no feeder \(feeder)")
-            return .negative
+        let (from, until) = try FeederQuestion.range(invocation)
+        return try FeederQuestion.ask(feeder, invocation) { stored, queries in
+            guard
+                let made = try FeederReport.make(
+                    feeder, from: from, until: until, zone: invocation.settings.text("site.time_zone"),
+                    registry: stored.registry, &queries)
+            else {
+                complain("feeder \(feeder) has no profile")
+                return .negative
+            }
+            say(format == "json" ? JSONCoding.encode(made) : text(made))
+            return .done
         }
-        var queries = Queries(conninfo: database.conninfo)
-        guard
-            let made = try FeederReport.make(
-                feeder, from: from, until: until, zone: invocation.settings.text("site.time_zone"),
-                registry: stored.registry, &queries)
-        else {
-            complain("feeder \(feeder) has no profile")
-            return .negative
-        }
-        say(format == "json" ? JSONCoding.encode(made) : text(made))
-        return .done
     }
 
     private static func text(_ made: FeederStatistics) -> String {

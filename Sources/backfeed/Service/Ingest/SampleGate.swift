@@ -43,10 +43,10 @@ struct SampleGate: ~Copyable {
         var clock: FeederClock.Rule?
     }
 
-    /// Why a sample is refused.
     /// s: no mean is over more than a day.
     static let longestInterval = 86_400.0
 
+    /// Why a sample is refused.
     enum Refusal {
         case unknownDevice
         case notTheOwner(String)
