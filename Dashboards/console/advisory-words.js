@@ -23,6 +23,21 @@ const hold = (text, longest) => ({
   text, fields: [{ name: "minutes", label: `Minutes, at most ${longest}`, type: "number", value: Math.min(60, longest) }, { name: "reason", label: "Reason" }],
 });
 const timed = given => ({ for_s: Number(given.minutes) * 60, reason: given.reason });
+/** What samples that came late change, in words. */
+export function amendmentText({ change, said, before, after }) {
+  if (change === "withdrawn") return "Taken back: with still more late samples it is as it was said.";
+  if (change === "gone") return "It would not have been raised.";
+  if (change === "new") return `Not raised at the time: ${after.message} Since ${moment(after.onset)}, ${after.cleared_at ? `cleared ${moment(after.cleared_at)}` : "not cleared yet"}.`;
+  const lines = [];
+  for (const [name, key] of [["since", "onset"], ["raised", "raised_at"], ["cleared", "cleared_at"]]) {
+    if (before[key] !== after[key]) lines.push(`${name} ${after[key] ? moment(after[key]) : "not yet"} (said: ${before[key] ? moment(before[key]) : "not yet"})`);
+  }
+  if (before.severity !== after.severity) lines.push(`severity ${after.severity} (said: ${before.severity})`);
+  if (before.peak.value !== after.peak.value) lines.push(`worst ${amount(after.peak.value, after.peak.unit)} at ${moment(after.peak.at)} (said: ${amount(before.peak.value, before.peak.unit)})`);
+  if (before.cause !== after.cause) lines.push(`cause ${after.cause ?? "unknown"} (said: ${before.cause ?? "unknown"})`);
+  return lines.length ? `${lines.join("; ")}.` : said.join("; ");
+}
+
 export const acts = {
   acknowledge: ["Acknowledge", null, (given, advisory) => ({ version: advisory.version })],
   shelve: ["Shelve…", advisory => hold("It is silent until then, and goes on counting for switching plans.", advisory.severity === 2 ? 60 : 480), timed],

@@ -1,6 +1,6 @@
 "use strict";
 // One advisory: what it says, on what evidence, who did what with it, and which plans were judged with it.
-import { acts, allowed, amount, pageOf, perform, severityText, stateText } from "./advisory-words.js";
+import { acts, allowed, amendmentText, amount, pageOf, perform, severityText, stateText } from "./advisory-words.js";
 import { ask, byId, cell, duration, el, follow, moment, power, rememberName } from "./common.js";
 
 const id = new URLSearchParams(location.search).get("id") ?? "";
@@ -41,6 +41,10 @@ function show() {
     cell(power(item.active_power_w), "number"), cell(item.share ? `${(item.share * 100).toFixed(1)} %` : "–", "number"))));
   list("parts", advisory.children.map(child => el("a", { href: pageOf(child) }, child)));
   list("plans", advisory.plans.map(plan => `${plan.plan}: ${plan.decision}, judged ${moment(plan.assessed_at)}`));
+  const late = advisory.amendments;
+  byId("late").hidden = !late.length;
+  byId("late").querySelector("tbody").replaceChildren(...late.map(item => el("tr", {}, cell(moment(item.recorded_at)),
+    cell(`${item.late.samples}, of ${moment(item.late.from)} to ${moment(item.late.until)}`), cell(amendmentText(item)), cell(moment(item.watermark)))));
   byId("history").tBodies[0].replaceChildren(...advisory.history.map(item => el("tr", {}, cell(moment(item.recorded_at)), cell(item.type), cell(item.actor),
     cell(severityText(item.severity), `severity s${item.severity}`), cell(item.state.replaceAll("_", " ")), cell(item.note ?? ""))));
 }

@@ -1,6 +1,6 @@
 "use strict";
 // What a shift hands over: what came, what stands, what is silenced and until when, what people did.
-import { pageOf, severityText, stateText } from "./advisory-words.js";
+import { amendmentText, pageOf, severityText, stateText } from "./advisory-words.js";
 import { ask, byId, cell, duration, el, follow, moment, rememberName } from "./common.js";
 
 /** All pages of a list, at most so many rows of the newest. */
@@ -22,10 +22,11 @@ function fill(list, items) { byId(list).replaceChildren(...(items.length ? items
 async function load() {
   const until = new Date(), from = new Date(until - Number(byId("hours").value) * 3600e3);
   const range = `from=${from.toISOString()}&until=${until.toISOString()}`;
-  let open, came, desks, done;
+  let open, came, desks, done, late;
   try {
-    [open, came, desks, done] = await Promise.all([all("/v1/advisories?state=open"), all(`/v1/advisories?since=${from.toISOString()}`),
-      ask(`/v1/advisory-rates?${range}`), all(`/v1/audit?${range}`)]);
+    [open, came, desks, done, late] = await Promise.all([all("/v1/advisories?state=open"), all(`/v1/advisories?since=${from.toISOString()}`),
+      ask(`/v1/advisory-rates?${range}`), all(`/v1/audit?${range}`),
+      all(`/v1/amendments?since=${from.toISOString()}&until=${until.toISOString()}`, 300)]);
   } catch (error) {
     byId("failure").textContent = `Not known: ${error.message}`;
     byId("failure").hidden = false;
@@ -44,6 +45,9 @@ async function load() {
   const shown = came.filter(a => a.severity < 4 && !a.parent).sort(bySeverity).slice(0, 300);
   byId("came").tBodies[0].replaceChildren(...shown.map(a => el("tr", {}, cell(severityText(a.severity), `severity s${a.severity}`),
     el("td", {}, el("a", { href: pageOf(a) }, a.message)), cell(a.feeder), cell(moment(a.onset)), cell(stateText(a)))));
+  byId("late").hidden = !late.length;
+  byId("late").querySelector("tbody").replaceChildren(...late.map(item => el("tr", {}, cell(moment(item.recorded_at)), cell(item.feeder),
+    el("td", {}, item.advisory ? el("a", { href: pageOf(item.advisory) }, item.before.message) : `${item.kind.replaceAll("_", " ")} at ${item.element}`), cell(amendmentText(item)))));
   byId("did").tBodies[0].replaceChildren(...done.slice(-300).reverse().map(r => el("tr", {}, cell(moment(r.recorded_at)), cell(r.actor), cell(r.action), cell(r.subject))));
 }
 

@@ -34,42 +34,56 @@ public struct Backtest: Sendable, Encodable {
     ///   - before: what was said last of each spell, up to the end of the time.
     ///   - after: the same, as it comes out now.
     public init(before: [AdvisoryFacts], after: [AdvisoryFacts]) {
-        var rest = Dictionary(before.map { ($0.id, $0) }, uniquingKeysWith: { _, last in last })
-        var unmatched: [AdvisoryFacts] = []
-        func compare(_ old: AdvisoryFacts, _ new: AdvisoryFacts) {
-            let moved = Self.moved(old, new)
-            guard moved.isEmpty else {
-                differences.append(Self.difference(.moved, new, moved))
-                return
-            }
-            asBefore += 1
-            let (one, other) = (Self.bytes(old), Self.bytes(new))
-            guard one != other else {
-                identical += 1
-                return
-            }
-            let fields = zip(Mirror(reflecting: one).children, Mirror(reflecting: other).children).compactMap {
-                String(describing: $0.value) == String(describing: $1.value) ? nil : $0.label
-            }
-            saidOtherwise.append(
-                SaidOtherwise(kind: new.kind, element: new.element, raisedAt: new.raisedAt, fields: fields))
-        }
-        for item in after {
-            if let old = rest.removeValue(forKey: item.id) { compare(old, item) } else { unmatched.append(item) }
-        }
-        // Another onset makes another spell: it is the same when both were there at one time.
-        for item in unmatched {
-            let key = { (facts: AdvisoryFacts) in "\(facts.kind.rawValue)|\(facts.element)" }
-            let overlapping = rest.values.filter { key($0) == key(item) && Self.overlap($0, item) }
-            if let old = overlapping.min(by: { abs($0.onset - item.onset) < abs($1.onset - item.onset) }) {
-                rest[old.id] = nil
-                compare(old, item)
-            } else {
-                differences.append(Self.difference(.new, item, []))
+        for (old, new) in Self.pairs(before, after) {
+            switch (old, new) {
+            case (let old?, let new?): compare(old, new)
+            case (let old?, nil): differences.append(Self.difference(.gone, old, []))
+            case (nil, let new?): differences.append(Self.difference(.new, new, []))
+            case (nil, nil): break
             }
         }
-        differences += rest.values.map { Self.difference(.gone, $0, []) }
         differences.sort { ($0.raisedAt, $0.element, $0.kind.rawValue) < ($1.raisedAt, $1.element, $1.kind.rawValue) }
+    }
+
+    private mutating func compare(_ old: AdvisoryFacts, _ new: AdvisoryFacts) {
+        let moved = Self.moved(old, new)
+        guard moved.isEmpty else {
+            differences.append(Self.difference(.moved, new, moved))
+            return
+        }
+        asBefore += 1
+        let (one, other) = (Self.bytes(old), Self.bytes(new))
+        guard one != other else {
+            identical += 1
+            return
+        }
+        let fields = zip(Mirror(reflecting: one).children, Mirror(reflecting: other).children).compactMap {
+            String(describing: $0.value) == String(describing: $1.value) ? nil : $0.label
+        }
+        saidOtherwise.append(
+            SaidOtherwise(kind: new.kind, element: new.element, raisedAt: new.raisedAt, fields: fields))
+    }
+
+    /// Spells of both that are the same: by id, else, because another onset makes another id, those of one kind and
+    /// element that were there at one time.
+    static func pairs(
+        _ before: [AdvisoryFacts], _ after: [AdvisoryFacts]
+    ) -> [(before: AdvisoryFacts?, after: AdvisoryFacts?)] {
+        var rest = Dictionary(before.map { ($0.id, $0) }, uniquingKeysWith: { _, last in last })
+        var found: [(before: AdvisoryFacts?, after: AdvisoryFacts?)] = []
+        var unmatched: [AdvisoryFacts] = []
+        for item in after {
+            if let old = rest.removeValue(forKey: item.id) { found.append((old, item)) } else { unmatched.append(item) }
+        }
+        for item in unmatched {
+            let overlapping = rest.values.sorted { $0.id < $1.id }.filter {
+                $0.kind == item.kind && $0.element == item.element && Self.overlap($0, item)
+            }
+            let old = overlapping.min { abs($0.onset - item.onset) < abs($1.onset - item.onset) }
+            if let old { rest[old.id] = nil }
+            found.append((old, item))
+        }
+        return found + rest.values.sorted { $0.id < $1.id }.map { ($0, nil) }
     }
 
     private static func difference(_ change: Change, _ facts: AdvisoryFacts, _ moved: [String]) -> Difference {
@@ -82,7 +96,7 @@ public struct Backtest: Sendable, Encodable {
         one.onset <= other.clearedAt ?? .distantFuture && other.onset <= one.clearedAt ?? .distantFuture
     }
 
-    private static func moved(_ old: AdvisoryFacts, _ new: AdvisoryFacts) -> [String] {
+    static func moved(_ old: AdvisoryFacts, _ new: AdvisoryFacts) -> [String] {
         var moved: [String] = []
         func note<Value: Equatable>(_ name: String, _ path: (AdvisoryFacts) -> Value, _ say: (Value) -> String) {
             if path(old) != path(new) { moved.append("\(name): \(say(path(old))) → \(say(path(new)))") }

@@ -59,12 +59,49 @@ public struct Queries: ~Copyable {
                 'sequence', e.sequence, 'type', e.type, 'actor', e.actor, 'note', e.note, 'recorded_at', \(SQL.rfc3339("e.recorded_at")), \
                 'version', (e.event::jsonb #> '{data,version}'), 'severity', (e.event::jsonb #> '{data,severity}'), 'state', (e.event::jsonb #> '{data,state}')) \
                 ORDER BY e.sequence), '[]') FROM backfeed_store.advisory_event e WHERE e.advisory_id = a.id), 'children', (SELECT coalesce(jsonb_agg(c.id ORDER BY c.id), '[]') \
-                FROM backfeed_store.advisory c WHERE c.parent = a.id), 'plans', (SELECT coalesce(jsonb_agg(jsonb_build_object('plan', v.plan, \
+                FROM backfeed_store.advisory c WHERE c.parent = a.id), 'amendments', (SELECT coalesce(jsonb_agg(\(Self.amendment) ORDER BY m.number), '[]') \
+                FROM backfeed_store.advisory_amendment m WHERE m.advisory_id = a.id), 'plans', (SELECT coalesce(jsonb_agg(jsonb_build_object('plan', v.plan, \
                 'decision', v.decision, 'assessed_at', \(SQL.rfc3339("v.assessed_at"))) ORDER BY v.plan), '[]') FROM (SELECT DISTINCT ON (plan) plan, decision, \
                 assessed_at FROM backfeed_store.switching_verdict WHERE document::jsonb #> '{evidence,advisories}' ? a.id ORDER BY plan, id DESC) v)) \
                 FROM backfeed_store.advisory a WHERE id = $1
                 """, [id], as: "read advisory"
             ).first?[0]
+        }
+    }
+
+    /// One amendment as JSON, from a row `m` of `backfeed_store.advisory_amendment`.
+    private static let amendment = """
+        jsonb_build_object('number', m.number, 'recorded_at', \(SQL.rfc3339("m.recorded_at")), 'change', m.change, 'retro', m.advisory_id IS NULL, \
+        'advisory', m.advisory_id, 'kind', m.kind, 'feeder', m.feeder, 'element', m.element, 'said', m.said, \
+        'before', \(said("m.before")), 'after', \(said("m.after")), 'watermark', \(SQL.rfc3339("m.watermark")), \
+        'late', jsonb_build_object('from', \(SQL.rfc3339("m.late_from")), 'until', \(SQL.rfc3339("m.late_until")), 'samples', m.late_samples))
+        """
+
+    /// What counts of a stored spell.
+    private static func said(_ column: String) -> String {
+        let fields = [
+            "detector", "severity", "onset", "raised_at", "ended_at", "cleared_at", "peak", "cause", "message",
+            "watermark",
+        ].map { "'\($0)', \(column) -> '\($0)'" }.joined(separator: ", ")
+        return "CASE WHEN \(column) IS NULL THEN NULL ELSE jsonb_build_object(\(fields)) END"
+    }
+
+    /// What late samples changed in what had been said, as JSON texts, the newest first.
+    ///
+    /// - Parameter since: recorded then or later.
+    public mutating func amendments(
+        feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int
+    ) throws(StoreError) -> [String] {
+        try session.use { connection throws(StoreError) in
+            try connection.query(
+                """
+                SELECT \(Self.amendment) FROM backfeed_store.advisory_amendment m WHERE ($1::text IS NULL OR m.feeder = $1) \
+                AND ($2::timestamptz IS NULL OR m.recorded_at >= $2) AND ($3::timestamptz IS NULL OR m.recorded_at < $3) \
+                ORDER BY m.number DESC LIMIT $4 OFFSET $5
+                """,
+                [feeder, since?.description, until?.description, String(limit), String(offset)],
+                as: "list amendments"
+            ).compactMap { $0[0] }
         }
     }
 

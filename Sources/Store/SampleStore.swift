@@ -243,7 +243,7 @@ public struct SampleStore: ~Copyable {
     ///
     /// - Parameters:
     ///   - until: not included; `nil`: to the end.
-    ///   - takesLate: late ones too, as if they had come in time; a restarted analyser warms up without them.
+    ///   - takesLate: late ones too, flagged; a restarted analyser warms up without them.
     public mutating func replay(
         from: Timestamp, until: Timestamp? = nil, takesLate: Bool = false, indexOfDevice: [Int32: Int32],
         _ body: ([Sample]) -> Void
@@ -284,8 +284,7 @@ public struct SampleStore: ~Copyable {
                         reactivePower: number(3),
                         voltage: number(4), interval: interval.isNaN ? 0 : interval, stateOfCharge: number(7),
                         leastPhasePower: Float(least), unbalance: Float(unbalance),
-                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))
-                            .subtracting(.late)))
+                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
                 if portion.count >= 20_000 {
                     body(portion)
                     portion.removeAll(keepingCapacity: true)

@@ -170,7 +170,10 @@ enum SettingsCatalogue {
             "for spool.fsync = interval"),
         .init(
             "profile.amend_after_s", .number(0...86_400), default: "5", unit: "s", source: judgement,
-            "without another late sample, until a quarter hour's profile is made again"),
+            "without another late sample, until its time is analysed again for profiles and advisories"),
+        .init(
+            "late.peak_pct", .number(0...100), default: "1", unit: "%", source: judgement,
+            "by which late samples must change the peak of an advisory to be an amendment"),
         .init(
             "ingest.oldest", .text, default: "2000-01-01T00:00:00Z", source: "no telemetry of the field is older",
             "samples before this are refused"),

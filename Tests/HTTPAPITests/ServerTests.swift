@@ -33,6 +33,7 @@ struct FixedBackend: Backend {
         ProfileTable(header: [], columns: ["time"], rows: [])
     }
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
+    func amendments(feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int) -> [String] { [] }
     func advisory(_ id: String) throws -> String? { nil }
     func act(_ act: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String {
         if id == "gone" { throw APIError(409, "Conflict", "the advisory is closed") }

@@ -22,6 +22,8 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func search(_ text: String, limit: Int) throws -> [String]
     func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
     func advisories(_ query: AdvisoryQuery) throws -> [String]
+    /// What late samples changed in what had been said, the newest first. `since`, `until`: when that was recorded.
+    func amendments(feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int) throws -> [String]
     func advisory(_ id: String) throws -> String?
     /// The advisory as it is then.
     ///

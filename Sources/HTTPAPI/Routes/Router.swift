@@ -117,6 +117,12 @@ public struct Router: Sendable {
             wanted.limit = limit + 1
             let items = try backend.advisories(wanted)
             return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
+        case ("GET", 1, "amendments"):
+            let (offset, limit) = try query.page(standard: 200)
+            let items = try backend.amendments(
+                feeder: query.text("feeder"), since: try query.time("since"), until: try query.time("until"),
+                limit: limit + 1, offset: offset)
+            return list(Array(items.prefix(limit)), next: items.count > limit ? offset + limit : nil)
         case ("GET", 2, "advisories"): return .json(try found(backend.advisory(path[1]), "advisory \(path[1])"))
         case ("POST", 3, "advisories"):
             guard let kind = AdvisoryAct.Kind(rawValue: path[2]) else { break }

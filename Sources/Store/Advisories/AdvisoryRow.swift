@@ -247,13 +247,13 @@ struct AdvisoryRow {
         try connection.query(
             """
             INSERT INTO backfeed_store.advisory_event (sequence, area_id, advisory_id, type, actor, topic, event, \
-            annunciates, severity, feeder, note, spell, own_severity, own_onset, own_occurrence) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            annunciates, severity, feeder, note, spell, own_severity, own_onset, own_occurrence, watermark) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             """,
             [
                 String(sequence), String(area), id, type, actor, stored.topic, stored.json, annunciates ? "t" : "f",
                 String(severity.rawValue), facts.feeder, note, spell, String(facts.severity.rawValue),
-                facts.onset.description, String(facts.occurrence),
+                facts.onset.description, String(facts.occurrence), facts.watermark.description,
             ], as: "store event")
         return stored
     }

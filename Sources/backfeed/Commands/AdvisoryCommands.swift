@@ -9,7 +9,9 @@ enum AdvisoryCommands {
         "advisories", "list or follow advisories",
         options: [
             Option("active", nil, "only those whose condition holds"), Option("feeder", "F", "only this feeder"),
-            Option("kind", "K", "only this kind"), Option("follow", nil, "go on: print events as they are published"),
+            Option("kind", "K", "only this kind"),
+            Option("amended", nil, "instead: what samples that came late have changed in what had been said"),
+            Option("follow", nil, "go on: print events as they are published"),
             Option("format", "table|json", "how to print them (default table)"),
         ]
     ) { invocation in
@@ -18,6 +20,7 @@ enum AdvisoryCommands {
         if arguments.has("follow") { return try follow(invocation, format) }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
         defer { database.closeUnlessShared() }
+        if arguments.has("amended") { return try amended(database, feeder: arguments.text("feeder"), format) }
         var filter = Queries.AdvisoryFilter()
         filter.activeOnly = arguments.has("active")
         filter.feeder = arguments.text("feeder")
@@ -53,6 +56,49 @@ enum AdvisoryCommands {
             item.clearedAt.map { "\($0)" } ?? "-",
             item.state, item.id,
         ]
+    }
+
+    private struct Amendment: Decodable {
+        struct Said: Decodable {
+            var raisedAt: Timestamp
+        }
+        struct Late: Decodable {
+            var samples: Int
+        }
+        var change: String
+        var kind: String
+        var feeder: String
+        var element: String
+        var said: [String]
+        var before: Said?
+        var after: Said?
+        var recordedAt: Timestamp
+        var late: Late
+    }
+
+    private static func amended(
+        _ database: Service.Database, feeder: String?, _ format: String
+    ) throws -> ExitCode {
+        var queries = Queries(conninfo: database.conninfo)
+        let items = try queries.amendments(feeder: feeder, since: nil, until: nil, limit: 100_000, offset: 0)
+        if format == "json" {
+            say("{\"items\":[\(items.joined(separator: ",\n"))]}")
+            return .done
+        }
+        let rows = try items.map { json in
+            let item = try JSONCoding.decode(Amendment.self, json)
+            let raised = { (said: Amendment.Said?) in said.map { "\($0.raisedAt)" } ?? "-" }
+            return [
+                item.change, item.kind, item.feeder, item.element, raised(item.before), raised(item.after),
+                "\(item.late.samples)", "\(item.recordedAt)", item.said.joined(separator: "; "),
+            ]
+        }
+        say(
+            table(
+                ["change", "kind", "feeder", "element", "raised", "would be", "late samples", "recorded", "moved"], rows
+            ))
+        say("\(items.count) amendments")
+        return .done
     }
 
     private static func follow(_ invocation: Invocation, _ format: String) throws -> ExitCode {

@@ -52,7 +52,7 @@ final class Service {
     private let server: HTTPServer
     private let ingest: Ingest
     private let analyser: AnalyserService
-    private let amender: ProfileAmender
+    private let amender: LateAmender
     private let feed: AdvisoryFeed
     private let outlook: ProfileOutlook
     private let watch: ApprovalWatch
@@ -122,9 +122,10 @@ final class Service {
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
             desks: desks, pulse: pulse, announce: announce)
-        amender = ProfileAmender(
+        amender = LateAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
-            quiet: settings.number("profile.amend_after_s"))
+            quiet: settings.number("profile.amend_after_s"),
+            peakTolerance: settings.number("late.peak_pct") / 100, announce: announce)
         watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
         webhooks = WebhookSender(conninfo: conninfo, metrics: metrics, settings: settings)
         validator = ValidatorEndpoint(

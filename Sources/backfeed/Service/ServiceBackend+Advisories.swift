@@ -18,6 +18,14 @@ extension ServiceBackend {
         return try sessions.use { queries throws(StoreError) in try queries.advisories(wanted) }
     }
 
+    func amendments(
+        feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int
+    ) throws -> [String] {
+        try sessions.use { queries throws(StoreError) in
+            try queries.amendments(feeder: feeder, since: since, until: until, limit: limit, offset: offset)
+        }
+    }
+
     func advisory(_ id: String) throws -> String? {
         try sessions.use { queries throws(StoreError) in try queries.advisory(id) }
     }

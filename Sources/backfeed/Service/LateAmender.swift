@@ -3,34 +3,47 @@ internal import GridModel
 internal import ServiceKit
 internal import Store
 
-/// Makes profiles again that late samples change: the stored samples of the time, late ones in their places, go through
-/// a fresh analyser, and its minutes replace those that were made without them. Advisories are not touched.
+/// Makes again what late samples change. The stored samples of the time go through two fresh analysers, with the late
+/// ones and without: the minutes of the one replace those in the profiles, and what the two say differently is recorded
+/// beside the advisories.
 ///
 /// A thread of its own: it reads hours of samples while the live analysis goes on.
-final class ProfileAmender: Sendable {
+final class LateAmender: Sendable {
     private let stored: StoredNetwork
     private let settings: AnalysisSettings
+    private let peakTolerance: Double
+    private let announce: @Sendable () -> Void
     private let conninfo: String
     private let metrics: Metrics
     private let quiet: Double
     private let isStopping = Guarded(false)
     private let thread = Guarded<WorkerThread?>(nil)
-    private let log = Log("profile")
+    private let log = Log("late")
     /// Six hours at a time: memory stays bounded, and a long stretch is not read again for each quarter hour.
     private static let quarters = 24
     /// An interval mean may end this much after the time it speaks for, s.
     private static let reach = 3600.0
+    /// Where the reading ends there seems to be silence: what is said so shortly before is not compared, s.
+    private static let margin = 300.0
 
-    /// - Parameter quiet: seconds without another late sample before a profile is made again.
-    init(stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, metrics: Metrics, quiet: Double) {
+    /// - Parameters:
+    ///   - quiet: seconds without another late sample before its time is looked at again.
+    ///   - peakTolerance: part of a peak by which it may differ and still be the same, 0 to 1.
+    ///   - announce: there are new events to publish.
+    init(
+        stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, metrics: Metrics, quiet: Double,
+        peakTolerance: Double, announce: @escaping @Sendable () -> Void
+    ) {
         self.stored = stored
         self.settings = settings
+        self.peakTolerance = peakTolerance
+        self.announce = announce
         self.conninfo = conninfo
         self.metrics = metrics
         self.quiet = quiet
     }
 
-    func start() { thread.withLock { $0 = WorkerThread(name: "profile.amend") { [self] in run() } } }
+    func start() { thread.withLock { $0 = WorkerThread(name: "late.amend") { [self] in run() } } }
 
     /// What is not done is marked in the database, and done after the next start.
     func stop() {
@@ -50,7 +63,7 @@ final class ProfileAmender: Sendable {
                     "backfeed_profile_amendments_waiting", Double(try store.standing().waiting),
                     help: "Quarter hours of feeders whose late samples are not in the profiles yet")
             } catch {
-                log.error("profiles could not be made again", ["error": "\(error)"])
+                log.error("not made again", ["error": "\(error)"])
             }
             lookedAt = SystemClock.monotonicNanoseconds
         }
@@ -66,9 +79,14 @@ final class ProfileAmender: Sendable {
         var model = AnalysisModel(
             network: stored.network, registry: stored.registry, revision: stored.revision, live: [:])
         model.positions = model.graph.positions(live: switches.start)
-        var analyser = Analyser(model: model, settings: settings)
-        for move in switches.moves { analyser.switchMoved(move.switchID, to: move.position, at: move.time) }
+        var advisories = AdvisoryStore(conninfo: conninfo)
+        var replay = LateReplay(
+            model: model, settings: settings, from: first, said: try advisories.spells(saidBefore: first),
+            amendments: try advisories.amendments(standingAt: first))
+        for move in switches.moves { replay.switchMoved(move.switchID, to: move.position, at: move.time) }
         let standing = try store.standing()
+        // What is said after this, the live analysis has not said yet.
+        let reached = Set(due.map(\.feeder)).compactMap { standing.positions[$0] }.min() ?? first
         var profile = ProfileBatch()
         var count = 0
         func take(_ minutes: [FeederMinute]) {
@@ -82,19 +100,42 @@ final class ProfileAmender: Sendable {
         try samples.replay(from: from, until: until, takesLate: true, indexOfDevice: stored.indexOfDeviceID) {
             portion in
             count += portion.count
-            take(analyser.absorb(portion).minutes)
+            take(replay.absorb(portion))
         }
         // Where the data ends: in small steps, because a leap of hours is not binned.
         for feeder in stored.network.feeders.map(\.id) {
             for seconds in stride(from: 0.0, through: 2 * Self.reach, by: 600) {
-                take(analyser.tick(feeder: feeder, to: last + 900 + seconds).minutes)
+                take(replay.tick(feeder: feeder, to: last + 900 + seconds))
             }
         }
+        try amend(&advisories, replay, from: first, until: min(until - Self.margin, reached))
         try store.amend(profile, done: due)
         log.info(
             "profiles made again for late samples",
             ["from": "\(first)", "quarters": "\(wanted.count)", "samples": "\(count)", "rows": "\(profile.rows.count)"])
         return true
+    }
+
+    private func amend(
+        _ advisories: inout AdvisoryStore, _ replay: LateReplay, from: Timestamp, until: Timestamp
+    ) throws(StoreError) {
+        let found = replay.amendments(until: until, peakTolerance: peakTolerance)
+        let stored = stored
+        let (recorded, publishes) = try advisories.amend(
+            found, from: from, until: until, areaOfFeeder: { stored.areaID(ofFeeder: $0) },
+            peakTolerance: peakTolerance, now: Timestamp(microseconds: SystemClock.nowMicroseconds))
+        for item in recorded {
+            metrics.add(
+                "backfeed_advisory_amendments_total", 1, ["change": item.change.rawValue],
+                help: "Spells that late samples make otherwise, undo or would have raised")
+            log.info(
+                "late samples change an advisory",
+                [
+                    "change": item.change.rawValue, "spell": item.spell,
+                    "kind": item.subject?.kind.rawValue ?? "", "said": item.said.joined(separator: "; "),
+                ])
+        }
+        if publishes { announce() }
     }
 }
 
