@@ -119,7 +119,7 @@ export function follow(handlers) {
 /** Where one looks at something that was found. */
 const pageOf = item => item.kind === "feeder" ? `/?feeder=${encodeURIComponent(item.id)}`
   : item.kind === "device" ? `/device.html?id=${encodeURIComponent(item.id)}`
-  : item.feeder ? `/?feeder=${encodeURIComponent(item.feeder)}` : "/switching.html";
+  : `/network.html?element=${encodeURIComponent(item.id)}`;
 
 /** A field in the header of every page: part of a name, and what has it. `g` goes there. */
 export function addSearch() {

@@ -284,7 +284,9 @@ function drawStage(isOther) {
   const place = picture ? picture.stages.findIndex(stage => stage.sequence === step) : -1;
   if (place < 0) return;
   const concerned = new Set(shown.verdict?.evidence.feeders ?? []);
-  const { note, rows } = drawing.show(picture, place, shown.plan, concerned);
+  const { switches } = picture.stages[place];
+  const marks = shown.plan.steps.filter(item => switches[item.element]).map(item => ({ id: item.element, label: `${item.sequence}`, position: switches[item.element] }));
+  const { note, rows } = drawing.show(picture, place, marks, concerned);
   byId("picture-title").textContent = step ? `Network after step ${step}` : "Network before the first step";
   byId("picture-note").textContent = note;
   byId("worst").tBodies[0].replaceChildren(...rows);

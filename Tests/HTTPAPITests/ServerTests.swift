@@ -56,6 +56,7 @@ struct FixedBackend: Backend {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }
     }
     func network() throws -> String { "{}" }
+    func networkState() throws -> String { "{}" }
     func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
         -> String
     {

@@ -227,6 +227,55 @@ def test_a_device_is_found_by_a_part_of_its_name(demo, browser, scheme):
     expect(missing.locator("#failure")).to_contain_text("there is no device none")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_network_is_drawn_as_it_is_now(demo, browser, scheme):
+    page = open_page(browser, demo, scheme, "/network.html")
+    expect(page.locator("#picture path.branch")).to_have_count(len(demo.get("/v1/network")["branches"]), timeout=10_000)
+    expect(page.locator("#picture-note")).to_contain_text("Every node is fed")
+    # The sun is up: somewhere power goes back, and the state says the same as the drawing.
+    wait_for(lambda: page.locator("#picture path.flow.reverse").count() > 0, seconds=40, what="power that goes back")
+    expect(page.locator("#off li")).to_have_text(["none: every switch is where it normally stands"])
+    assert page.locator("#picture g.switch.open").count() == len(demo.get("/v1/network/state")["switches"]) == 8
+    page.screenshot(path=OUTPUT / f"console-network-{scheme}.png")
+    assert Axe().run(page).violations_count == 0
+
+    # A switch in the middle of F03 opens: what lies behind it is dead, in the list and in the drawing.
+    network = demo.get("/v1/network")
+    switch = next(item for item in network["switches"] if item["connects"] == "line" and item["position"] == "closed" and item["role"] == "sectionalizer"
+                  and next(node for node in network["nodes"] if node["id"] == item["node"]).get("feeder") == "F03")
+    assert demo.send("PUT", f"/v1/network/switches/{switch['id']}", {"position": "open", "actor": "ann", "reason": "test"})[0] == 200
+    try:
+        off = page.locator("#off li", has_text=switch["id"])
+        expect(off).to_contain_text("open, normally closed", timeout=12_000)
+        expect(page.locator("#dead li").first).not_to_contain_text("none")
+        expect(page.locator("#picture g.switch.abnormal")).to_have_count(1)
+        dead = sum(len(island) for island in demo.get("/v1/network/state")["dead_islands"])
+        expect(page.locator("#picture circle.dead")).to_have_count(dead)
+        off.get_by_role("button").click()
+        expect(page.locator("#pointed")).to_contain_text(switch["element"])
+        expect(page.locator("#picture circle.pointed")).to_have_count(1)
+        page.screenshot(path=OUTPUT / f"console-network-dead-{scheme}.png")
+    finally:
+        demo.send("PUT", f"/v1/network/switches/{switch['id']}", {"position": "closed", "actor": "ann", "reason": "test"})
+    expect(page.locator("#dead li")).to_have_text(["none: every node is fed"], timeout=12_000)
+
+    # One feeder as a one-line diagram; its ties end at the neighbour.
+    page.get_by_label("Feeder").select_option("F03")
+    expect(page.locator("#picture-title")).to_have_text("F03, one-line diagram")
+    own = sum(node.get("feeder") == "F03" for node in network["nodes"])
+    drawn = page.locator("#picture circle.node").count()
+    assert own < drawn < 2 * own and page.locator("#picture text.name").count() == drawn
+    page.screenshot(path=OUTPUT / f"console-one-line-{scheme}.png")
+    assert Axe().run(page).violations_count == 0
+    # Found by name from anywhere.
+    page.keyboard.press("g")
+    page.keyboard.type(switch["id"])
+    expect(page.locator("#found li").first).to_contain_text(switch["id"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#pointed")).to_contain_text(switch["id"], timeout=10_000)
+    assert page.problems == []
+
+
 def test_a_shift_is_handed_over_on_one_page(demo, browser):
     page = open_page(browser, demo, path="/shift.html")
     expect(page.locator("#text")).to_contain_text("Desk all", timeout=10_000)

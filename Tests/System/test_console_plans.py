@@ -64,7 +64,7 @@ def test_a_plan_is_written_approved_and_executed(room, browser):  # noqa: F811
     page.locator('[data-sequence="1"]').click()
     expect(page.locator("#picture-title")).to_have_text("Network after step 1")
     expect(page.locator("#picture-note")).to_contain_text("2 nodes dead")
-    assert page.locator("#picture line.dead").count() >= 1 and page.locator("#picture g.switch.open").count() == 2
+    assert page.locator("#picture path.dead").count() >= 1 and page.locator("#picture g.switch.open").count() == 2
     page.locator('[data-sequence="2"]').click()
     expect(page.locator("#picture-note")).to_contain_text("Every node is fed")
     assert page.locator("#picture g.switch.closed").count() == 1
@@ -139,7 +139,7 @@ def test_a_rejected_plan_is_read_in_ten_seconds(demo, browser):  # noqa: F811
     expect(page.locator("#verdict")).to_contain_text("REJECT (verdict")
     # It opens at the step with the gravest finding, on a map of the network's own coordinates.
     expect(page.locator("#picture-title")).to_contain_text("Network after step")
-    assert page.locator("#picture line.branch").count() > 400
+    assert page.locator("#picture path.branch").count() > 400
     first = page.locator("#findings li").first
     expect(first).to_contain_text("BLOCK")
     assert first.locator(".response").inner_text()

@@ -34,6 +34,8 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     /// Advisory events after a number, for a client that comes back.
     func events(after sequence: Int64) throws -> [EventFrame]
     func network() throws -> String
+    /// Loading, voltage and direction of every element now.
+    func networkState() throws -> String
     func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
         -> String
     /// Empty when every part accepts work; else what is wrong.

@@ -147,6 +147,7 @@ public struct Router: Sendable {
             }
             return events(try backend.events(after: sequence), after: sequence, request)
         case ("GET", 1, "network"): return .json(try backend.network())
+        case ("GET", 2, "network") where path[1] == "state": return .json(try backend.networkState())
         case ("PUT", 3, "network") where path[1] == "switches":
             let body: SwitchBody = try decode(request.body)
             return .json(

@@ -21,6 +21,7 @@ final class ServiceBackend: Backend {
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
     let desk: SwitchingDesk
+    private let liveNetwork: LiveNetworkDesk
     let log = Log("api")
 
     init(
@@ -49,6 +50,7 @@ final class ServiceBackend: Backend {
             moved: { id, position in
                 if live.moveSwitch(id, to: position) { switchMoved(id, position, Self.positionTime(live)) }
             })
+        liveNetwork = LiveNetworkDesk(desk: desk, graph: live.graph)
     }
 
     // MARK: Feeders
@@ -254,6 +256,8 @@ final class ServiceBackend: Backend {
         var branches: [Branch]
         var switches: [Switch]
     }
+
+    func networkState() throws -> String { try liveNetwork.now() }
 
     func network() throws -> String {
         let now = live.now

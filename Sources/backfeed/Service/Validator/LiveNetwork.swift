@@ -1,0 +1,108 @@
+internal import GridModel
+internal import ServiceKit
+internal import Store
+internal import Switching
+
+/// The network as it is now, element by element: switched as known, heads as measured, between them by load flow. Columns
+/// like those of ``PlanPicture``.
+struct LiveNetwork: Encodable {
+    var assessedAt: Timestamp
+    var networkRevision: String
+    var feeders, nodes, branches: [String]
+    var limits: PlanPicture.Limits
+    var stage: PlanPicture.Stage
+    /// Feeders whose head is silent: nothing is told of what they feed.
+    var unknownFeeders: [String]
+    /// Groups of nodes that no source reaches.
+    var deadIslands: [[String]]
+    /// Switches that are open, or not where they normally stand.
+    var switches: [Position]
+    /// Elements under tags, grounds and clearances.
+    var register: [Item]
+
+    struct Position: Encodable {
+        var id: String
+        var position, normalPosition: SwitchPosition
+    }
+
+    struct Item: Encodable {
+        var kind, element: String
+    }
+
+    /// - Parameter picture: of no steps.
+    init?(_ picture: PlanPicture, _ snapshot: GridSnapshot, _ record: OperatingRecord, _ graph: NetworkGraph) {
+        guard var stage = picture.stages.first else { return nil }
+        // An estimate in the place of a silent head would look like a measurement.
+        let silent = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "s" }.flatMap(\.elements))
+        func isSilent(_ node: Int) -> Bool { stage.feeder[node].map { silent.contains(picture.feeders[$0]) } ?? false }
+        let hidden = graph.nodeIDs.indices.map(isSilent)
+        let silentNodes = Set(zip(graph.nodeIDs, hidden).filter(\.1).map(\.0))
+        for node in hidden.indices where hidden[node] { stage.voltagePu[node] = nil }
+        let edge = Dictionary(graph.edgeIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        for (place, id) in picture.branches.enumerated() {
+            guard let ends = edge[id].map({ graph.edgeEnds[$0] }) else { continue }
+            guard hidden[Int(ends.from)] || hidden[Int(ends.to)] else { continue }
+            stage.loadingPct[place] = nil
+            stage.activePowerW[place] = nil
+        }
+        assessedAt = picture.assessedAt
+        networkRevision = picture.networkRevision
+        feeders = picture.feeders
+        nodes = picture.nodes
+        branches = picture.branches
+        limits = picture.limits
+        unknownFeeders = picture.feeders.filter(silent.contains)
+        deadIslands = Topology(graph, positions: snapshot.positions).deadIslands.map { island in
+            island.map { graph.nodeIDs[$0] }
+        }
+        switches = graph.switchIDs.indices.compactMap { number in
+            let (position, normal) = (snapshot.positions[number], graph.normalPositions[number])
+            guard position != normal || position != .closed else { return nil }
+            return Position(id: graph.switchIDs[number], position: position, normalPosition: normal)
+        }
+        register = record.items.map { Item(kind: $0.kind.rawValue, element: $0.element) }
+        if silentNodes.count == graph.nodeIDs.count, stage.problem == nil {
+            stage.problem = "no head is measured"
+        }
+        self.stage = stage
+    }
+}
+
+/// One load flow for all who look at the network at the same time.
+final class LiveNetworkDesk: Sendable {
+    private struct Kept {
+        var madeAt: UInt64
+        var text: String
+    }
+
+    private let desk: SwitchingDesk
+    private let graph: NetworkGraph
+    private let kept = Guarded<Kept?>(nil)
+    /// An answer is at most so old.
+    private static let lifetime: UInt64 = 2_000_000_000
+
+    init(desk: SwitchingDesk, graph: NetworkGraph) {
+        self.desk = desk
+        self.graph = graph
+    }
+
+    /// - Throws: ``StoreError`` when the register cannot be read: without it nothing is told.
+    func now() throws -> String {
+        try kept.withLock { kept in Result { try self.text(&kept) } }.get()
+    }
+
+    private func text(_ kept: inout Kept?) throws -> String {
+        let now = SystemClock.monotonicNanoseconds
+        if let kept, now - kept.madeAt < Self.lifetime { return kept.text }
+        let record = try desk.sessions.connected { connection throws(StoreError) in
+            try OperatingRecord.read(&connection)
+        }
+        let nothing = SwitchingPlan(id: "now", kind: .normalise, steps: [])
+        let snapshot = desk.validator.snapshot(nothing, record)
+        let picture = desk.validator.picture(nothing, snapshot)
+        guard let live = LiveNetwork(picture, snapshot, record, graph) else { return "{}" }
+        let text = JSONCoding.encode(live)
+        kept = Kept(madeAt: now, text: text)
+        return text
+    }
+}
