@@ -52,6 +52,7 @@ bench: install-dependencies build
 	$(BACKFEED) bench validate
 	$(BACKFEED) bench ingest --python .venv/bin/python
 	$(BACKFEED) bench detect
+	$(BACKFEED) bench query
 
 install: build
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install

@@ -119,6 +119,46 @@ public struct PostgresConnection: ~Copyable {
         }
     }
 
+    /// Calls `body` with each row that a statement gives, in COPY's binary format: quicker than text where there are many.
+    ///
+    /// - Parameter body: gets the fields of a row behind their count; false ends it.
+    public mutating func copyOut(
+        _ select: String, as operation: String, _ body: (UnsafeRawBufferPointer) -> Bool
+    ) throws(StoreError) {
+        let begun = PQexec(handle, "COPY (\(select)) TO STDOUT (FORMAT binary)")
+        let status = PQresultStatus(begun)
+        guard status == PGRES_COPY_OUT else {
+            defer { PQclear(begun) }
+            throw failure(begun, .statementFailed, operation)
+        }
+        PQclear(begun)
+        var goesOn = true
+        var isFirst = true
+        while true {
+            var buffer: UnsafeMutablePointer<CChar>?
+            let count = Int(PQgetCopyData(handle, &buffer, 0))
+            guard count >= 0, let buffer else { break }
+            defer { PQfreemem(buffer) }
+            guard goesOn else { continue }
+            // Before the first row stand signature, flags and extension: 19 bytes. The trailer is a count of -1.
+            let bytes = UnsafeRawBufferPointer(start: buffer, count: count)
+            let row = UnsafeRawBufferPointer(rebasing: bytes[(isFirst ? 19 : 0)...])
+            isFirst = false
+            guard row.count > 2, row.loadUnaligned(as: Int16.self) != -1 else { continue }
+            goesOn = body(UnsafeRawBufferPointer(rebasing: row[2...]))
+            if !goesOn { cancel() }
+        }
+        var problem: StoreError?
+        while let result = PQgetResult(handle) {
+            if PQresultStatus(result) == PGRES_FATAL_ERROR, goesOn {
+                problem = problem ?? failure(result, .statementFailed, operation)
+            }
+            PQclear(result)
+        }
+        if let problem { throw problem }
+        if PQstatus(handle) != CONNECTION_OK { throw failure(nil, .connectionFailed, operation) }
+    }
+
     /// Sends bytes that are in COPY's binary format, header and trailer included.
     public mutating func copy(_ sql: String, _ bytes: UnsafeRawBufferPointer, as operation: String) throws(StoreError) {
         let begun = PQexec(handle, sql)

@@ -149,33 +149,78 @@ public struct Queries: ~Copyable {
         "der_coverage",
     ]
 
-    /// Profile of a feeder as switched, row by row: `time` as RFC 3339, then ``profileColumns``.
+    /// A row of a table: its time, then numbers, NaN where there is none. False ends the reading.
+    public typealias NumberRow = (Timestamp, UnsafeBufferPointer<Double>) -> Bool
+
+    /// Profile of a feeder as switched, row by row: ``profileColumns``.
     public mutating func profile(
-        feeder: String, from: Timestamp, until: Timestamp, bucket: String, _ body: ([String?]) -> Bool
+        feeder: String, from: Timestamp, until: Timestamp, bucket: String, _ body: NumberRow
     ) throws(StoreError) {
         guard let bucket = Self.buckets[bucket] else {
             throw StoreError(.setUpFailed, "read profile", message: "no bucket \(bucket)")
         }
+        let table = "backfeed_store.feeder_profile_\(bucket.table)"
+        // Of a feeder that is fed in parts from elsewhere, a time has several rows.
+        let parts: [String: String] = ["pv_w": "sum", "battery_w": "sum", "ev_charger_w": "sum", "other_der_w": "sum"]
+        let whole: [String: String] = [
+            "net_min_w": "min", "net_max_w": "max", "voltage_min_pu": "min", "voltage_max_pu": "max",
+            "reverse_wh": "sum",
+            "forward_wh": "sum",
+        ]
+        let columns = Self.profileColumns
         try session.use { connection throws(StoreError) in
-            try connection.stream(
+            // With its area the feeder's rows are one stretch of the primary key, in order of time.
+            let areas = try connection.query(
                 """
-                SELECT \(SQL.rfc3339("bin")), net_w, net_min_w, net_max_w, reactive_var, voltage_pu, voltage_min_pu, \
-                voltage_max_pu, pv_w, battery_w, ev_charger_w, other_der_w, native_w, reverse_wh, forward_wh, \
-                head_coverage, der_coverage FROM ( \
-                SELECT date_bin('\(bucket.interval)', time, 'epoch') AS bin, avg(net_w) AS net_w, min(net_min_w) AS net_min_w, \
-                max(net_max_w) AS net_max_w, avg(reactive_var) AS reactive_var, avg(voltage_pu) AS voltage_pu, \
-                min(voltage_min_pu) AS voltage_min_pu, max(voltage_max_pu) AS voltage_max_pu, avg(pv_w) AS pv_w, \
-                avg(battery_w) AS battery_w, avg(ev_charger_w) AS ev_charger_w, avg(other_der_w) AS other_der_w, \
-                avg(native_w) AS native_w, sum(reverse_wh) AS reverse_wh, sum(forward_wh) AS forward_wh, \
-                avg(head_coverage) AS head_coverage, avg(der_coverage) AS der_coverage FROM ( \
-                SELECT time, max(net_w) AS net_w, max(net_min_w) AS net_min_w, max(net_max_w) AS net_max_w, \
-                max(reactive_var) AS reactive_var, max(voltage_pu) AS voltage_pu, max(voltage_min_pu) AS voltage_min_pu, \
-                max(voltage_max_pu) AS voltage_max_pu, sum(pv_w) AS pv_w, sum(battery_w) AS battery_w, \
-                sum(ev_charger_w) AS ev_charger_w, sum(other_der_w) AS other_der_w, max(native_w) AS native_w, \
-                max(reverse_wh) AS reverse_wh, max(forward_wh) AS forward_wh, max(head_coverage) AS head_coverage, \
-                max(der_coverage) AS der_coverage FROM backfeed_store.feeder_profile_\(bucket.table) \
-                WHERE feeder = $1 AND time >= $2 AND time < $3 GROUP BY time) AS switched GROUP BY 1) AS binned ORDER BY bin
-                """, [feeder, from.description, until.description], as: "read profile", body)
+                SELECT id FROM backfeed_store.area a WHERE EXISTS (SELECT FROM \(table) p WHERE p.area_id = a.id AND p.feeder = $1)
+                """, [feeder], as: "find area"
+            ).compactMap { $0[0] }
+            guard !areas.isEmpty else { return }
+            let here = areas.count == 1 ? "= \(areas[0])" : "IN (\(areas.joined(separator: ", ")))"
+            let switched = """
+                SELECT time, \(columns.map { "\(parts[$0] ?? "max")(\($0)) AS \($0)" }.joined(separator: ", ")) FROM \(table) \
+                WHERE area_id \(here) AND feeder = \(SQL.literal(feeder)) AND time >= \(SQL.literal(from.description)) \
+                AND time < \(SQL.literal(until.description)) GROUP BY time
+                """
+            let binned = """
+                SELECT date_bin('\(bucket.interval)', time, 'epoch') AS time, \
+                \(columns.map { "\(whole[$0] ?? "avg")(\($0)) AS \($0)" }.joined(separator: ", ")) FROM (\(switched)) AS switched GROUP BY 1
+                """
+            let isStored = Self.stored.contains(bucket.interval)
+            try Self.numbers(
+                "SELECT time, \(columns.map { "\($0)::float8" }.joined(separator: ", ")) FROM (\(isStored ? switched : binned)) AS rows ORDER BY time",
+                count: columns.count, as: "read profile", &connection, body)
+        }
+    }
+
+    /// Buckets that are stored as they are.
+    private static let stored: Set<String> = ["1 minute", "15 minutes", "1 day"]
+
+    /// - Parameter select: a timestamptz, then `count` columns of float8.
+    private static func numbers(
+        _ select: String, count: Int, as operation: String, _ connection: inout PostgresConnection, _ body: NumberRow
+    ) throws(StoreError) {
+        // PostgreSQL counts from 2000 on.
+        let epoch: Int64 = 946_684_800_000_000
+        let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: count)
+        defer { values.deallocate() }
+        try connection.copyOut(select, as: operation) { row in
+            guard row.count >= 12 else { return false }
+            let time = Int64(bigEndian: row.loadUnaligned(fromByteOffset: 4, as: Int64.self))
+            var place = 12
+            for column in 0..<count {
+                guard place + 4 <= row.count else { return false }
+                let length = Int32(bigEndian: row.loadUnaligned(fromByteOffset: place, as: Int32.self))
+                place += 4
+                guard length == 8, place + 8 <= row.count else {
+                    values[column] = .nan
+                    continue
+                }
+                values[column] = Double(
+                    bitPattern: UInt64(bigEndian: row.loadUnaligned(fromByteOffset: place, as: UInt64.self)))
+                place += 8
+            }
+            return body(Timestamp(microseconds: time + epoch), UnsafeBufferPointer(values))
         }
     }
 
@@ -193,18 +238,24 @@ public struct Queries: ~Copyable {
         }
     }
 
-    /// Raw samples of a device, row by row: time, W, var, V, A, Hz, %, interval, quality.
+    /// Columns of a sample behind `time`, in order; `quality` is a set of bits.
+    public static let sampleColumns = [
+        "active_power_w", "reactive_power_var", "voltage_v", "current_a", "frequency_hz", "state_of_charge_pct",
+        "interval_s", "quality",
+    ]
+
+    /// Raw samples of a device, row by row: ``sampleColumns``.
     public mutating func samples(
-        device: String, from: Timestamp, until: Timestamp, _ body: ([String?]) -> Bool
+        device: String, from: Timestamp, until: Timestamp, _ body: NumberRow
     ) throws(StoreError) {
+        let columns = Self.sampleColumns.map { "s.\($0)::float8" }.joined(separator: ", ")
         try session.use { connection throws(StoreError) in
-            try connection.stream(
+            try Self.numbers(
                 """
-                SELECT \(SQL.rfc3339("s.time")), active_power_w, reactive_power_var, voltage_v, current_a, frequency_hz, \
-                state_of_charge_pct, interval_s, quality FROM backfeed_store.sample s \
-                JOIN backfeed_store.device d ON d.id = s.device_id \
-                WHERE d.name = $1 AND s.time >= $2 AND s.time < $3 ORDER BY s.time
-                """, [device, from.description, until.description], as: "read samples", body)
+                SELECT s.time, \(columns) FROM backfeed_store.sample s JOIN backfeed_store.device d ON d.id = s.device_id \
+                WHERE d.name = \(SQL.literal(device)) AND s.time >= \(SQL.literal(from.description)) \
+                AND s.time < \(SQL.literal(until.description)) ORDER BY s.time
+                """, count: Self.sampleColumns.count, as: "read samples", &connection, body)
         }
     }
 

@@ -306,6 +306,9 @@ enum SQL {
         return "{\(quoted.joined(separator: ","))}"
     }
 
+    /// A text in a statement that takes no parameters. (`standard_conforming_strings` is on since 9.1.)
+    static func literal(_ text: String) -> String { "'\(text.replacing("'", with: "''"))'" }
+
     /// A timestamptz as RFC 3339 in UTC, microseconds.
     static func rfc3339(_ column: String) -> String {
         "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"

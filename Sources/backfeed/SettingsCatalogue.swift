@@ -112,6 +112,12 @@ enum SettingsCatalogue {
             "http.max_body_bytes", .number(1024...67_108_864), default: "1048576", unit: "B", source: judgement,
             "largest request body"),
         .init(
+            "http.tables", .number(1...48), default: "16", source: "a session of the database each, of 60",
+            "profiles and samples that are read at one time; more are answered with 503"),
+        .init(
+            "http.table_s", .number(1...86_400), default: "3600", unit: "s", source: judgement,
+            "a client may take to read one of them"),
+        .init(
             "access.session_s", .number(60...604_800), default: "43200", unit: "s", source: "one shift",
             "a console session ends after this, however much it is used"),
         .init(

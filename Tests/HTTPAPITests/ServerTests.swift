@@ -24,13 +24,24 @@ struct FixedBackend: Backend {
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
         feeder == "F01" ? "{\"feeder\":\"F01\"}" : nil
     }
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable {
-        ProfileTable(
-            header: [("feeder", feeder)], columns: ["time", "net_w", "pv_w"],
-            rows: [["2026-06-21T11:00:00Z", "-5", nil], ["2026-06-21T11:15:00Z", "7", "3"]])
+    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource {
+        // Of a million minutes, when asked for them.
+        let rows = bucket == "1m" ? 1_000_000 : 2
+        return TableSource(
+            header: [("feeder", feeder)], columns: ["net_w", "pv_w"], ended: { Self.ended.withLock { $0 += 1 } }
+        ) { each in
+            let start = Timestamp("2026-06-21T11:00:00Z") ?? .distantPast
+            for row in 0..<rows {
+                let values = row == 0 ? [-5, Double.nan] : [7, 3]
+                guard values.withUnsafeBufferPointer({ each(start + Double(row) * 900, $0) }) else { return }
+                if feeder == "BROKEN" { throw StoreGone() }
+            }
+        }
     }
-    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable {
-        ProfileTable(header: [], columns: ["time"], rows: [])
+    struct StoreGone: Error {}
+    static let ended = Guarded(0)
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> TableSource {
+        TableSource(header: [], columns: []) { _ in }
     }
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
     func amendments(feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int) -> [String] { [] }
@@ -157,6 +168,64 @@ private final class RawConnection {
 
     private func status(_ answer: String) -> String { String(answer.dropFirst(9).prefix(3)) }
 
+    /// A chunked body without its chunks' sizes; `nil`: it was cut off.
+    private func body(_ answer: String) -> String? {
+        guard let head = answer.range(of: "\r\n\r\n") else { return nil }
+        var rest = Array(answer[head.upperBound...].utf8)[...]
+        var whole: [UInt8] = []
+        while let end = rest.firstIndex(of: 0x0D) {
+            guard let size = Int(String(decoding: rest[..<end], as: UTF8.self), radix: 16) else { return nil }
+            if size == 0 { return String(decoding: whole, as: UTF8.self) }
+            guard rest.count >= end - rest.startIndex + 2 + size + 2 else { return nil }
+            whole += rest[(end + 2)..<(end + 2 + size)]
+            rest = rest[(end + 2 + size + 2)...]
+        }
+        return nil
+    }
+
+    private func waitForStreams(_ count: Int) throws {
+        for _ in 0..<500 where FixedBackend.ended.withLock({ $0 }) < count { usleep(10_000) }
+        #expect(FixedBackend.ended.withLock { $0 } == count)
+    }
+
+    @Test func aMillionRowsAreSentWhileTheyAreMade() throws {
+        defer { server.stop() }
+        let before = FixedBackend.ended.withLock { $0 }
+        let json = try #require(body(try get("/v1/feeders/F1/profile?bucket=1m")))
+        #expect(
+            json.hasPrefix(
+                "{\"feeder\":\"F1\",\"items\":[{\"time\":\"2026-06-21T11:00:00Z\",\"net_w\":-5,\"pv_w\":null},"))
+        #expect(json.hasSuffix(",\"net_w\":7,\"pv_w\":3}],\"next\":null}"))
+        let csv = try #require(body(try get("/v1/feeders/F1/profile?bucket=1m&format=csv")))
+        #expect(csv.utf8.count { $0 == 0x0A } == 1_000_001)
+        try waitForStreams(before + 2)
+
+        // A store that breaks on the way: the client sees that it has not got everything.
+        #expect(body(try get("/v1/feeders/BROKEN/profile?bucket=1m")) == nil)
+        try waitForStreams(before + 3)
+        // A client that leaves: the rows are no longer made. One that only asks for the head never has them made.
+        do {
+            let connection = try RawConnection(port: port)
+            connection.say("GET /v1/feeders/F1/profile?bucket=1m HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(connection.hear(until: "2026").contains("Transfer-Encoding: chunked"))
+        }
+        try waitForStreams(before + 4)
+        let head = try exchange("HEAD /v1/feeders/F1/profile HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        #expect(status(head) == "200" && head.hasSuffix("\r\n\r\n"))
+        try waitForStreams(before + 5)
+        // Refused after the rows were promised: they are given back.
+        #expect(status(try get("/v1/feeders/F1/profile?quantity=none")) == "400")
+        try waitForStreams(before + 6)
+    }
+
+    @Test func aStopCutsOffWhatIsBeingSent() throws {
+        let connection = try RawConnection(port: port)
+        connection.say("GET /v1/feeders/F1/profile?bucket=1m HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        let begun = connection.hear(until: "2026")
+        server.stop()
+        #expect(body(begun + connection.hear()) == nil)
+    }
+
     @Test func routesAnswer() throws {
         defer { server.stop() }
         #expect(try get("/v1/feeders").hasSuffix("{\"items\":[{\"id\":\"F1\"}],\"next\":null}"))
@@ -164,7 +233,7 @@ private final class RawConnection {
         #expect(try get("/v1/devices?limit=3").hasSuffix("],\"next\":\"3\"}"))
         #expect(try get("/v1/devices?limit=3&cursor=6").hasSuffix("{\"items\":[{\"id\":\"d6\"}],\"next\":null}"))
         #expect(
-            try get("/v1/feeders/F1/profile?format=csv").hasSuffix(
+            try get("/v1/feeders/F1/profile?format=csv").contains(
                 "time,net_w,pv_w\n2026-06-21T11:00:00Z,-5,\n2026-06-21T11:15:00Z,7,3\n"))
         #expect(
             try get("/v1/feeders/F1/profile?quantity=pv_w").contains(

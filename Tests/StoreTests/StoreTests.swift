@@ -555,22 +555,34 @@ enum TestCluster {
             _ = try store.commit(AdvisoryStore.Commit(), profile: profile, rollUp: profile.rows)
         }
         var queries = Queries(conninfo: conninfo)
-        var rows: [[String?]] = []
-        try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "15m") {
-            rows.append($0); return true
+        var rows: [[Double]] = []
+        func read(_ from: Timestamp, _ until: Timestamp, _ bucket: String) throws {
+            rows = []
+            try queries.profile(feeder: "F1", from: from, until: until, bucket: bucket) { _, values in
+                rows.append(Array(values))
+                return true
+            }
         }
-        #expect(rows.map { $0[1].flatMap(Double.init) } == [7000, 22_000])
-        #expect(rows.map { $0[13].flatMap(Double.init) } == [30, 30])
-        rows = []
-        try queries.profile(feeder: "F1", from: start, until: start + 86_400, bucket: "1d") {
-            rows.append($0); return true
-        }
+        try read(start, start + 3600, "15m")
+        #expect(rows.map { $0[0] } == [7000, 22_000])
+        #expect(rows.map { $0[12] } == [30, 30])
+        // From minutes and from quarter hours it is the same hour.
+        try read(start, start + 3600, "1h")
+        #expect(rows.map { $0[0] } == [14_500] && rows.map { $0[12] } == [60])
+        try read(start, start + 86_400, "1d")
         #expect(rows.isEmpty)
-        try queries.profile(feeder: "F1", from: start - 36_000, until: start + 86_400, bucket: "1d") {
-            rows.append($0); return true
+        try read(start - 36_000, start + 86_400, "1d")
+        #expect(rows.map { $0[0] } == [14_500])
+        #expect(rows.map { $0[13] } == [90])
+        var seen = 0
+        try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "1m") { _, _ in
+            seen += 1
+            return seen < 3
         }
-        #expect(rows.map { $0[1].flatMap(Double.init) } == [14_500])
-        #expect(rows.map { $0[14].flatMap(Double.init) } == [90])
+        #expect(seen == 3)
+        // What was cut off has left the session usable.
+        try read(start, start + 3600, "1m")
+        #expect(rows.count == 30)
     }
 
     @Test func everyColumnOfTheViewsIsExplainedAndTheReaderReads() throws {

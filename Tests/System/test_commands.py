@@ -138,6 +138,14 @@ def test_verify_is_the_same_twice():
     assert run("verify", DATA, "--window", "day", "--format", "json").stdout == run("verify", DATA, "--window", "day", "--format", "json").stdout
 
 
+def test_the_query_benchmark_asks_a_running_service(folder):
+    figures = json.loads(run(
+        "bench", "query", "--feeders", "3", "--days", "3", "--rows", "5000", "--requests", "10", "--clients", "20", "--format", "json",
+        "--data-dir", folder / "bench").stdout)
+    assert figures["csv_rows"] == 5000 and figures["stream_clients"] == 20
+    assert all(figures[name] > 0 for name in ("month_p99_ms", "csv_s", "service_mb"))
+
+
 def test_the_trace_benchmark_traces_what_it_says():
     figures = json.loads(run("bench", "trace", "--format", "json").stdout)
     # How long it takes is for the reader of the figures: tests are never timed.

@@ -6,7 +6,9 @@ import time
 
 import pytest
 import zmq
-from conftest import DATA, Service, run, wait_for
+from axe_playwright_python.sync_playwright import Axe
+from conftest import DATA, OUTPUT, Service, run, wait_for
+from playwright.sync_api import expect, sync_playwright
 
 COLUMNS = (
     "net_w net_min_w net_max_w reactive_var voltage_pu voltage_min_pu voltage_max_pu pv_w battery_w ev_charger_w "
@@ -80,6 +82,22 @@ def spells(service, until):
     return set(text.splitlines())
 
 
+def look_at_amendments(service, advisory):
+    """On the page of the advisory, and in the shift summary."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
+        page.goto(f"{service.http}/advisory.html?id={advisory}")
+        expect(page.locator("#late")).to_contain_text("It would not have been raised.")
+        page.screenshot(path=OUTPUT / "advisory-amended.png", full_page=True)
+        assert Axe().run(page).violations_count == 0
+        page.goto(f"{service.http}/shift.html")
+        expect(page.locator("#late")).to_contain_text("Not raised at the time: ")
+        page.screenshot(path=OUTPUT / "shift-amended.png")
+        assert Axe().run(page).violations_count == 0
+        browser.close()
+
+
 def test_a_shuffled_day_gives_the_same_profile_and_in_the_end_the_same_advisories(folder):
     messages = recorded()
     assert len(messages) > 2000
@@ -111,6 +129,7 @@ def test_a_shuffled_day_gives_the_same_profile_and_in_the_end_the_same_advisorie
                 assert new["retro"] and new["advisory"] is None and new["after"]["raised_at"] <= new["watermark"]
                 # Nobody was called for what nobody could act on any more.
                 assert service.sql("SELECT count(*) FROM backfeed_store.advisory_event WHERE annunciates AND actor = 'service'") == "0"
+                look_at_amendments(service, gone["advisory"])
                 shown = run("advisories", "--amended", "--data-dir", place / "state").stdout
                 assert f"{len(newest)} amendments" in shown and "reverse_power" in shown
             profiles.append((until, late, {width: profile(service, width, until) for width in ("1m", "15m")}))

@@ -11,7 +11,7 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func feeder(_ id: String) throws -> String?
     func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String]
     func device(_ id: String) throws -> String?
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable
+    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource
     /// One JSON object; `nil`: no such feeder.
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
     /// The newest forecast, one JSON object; `nil`: no such feeder.
@@ -20,7 +20,7 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func forecastSkill(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
     /// What has the text in its name, one JSON object each.
     func search(_ text: String, limit: Int) throws -> [String]
-    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> TableSource
     func advisories(_ query: AdvisoryQuery) throws -> [String]
     /// What late samples changed in what had been said, the newest first. `since`, `until`: when that was recorded.
     func amendments(feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int) throws -> [String]
@@ -68,38 +68,4 @@ public struct AdvisoryQuery: Sendable, Equatable {
     public var offset = 0
     public var limit = 200
     public init() {}
-}
-
-/// Rows of text cells as PostgreSQL gave them; `nil` is absent. The first column is a time.
-public struct ProfileTable: Sendable {
-    public var header: [(name: String, value: String)]
-    public var columns: [String]
-    public var rows: [[String?]]
-
-    public init(header: [(name: String, value: String)], columns: [String], rows: [[String?]]) {
-        self.header = header
-        self.columns = columns
-        self.rows = rows
-    }
-
-    public var csv: String {
-        var text = columns.joined(separator: ",") + "\n"
-        for row in rows { text += row.map { $0 ?? "" }.joined(separator: ",") + "\n" }
-        return text
-    }
-
-    /// The first column is quoted, the others are numbers.
-    public var json: String {
-        var text = "{"
-        for (name, value) in header { text += "\"\(name)\":\(JSONText.quoted(value))," }
-        text += "\"items\":["
-        for (place, row) in rows.enumerated() {
-            if place > 0 { text += "," }
-            let cells = zip(columns, row).enumerated().map { number, cell in
-                "\"\(cell.0)\":\(cell.1.map { number == 0 ? JSONText.quoted($0) : $0 } ?? "null")"
-            }
-            text += "{\(cells.joined(separator: ","))}"
-        }
-        return text + "],\"next\":null}"
-    }
 }

@@ -73,8 +73,8 @@ public struct Router: Sendable {
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
             return try table(
-                try select(query, try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket)),
-                request)
+                try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket), request,
+                quantity: query.text("quantity"))
         case ("GET", 3, "feeders") where path[2] == "statistics":
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
@@ -251,25 +251,41 @@ public struct Router: Sendable {
     }
 
     /// `quantity=net_w,pv_w`: these columns only.
-    private func select(_ query: Query, _ table: ProfileTable) throws -> ProfileTable {
-        guard let wanted = query.text("quantity") else { return table }
-        let names = wanted.split(separator: ",").map(String.init)
-        let places = try names.map { name in
-            guard let place = table.columns.firstIndex(of: name), place > 0 else {
-                throw APIError.badRequest(
-                    "quantity: expected any of \(table.columns.dropFirst().joined(separator: ","))")
+    /// - Parameter quantity: names of columns; `nil`: all.
+    private func table(_ source: TableSource, _ request: Request, quantity: String? = nil) throws -> Response {
+        let places: [Int]?
+        let format: String?
+        do {
+            places = try quantity?.split(separator: ",").map { name in
+                guard let place = source.columns.firstIndex(of: String(name)) else {
+                    throw APIError.badRequest("quantity: expected any of \(source.columns.joined(separator: ","))")
+                }
+                return place
             }
-            return place
+            format = try Query(request.query).choice("format", ["json", "csv"])
+        } catch {
+            source.ended()
+            throw error
         }
-        return ProfileTable(
-            header: table.header, columns: [table.columns[0]] + names,
-            rows: table.rows.map { row in [row[0]] + places.map { row[$0] } })
-    }
-
-    private func table(_ table: ProfileTable, _ request: Request) throws -> Response {
-        let format = try Query(request.query).choice("format", ["json", "csv"])
-        let wantsCSV = format == "csv" || format == nil && request.headers["accept"]?.contains("text/csv") == true
-        return wantsCSV ? .text(table.csv, type: "text/csv; charset=utf-8; header=present") : .json(table.json)
+        let isCSV = format == "csv" || format == nil && request.headers["accept"]?.contains("text/csv") == true
+        let stream = ByteStream(ended: source.ended) { stream in
+            var encoder = TableEncoder(source, isCSV ? .csv : .json, places: places)
+            var goesOn = true
+            do {
+                try source.rows { time, values in
+                    encoder.append(time, values)
+                    if encoder.bytes.count >= ByteStream.portion { goesOn = stream.write(encoder.take()) }
+                    return goesOn
+                }
+            } catch {
+                Log("http").error("a table was cut off", ["error": "\(error)"])
+                return false
+            }
+            encoder.finish()
+            return goesOn && stream.write(encoder.take())
+        }
+        let type = isCSV ? "text/csv; charset=utf-8; header=present" : "application/json"
+        return Response(headers: [("Content-Type", type)], body: .stream(stream))
     }
 }
 

@@ -32,6 +32,7 @@ public final class HTTPServer: Sendable {
     private let daemon = Guarded<Daemon?>(nil)
     private let listener = Guarded<UnixListener?>(nil)
     private let threads = Guarded<[WorkerThread]>([])
+    private let streams = Guarded<[ObjectIdentifier: StreamClient]>([:])
     public let hub: EventHub
     private let log = Log("http")
 
@@ -83,6 +84,7 @@ public final class HTTPServer: Sendable {
         hub.close()
         jobs.close()
         for thread in threads.withLock({ $0 }) { thread.join() }
+        for client in streams.withLock({ Array($0.values) }) { client.stream.abort() }
         watch.finish()
         if let daemon = daemon.withLock({ $0.take() }) { MHD_stop_daemon(daemon.handle) }
         listener.withLock { $0.take() }?.remove()
@@ -164,6 +166,14 @@ public final class HTTPServer: Sendable {
                 cmhd_size_unknown, 16 * 1024, { Callbacks.read($0, $1, $2, $3) },
                 Unmanaged.passRetained(client).toOpaque(),
                 { Callbacks.free($0) })
+        case .stream(let stream):
+            let client = StreamClient(stream, exchange.connection) { [streams] client in
+                streams.withLock { $0[ObjectIdentifier(client)] = nil }
+            }
+            streams.withLock { $0[ObjectIdentifier(client)] = client }
+            made = MHD_create_response_from_callback(
+                cmhd_size_unknown, ByteStream.portion, { Callbacks.readStream($0, $1, $2, $3) },
+                Unmanaged.passRetained(client).toOpaque(), { Callbacks.freeStream($0) })
         }
         guard let made else { return .NO }
         defer { MHD_destroy_response(made) }
@@ -327,6 +337,18 @@ private enum Callbacks {
     ) -> Int {
         guard let context, let buffer else { return cmhd_end_with_error }
         return Unmanaged<EventClient>.fromOpaque(context).takeUnretainedValue().read(buffer, maximum)
+    }
+
+    static func readStream(
+        _ context: UnsafeMutableRawPointer?, _ position: UInt64, _ buffer: UnsafeMutablePointer<CChar>?, _ maximum: Int
+    ) -> Int {
+        guard let context, let buffer else { return cmhd_end_with_error }
+        return Unmanaged<StreamClient>.fromOpaque(context).takeUnretainedValue().read(buffer, maximum)
+    }
+
+    static func freeStream(_ context: UnsafeMutableRawPointer?) {
+        guard let context else { return }
+        Unmanaged<StreamClient>.fromOpaque(context).takeRetainedValue().leave()
     }
 
     static func free(_ context: UnsafeMutableRawPointer?) {

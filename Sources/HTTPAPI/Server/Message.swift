@@ -30,6 +30,8 @@ public struct Response: Sendable {
         /// A stream of server-sent events: what is missed so far, then what comes. `after`: number of the last event
         /// that the client had; -1: it asks for nothing past. `digest`: of whoever may read it as long as that is valid.
         case events(backlog: [EventFrame], after: Int64, digest: String)
+        /// Made while it is sent.
+        case stream(ByteStream)
     }
 
     public var status: UInt32

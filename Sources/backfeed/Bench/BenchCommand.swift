@@ -11,35 +11,44 @@ struct BenchResult {
 
 enum BenchCommand {
     static let command = Command(
-        "bench", operands: "ingest|detect|forecast|validate|trace|publish", "reproducible measurements on this machine",
+        "bench", operands: "ingest|detect|query|forecast|validate|trace|publish",
+        "reproducible measurements on this machine",
         detail: """
             ingest   messages from socket to table through the running service, against raw COPY BINARY of the same rows
                      into the same table; from publishing to visible; with --python beside what one would write instead
             detect   publish of the deciding sample to the advisory on PUB, under load; and the analyser alone, all detectors, 1,000
                      feeders and 100,000 devices; with --python beside the rule for reverse power in Bytewax
+            query    a month's profile and a long CSV over HTTP from a year of made-up rollups, and event streams for many clients; with
+                     --python beside FastAPI and psycopg on the same tables
             forecast errors of the forecast on a window of a data directory, beside taking the present for the future
             validate load flow of one changed state at 100, 1,000 and 10,000 nodes, and verdicts on a plan of 20 steps
             trace    energisation trace of a 10,000-node network
             publish  the made-up load of ingest, alone: to any service, from this process
-            ingest and detect make a database of their own below --data-dir (default var) and remove it.
+            ingest, detect and query make a database of their own below --data-dir (default var) and remove it.
             """,
         options: [
-            Option("rows", "N", "samples a run of ingest (default 400000)"),
+            Option(
+                "rows", "N", "samples a run of ingest (default 400000); minutes in the CSV of query (default 1000000)"),
             Option("pairs", "N", "interleaved pairs of ingest, after one to warm up (default 5)"),
             Option("devices", "N", "devices of ingest (default 2000, then 100000)"),
             Option("security", "plain|curve|both", "keys of ingest (default both)"),
             Option("latency-seconds", "N", "seconds of ingest at each rate for latency; 0: none (default 10)"),
             Option(
                 "python", "FILE",
-                "a Python to compare with: pyzmq and psycopg for ingest, Bytewax for detect, pandapower for validate"),
+                "a Python to compare with: pyzmq and psycopg for ingest, Bytewax for detect, FastAPI for query, pandapower for validate"
+            ),
             Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
+            Option("feeders", "N", "feeders of query (default 300)"),
+            Option("days", "N", "days of query (default 365)"),
+            Option("requests", "N", "months asked for by query (default 300)"),
+            Option("clients", "N", "event streams of query; 0: none (default 1000)"),
             Option("data", "DIR", "data directory of forecast (default: the shipped one)"),
             Option("window", "NAME", "window of forecast, with truth (default summer)"),
             Option("format", "table|json", "how to print it (default table)"),
         ] + LoadPublisher.options
     ) { invocation in
         let json = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table") == "json"
-        let what = try invocation.arguments.operand(0, "ingest, detect, forecast, validate, trace or publish")
+        let what = try invocation.arguments.operand(0, "ingest, detect, query, forecast, validate, trace or publish")
         var result = BenchResult()
         switch what {
         case "publish":
@@ -62,6 +71,8 @@ enum BenchCommand {
         case "trace": result.figures = TraceBench.run()
         case "ingest":
             result = try withDatabase(invocation) { try IngestBench(invocation, $0, directory: $1).run() }
+        case "query":
+            result = try withDatabase(invocation) { try QueryBench(invocation, $0, directory: $1).run() }
         case "detect":
             result.figures = try withDatabase(invocation) { conninfo, _ in try DetectBench(invocation, conninfo).run() }
             let rows = try AnalyserBench(python: invocation.arguments.text("python")).run()
@@ -74,7 +85,8 @@ enum BenchCommand {
                         "advisories of all kinds",
                     ], rows),
             ]
-        default: throw UsageError("expected ingest, detect, forecast, validate, trace or publish, got \"\(what)\"")
+        default:
+            throw UsageError("expected ingest, detect, query, forecast, validate, trace or publish, got \"\(what)\"")
         }
         if json {
             say(

@@ -31,7 +31,7 @@ enum ProfileCommand {
                 throw UsageError(
                     "--quantity: there is no \(name); there are \(Queries.profileColumns.joined(separator: ", "))")
             }
-            return place + 1
+            return place
         }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
         defer { database.closeUnlessShared() }
@@ -43,19 +43,31 @@ enum ProfileCommand {
         let until = try invocation.time("until") ?? range.last + 60
         let from = try invocation.time("from") ?? until - 86_400
         guard from < until else { throw UsageError("--from must be before --until") }
-        var rows: [[String?]] = []
-        try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket) { row in
-            rows.append([row[0].map(ServiceBackend.shortTime)] + places.map { row[$0].map(ServiceBackend.short) })
+        let source = TableSource(
+            header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
+            columns: Queries.profileColumns
+        ) { _ in }
+        var encoder = TableEncoder(source, format == "json" ? .json : .csv, places: places)
+        let isStreamed = format == "csv" || format == "json"
+        try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket) { time, values in
+            encoder.append(time, values)
+            if isStreamed, encoder.bytes.count > 1 << 16 { FileHandle.standardOutput.write(Data(encoder.take())) }
             return true
         }
-        let result = ProfileTable(
-            header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
-            columns: ["time"] + wanted, rows: rows)
-        switch format {
-        case "csv": say(result.csv, terminator: "")
-        case "json": say(result.json)
-        case "plot": say(Plot.lines(result, title: "\(feeder), \(bucket)"))
-        default: say(table(result.columns, rows.map { $0.map { $0 ?? "-" } }))
+        encoder.finish()
+        guard !isStreamed else {
+            FileHandle.standardOutput.write(Data(encoder.take() + (format == "json" ? [0x0A] : [])))
+            return .done
+        }
+        let lines = String(decoding: encoder.take(), as: UTF8.self).split(separator: "\n")
+        let rows = lines.dropFirst().map { line in
+            line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        let columns = ["time"] + wanted
+        if format == "plot" {
+            say(Plot.lines(columns, rows, title: "\(feeder), \(bucket)"))
+        } else {
+            say(table(columns, rows.map { $0.map { $0.isEmpty ? "-" : $0 } }))
         }
         return .done
     }
@@ -63,13 +75,17 @@ enum ProfileCommand {
 
 /// A chart for the terminal: Braille dots, a zero line, the axis in round numbers.
 enum Plot {
-    static func lines(_ data: ProfileTable, title: String, width: Int = 72, height: Int = 16) -> String {
-        guard data.rows.count > 1 else { return "\(title): nothing to plot" }
-        let series = (1..<data.columns.count).map { column in data.rows.map { $0[column].flatMap(Double.init) ?? .nan }
-        }
+    /// - Parameters:
+    ///   - names: of the columns; the first is the time.
+    ///   - rows: texts; an empty one is no value.
+    static func lines(
+        _ names: [String], _ rows: [[String]], title: String, width: Int = 72, height: Int = 16
+    ) -> String {
+        guard rows.count > 1 else { return "\(title): nothing to plot" }
+        let series = (1..<names.count).map { column in rows.map { Double($0[column]) ?? .nan } }
         let finite = series.joined().filter { !$0.isNaN }
         guard let low = finite.min(), let high = finite.max() else { return "\(title): no values" }
-        let isPower = data.columns.dropFirst().allSatisfy { $0.hasSuffix("_w") }
+        let isPower = names.dropFirst().allSatisfy { $0.hasSuffix("_w") }
         let (bottom, top) = isPower ? (min(0, low), max(0, high)) : (low, high == low ? high + 1 : high)
         let (columns, dots) = (width * 2, height * 4)
         var cells = [UInt8](repeating: 0, count: width * height)
@@ -93,14 +109,14 @@ enum Plot {
             }
         }
         if bottom < 0, top > 0 { for x in stride(from: 0, to: columns, by: 4) { set(x, y(0)) } }
-        var text = "\(title): \(data.columns.dropFirst().joined(separator: ", "))\n"
+        var text = "\(title): \(names.dropFirst().joined(separator: ", "))\n"
         for row in 0..<height {
             let value = top - (top - bottom) * Double(row) / Double(height - 1)
             let label = row % 5 == 0 || row == height - 1 ? Self.label(value, isPower) : ""
             let line = (0..<width).map { Character(UnicodeScalar(0x2800 + UInt32(cells[row * width + $0])) ?? " ") }
             text += String(repeating: " ", count: max(0, 10 - label.count)) + label + " ┤" + String(line) + "\n"
         }
-        let (first, last) = (data.rows[0][0] ?? "", data.rows[data.rows.count - 1][0] ?? "")
+        let (first, last) = (rows[0][0], rows[rows.count - 1][0])
         let gap = String(repeating: " ", count: max(1, width - first.count - last.count))
         return text + String(repeating: " ", count: 12) + first + gap + last
             + (bottom < 0 && isPower ? "\n            below the dotted line: reverse power" : "")

@@ -22,6 +22,7 @@ final class ServiceBackend: Backend {
     private let derRating: [String: [String: Double]]
     let desk: SwitchingDesk
     private let liveNetwork: LiveNetworkDesk
+    private let tables: TableDesk
     let log = Log("api")
 
     init(
@@ -50,6 +51,7 @@ final class ServiceBackend: Backend {
             moved: { id, position in
                 if live.moveSwitch(id, to: position) { switchMoved(id, position, Self.positionTime(live)) }
             })
+        tables = TableDesk(conninfo: conninfo, settings: settings)
         liveNetwork = LiveNetworkDesk(desk: desk, graph: live.graph)
     }
 
@@ -177,59 +179,28 @@ final class ServiceBackend: Backend {
 
     // MARK: Profiles and samples
 
-    static let maximumRows = 200_000
-
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> ProfileTable {
+    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource {
         guard live.graph.feederIndex[feeder] != nil else { throw APIError.notFound("there is no feeder \(feeder)") }
-        return try sessions.use { queries throws in
-            let range = try queries.profileRange(feeder: feeder)
-            // Without a range: the last day there is.
-            let until = until ?? range.map { $0.last + 60 } ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
-            let from = from ?? until - 86_400
-            var rows: [[String?]] = []
-            try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket) { row in
-                rows.append([row[0].map(Self.shortTime)] + row.dropFirst().map { $0.map(Self.short) })
-                return rows.count <= Self.maximumRows
-            }
-            guard rows.count <= Self.maximumRows else {
-                throw APIError(
-                    413, "Too much", "more than \(Self.maximumRows) buckets: choose a larger bucket or a shorter range")
-            }
-            return ProfileTable(
-                header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
-                columns: ["time"] + Queries.profileColumns, rows: rows)
+        let range =
+            from == nil || until == nil
+            ? try sessions.use { queries throws(StoreError) in try queries.profileRange(feeder: feeder) } : nil
+        // Without a range: the last day there is.
+        let until = until ?? range.map { $0.last + 60 } ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
+        let from = from ?? until - 86_400
+        return try tables.source(
+            header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
+            columns: Queries.profileColumns
+        ) { queries, row throws(StoreError) in
+            try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket, row)
         }
     }
 
-    func samples(device: String, from: Timestamp, until: Timestamp) throws -> ProfileTable {
+    func samples(device: String, from: Timestamp, until: Timestamp) throws -> TableSource {
         guard live.stored.registry.index[device] != nil else { throw APIError.notFound("there is no device \(device)") }
-        return try sessions.use { queries throws in
-            var rows: [[String?]] = []
-            try queries.samples(device: device, from: from, until: until) { row in
-                rows.append(row)
-                return rows.count <= Self.maximumRows
-            }
-            guard rows.count <= Self.maximumRows else {
-                throw APIError(413, "Too much", "more than \(Self.maximumRows) samples: choose a shorter range")
-            }
-            return ProfileTable(
-                header: [("device", device)],
-                columns: [
-                    "time", "active_power_w", "reactive_power_var", "voltage_v", "current_a", "frequency_hz",
-                    "state_of_charge_pct", "interval_s", "quality",
-                ], rows: rows)
+        return try tables.source(header: [("device", device)], columns: Queries.sampleColumns, digits: .all) {
+            queries, row throws(StoreError) in
+            try queries.samples(device: device, from: from, until: until, row)
         }
-    }
-
-    /// `…:00.000000Z` without the decimals that say nothing.
-    static func shortTime(_ text: String) -> String { Timestamp(text)?.description ?? text }
-
-    /// Six significant digits are far more than any meter has.
-    static func short(_ text: String) -> String {
-        guard let value = Double(text) else { return text }
-        if value == value.rounded(), abs(value) < 1e15 { return String(Int64(value)) }
-        let scale = abs(value) >= 100 ? 10.0 : 100_000.0
-        return String((value * scale).rounded() / scale)
     }
 
     // MARK: Network
@@ -368,45 +339,5 @@ final class ServiceBackend: Backend {
                 help: "Time since a head sample was received")
         }
         return registry.text
-    }
-}
-
-/// Database sessions for the API's workers: one is taken for a query and given back.
-final class SessionPool: Sendable {
-    /// A session outside any lock belongs to whoever took it; `@unchecked` because the compiler cannot see that.
-    private final class Box: @unchecked Sendable {
-        var queries: Queries
-        var accounts: Accounts
-        init(_ conninfo: String, _ limits: Accounts.Limits) {
-            queries = Queries(conninfo: conninfo)
-            accounts = Accounts(conninfo: conninfo, limits: limits)
-        }
-    }
-
-    let conninfo: String
-    private let idle = Guarded<[Box]>([])
-
-    private let limits: Accounts.Limits
-
-    init(_ conninfo: String, _ limits: Accounts.Limits) {
-        self.conninfo = conninfo
-        self.limits = limits
-    }
-
-    func use<R, Failure: Error>(_ body: (inout Queries) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
-        defer { idle.withLock { $0.append(box) } }
-        return try body(&box.queries)
-    }
-
-    func useAccounts<R, Failure: Error>(_ body: (inout Accounts) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
-        defer { idle.withLock { $0.append(box) } }
-        return try body(&box.accounts)
-    }
-
-    /// The bare connection, for statements that belong to a store of their own.
-    func connected<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
-        try use { queries throws(StoreError) in try queries.use(body) }
     }
 }

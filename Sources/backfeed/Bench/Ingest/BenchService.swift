@@ -7,6 +7,8 @@ internal import Store
 final class BenchService {
     let process: ChildProcess
     let telemetry: String
+    /// Port of the API.
+    let httpPort: UInt16
     private let conninfo: String
 
     init(conninfo: String, directory: String, isSecured: Bool, extra: [String] = []) throws {
@@ -32,6 +34,8 @@ final class BenchService {
                 let field = line.split(separator: " ").first(where: { $0.hasPrefix("telemetry=") })
             {
                 telemetry = String(field.dropFirst("telemetry=".count))
+                let port = line.split(separator: " ").first { $0.hasPrefix("http=") }?.split(separator: ":").last
+                httpPort = port.flatMap { UInt16($0) } ?? 0
                 return
             }
             if let code = process.poll() { throw UsageError("the service ended with \(code): \(text)") }
