@@ -1,0 +1,40 @@
+"""The page for newcomers, followed literally."""
+import re
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def blocks(page):
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+
+
+def test_a_newcomer_gets_from_a_network_to_a_verdict(folder):
+    first, *rest = blocks("first-steps.md")
+    # The demo is what every test of the console runs.
+    assert first == "make run\n"
+    for name in ("docs", ".build"):
+        (folder / name).symlink_to(ROOT / name)
+    # As written, in one shell, but on other ports: somebody may be running the service here.
+    script = "\n".join(["set -eu -o pipefail", *rest])
+    script = re.sub(r"(127\.0\.0\.1:)8080", r"\g<1>28080", script)
+    ports = " ".join(f"--set {name}={value}" for name, value in {
+        "http.listen": "127.0.0.1:28080", "telemetry.bind": "tcp://127.0.0.1:25560", "control.bind": "tcp://127.0.0.1:25561",
+        "advisories.bind": "tcp://127.0.0.1:25562", "validator.bind": "tcp://127.0.0.1:25563"}.items())
+    script = script.replace("backfeed run --data-dir mine/state >", f"backfeed run --data-dir mine/state {ports} >")
+    script = script.replace("docs/publisher.py AGG-A", "docs/publisher.py AGG-A --telemetry tcp://127.0.0.1:25560 --control tcp://127.0.0.1:25561")
+    script = script.replace("backfeed validate", "backfeed validate --url http://127.0.0.1:28080")
+    python = f"python3() {{ {sys.executable} \"$@\"; }}\n"
+    done = subprocess.run(["bash", "-c", python + script], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout
+    assert "1 advisories" in text or "2 advisories" in text, text
+    assert "reverse_power" in text and "FH-F1" in text
+    # The profile as a table, as dots and as CSV.
+    minutes = re.findall(r"^20\d\d-\S+Z +(-?[\d.]+) ", text, re.M)
+    assert len(minutes) > 8 and float(minutes[0]) > 0 > float(minutes[-1]), minutes
+    assert "below the dotted line: reverse power" in text and "time,net_w,net_min_w" in text
+    verdict = re.search(r"APPROVE\w*|REJECT\w*|CANNOT_ASSESS", text)
+    assert verdict and verdict.group().startswith("APPROVE"), text + done.stderr
