@@ -32,7 +32,8 @@ public final class HTTPServer: Sendable {
     private let daemon = Guarded<Daemon?>(nil)
     private let listener = Guarded<UnixListener?>(nil)
     private let threads = Guarded<[WorkerThread]>([])
-    private let streams = Guarded<[ObjectIdentifier: StreamClient]>([:])
+    /// Who is being sent a body that is still made; `nil` once the server stops.
+    private let streams = Guarded<[ObjectIdentifier: StreamClient]?>([:])
     public let hub: EventHub
     private let log = Log("http")
 
@@ -84,7 +85,11 @@ public final class HTTPServer: Sendable {
         hub.close()
         jobs.close()
         for thread in threads.withLock({ $0 }) { thread.join() }
-        for client in streams.withLock({ Array($0.values) }) { client.stream.abort() }
+        let sending = streams.withLock { streams in
+            defer { streams = nil }
+            return streams.map { Array($0.values) } ?? []
+        }
+        for client in sending { client.stream.abort() }
         watch.finish()
         if let daemon = daemon.withLock({ $0.take() }) { MHD_stop_daemon(daemon.handle) }
         listener.withLock { $0.take() }?.remove()
@@ -168,9 +173,14 @@ public final class HTTPServer: Sendable {
                 { Callbacks.free($0) })
         case .stream(let stream):
             let client = StreamClient(stream, exchange.connection) { [streams] client in
-                streams.withLock { $0[ObjectIdentifier(client)] = nil }
+                streams.withLock { $0?[ObjectIdentifier(client)] = nil }
             }
-            streams.withLock { $0[ObjectIdentifier(client)] = client }
+            let isStopping = streams.withLock { streams in
+                streams?[ObjectIdentifier(client)] = client
+                return streams == nil
+            }
+            // A connection that is suspended while the daemon stops would hang it.
+            if isStopping { stream.abort() }
             made = MHD_create_response_from_callback(
                 cmhd_size_unknown, ByteStream.portion, { Callbacks.readStream($0, $1, $2, $3) },
                 Unmanaged.passRetained(client).toOpaque(), { Callbacks.freeStream($0) })
