@@ -5,6 +5,8 @@ internal import ServiceKit
 /// and comes back with `Last-Event-ID`.
 public final class EventHub: Sendable {
     static let ringSize = 4096
+    /// From so many bytes on a frame is not copied together with others.
+    private static let large = 4096
 
     private struct State: Sendable {
         var ring: [EventFrame] = []
@@ -96,6 +98,12 @@ public final class EventHub: Sendable {
                 if frame.sequence > 0, frame.sequence <= sequence { continue }
                 // From before it joined, a client is owed events, not heartbeats.
                 if frame.sequence == 0, state.first + place <= joined { continue }
+                // A large frame goes alone, and stays one in memory however many clients are being sent it.
+                if frame.bytes.count >= Self.large {
+                    if bytes.isEmpty { return .bytes(frame.bytes, cursor: state.first + place) }
+                    place -= 1
+                    break
+                }
                 bytes += frame.bytes
             }
             if !bytes.isEmpty { return .bytes(bytes, cursor: state.first + place) }

@@ -254,6 +254,7 @@ private final class EventClient: @unchecked Sendable {
     /// The store holds more than was read: the stream ends behind it, and the client comes back for the rest.
     private let isPartial: Bool
     private var pending: [UInt8]
+    private var taken = 0
 
     init(_ hub: EventHub, _ connection: OpaquePointer, backlog: [EventFrame], after: Int64, digest: String) {
         self.hub = hub
@@ -270,22 +271,24 @@ private final class EventClient: @unchecked Sendable {
     }
 
     func read(_ buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
-        if pending.isEmpty {
+        if taken == pending.count {
             if isPartial { return cmhd_end_of_stream }
             switch hub.next(cursor: cursor, joined: joined, after: after, digest: digest, connection: connection) {
             case .bytes(let bytes, let next):
-                pending = bytes
+                (pending, taken) = (bytes, 0)
                 cursor = next
-            case .suspended: return 0
+            case .suspended:
+                (pending, taken) = ([], 0)
+                return 0
             case .ended: return cmhd_end_of_stream
             }
         }
-        let count = min(maximum, pending.count)
+        let count = min(maximum, pending.count - taken)
         pending.withUnsafeBytes {
             UnsafeMutableRawPointer(buffer).copyMemory(
-                from: $0.baseAddress ?? UnsafeRawPointer(buffer), byteCount: count)
+                from: ($0.baseAddress ?? UnsafeRawPointer(buffer)) + taken, byteCount: count)
         }
-        pending.removeFirst(count)
+        taken += count
         return count
     }
 
