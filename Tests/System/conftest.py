@@ -1,4 +1,5 @@
 """The service as its users meet it: the built program, real PostgreSQL, real ZeroMQ, a real browser."""
+import contextlib
 import json
 import os
 import pathlib
@@ -89,6 +90,19 @@ class Service:
             capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def recorded_day(start, speed="240"):
+    """The demo, from an hour of its day on, faster than the day was."""
+    path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")
+    os.chmod(path, 0o755)
+    service = Service(path, "demo", "--speed", speed, "--from", start)
+    try:
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class Publisher:

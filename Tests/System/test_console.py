@@ -1,26 +1,19 @@
 """The console in a real browser, on the recorded day: what an operator sees and does."""
-import os
 import re
 import signal
 import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import OUTPUT, ROOT, Service, wait_for
+from conftest import OUTPUT, ROOT, recorded_day, wait_for
 from playwright.sync_api import expect, sync_playwright
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    import shutil
-    import tempfile
-    path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")
-    os.chmod(path, 0o755)
+def demo():
     # From the early morning, fast: within half a minute the sun turns the feeders.
-    service = Service(path, "demo", "--speed", "240", "--from", "05:00")
-    yield service
-    service.stop()
-    shutil.rmtree(path, ignore_errors=True)
+    with recorded_day("05:00") as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +84,8 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
-    # Past the four pages of the navigation, the search and the first feeder.
-    for _ in range(7):
+    # Past the five pages of the navigation, the search and the first feeder.
+    for _ in range(8):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
     page.keyboard.press("Enter")

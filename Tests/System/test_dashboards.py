@@ -1,18 +1,15 @@
 """Grafana's dashboards without a Grafana: their shape, every SQL on a database with rows, every PromQL on a real Prometheus."""
 import itertools
 import json
-import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 import urllib.parse
 import urllib.request
 
 import pytest
-from conftest import ROOT, Service, wait_for
+from conftest import ROOT, recorded_day, wait_for
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -21,12 +18,8 @@ DASHBOARDS = sorted(pathlib.Path(ROOT, "Dashboards/grafana").glob("*.json"))
 
 @pytest.fixture(scope="module")
 def demo():
-    path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")
-    os.chmod(path, 0o755)
-    service = Service(path, "demo", "--speed", "240", "--from", "08:00")
-    yield service
-    service.stop()
-    shutil.rmtree(path, ignore_errors=True)
+    with recorded_day("08:00") as service:
+        yield service
 
 
 def targets(dashboard):

@@ -1,9 +1,11 @@
-"""The page for newcomers, followed literally."""
+"""The commands of the documentation, followed literally."""
+import os
 import re
 import subprocess
 import sys
 
-from conftest import ROOT
+import pytest
+from conftest import BACKFEED, ROOT, recorded_day, run, wait_for
 
 
 def blocks(page):
@@ -38,3 +40,27 @@ def test_a_newcomer_gets_from_a_network_to_a_verdict(folder):
     assert "below the dotted line: reverse power" in text and "time,net_w,net_min_w" in text
     verdict = re.search(r"APPROVE\w*|REJECT\w*|CANNOT_ASSESS", text)
     assert verdict and verdict.group().startswith("APPROVE"), text + done.stderr
+
+
+@pytest.fixture(scope="module")
+def demo():
+    with recorded_day("09:00", speed="600") as service:
+        # Forecasts come every five minutes of the data, figures of the past when there are quarter hours.
+        wait_for(lambda: service.get("/v1/feeders/F09/profile?bucket=15m")["items"][3:], what="an hour of the day")
+        yield service
+
+
+@pytest.mark.parametrize("page", ["forecast.md", "statistics.md", "audit.md"])
+def test_the_commands_of_a_page_run_on_the_recorded_day(demo, page):
+    for line in "".join(blocks(page)).splitlines():
+        command = line.split(" #")[0].strip()
+        # A digest is of one's own log: the page shows where to put it.
+        if "…" in command:
+            end = re.search(r"end (\d+:[0-9a-f]+)", run("verify-log", "--data-dir", demo.folder / "state").stdout).group(1)
+            command = re.sub(r"\d+:\S+…", end, command)
+        command = command.replace("http://127.0.0.1:8080", demo.http)
+        if command.startswith("backfeed "):
+            command += f" --data-dir {demo.folder}/state"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env={**os.environ, "PATH": f"{BACKFEED.parent}:{os.environ['PATH']}"})
+        assert done.returncode == 0 and done.stdout.strip(), (command, done.stdout, done.stderr)
+        assert '"status":4' not in done.stdout, (command, done.stdout)
