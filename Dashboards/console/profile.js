@@ -39,13 +39,13 @@ function bucketOf(from, until) {
 
 async function showProfile(feeder, from, until) {
   const bucket = bucketOf(from, until);
-  const query = `/v1/feeders/${encodeURIComponent(feeder)}/profile?from=${from.toISOString()}&until=${until.toISOString()}&bucket=${bucket}&quantity=net_w,native_w,pv_w`;
+  const query = `/v1/feeders/${encodeURIComponent(feeder)}/profile?from=${from.toISOString()}&until=${until.toISOString()}&bucket=${bucket}&view=${byId("view").value}&quantity=net_w,native_w,pv_w`;
   byId("csv").href = query + "&format=csv";
   byId("csv").download = `${feeder}.csv`;
   const other = byId("beside").value;
   const [{ items }, beside] = await Promise.all([ask(query), other ? ask(query.replace(`/${encodeURIComponent(feeder)}/`, `/${encodeURIComponent(other)}/`)) : null]);
   const { ink, quiet, axis } = colours();
-  byId("chart-note").textContent = `Means of ${bucket}. Solid: net at the head, below zero is reverse power. Dashed: native load. Dotted: PV.${other ? ` Thick and pale: net of ${other}.` : ""} Times UTC. Drag to zoom, double-click for all of it.`;
+  byId("chart-note").textContent = `Means of ${bucket}. Solid: net at the head, below zero is reverse power. Dashed: native load. Dotted: PV, ${byId("view").value === "normal" ? "of all that belong here as normally switched" : "of all that are fed from here"}.${other ? ` Thick and pale: net of ${other}.` : ""} Times UTC. Drag to zoom, double-click for all of it.`;
   // The same buckets of both, by time: one may have what the other lacks.
   const theirs = new Map((beside?.items ?? []).map(row => [row.time, row.net_w]));
   const own = new Map(items.map(row => [row.time, row]));
@@ -143,7 +143,7 @@ async function start() {
 }
 
 byId("range").addEventListener("submit", event => { event.preventDefault(); show(); });
-for (const id of ["feeder", "beside"]) byId(id).addEventListener("change", show);
+for (const id of ["feeder", "beside", "view"]) byId(id).addEventListener("change", show);
 addEventListener("resize", () => charts.forEach(([chart, box, height]) => chart.setSize({ width: Math.max(360, box.clientWidth), height })));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 follow({});

@@ -152,9 +152,17 @@ public struct Queries: ~Copyable {
     /// A row of a table: its time, then numbers, NaN where there is none. False ends the reading.
     public typealias NumberRow = (Timestamp, UnsafeBufferPointer<Double>) -> Bool
 
-    /// Profile of a feeder as switched, row by row: ``profileColumns``.
+    /// Which DER are a feeder's. What its head measures is as it was switched, in any case.
+    public enum DERView: String, Sendable, CaseIterable {
+        /// Those that it fed at the time.
+        case switched
+        /// Those that it feeds in the normal switching state, wherever they were fed.
+        case normal
+    }
+
+    /// Profile of a feeder, row by row: ``profileColumns``.
     public mutating func profile(
-        feeder: String, from: Timestamp, until: Timestamp, bucket: String, _ body: NumberRow
+        feeder: String, from: Timestamp, until: Timestamp, bucket: String, view: DERView = .switched, _ body: NumberRow
     ) throws(StoreError) {
         guard let bucket = Self.buckets[bucket] else {
             throw StoreError(.setUpFailed, "read profile", message: "no bucket \(bucket)")
@@ -175,12 +183,23 @@ public struct Queries: ~Copyable {
                 SELECT id FROM backfeed_store.area a WHERE EXISTS (SELECT FROM \(table) p WHERE p.area_id = a.id AND p.feeder = $1)
                 """, [feeder], as: "find area"
             ).compactMap { $0[0] }
-            guard !areas.isEmpty else { return }
-            let here = areas.count == 1 ? "= \(areas[0])" : "IN (\(areas.joined(separator: ", ")))"
+            guard !areas.isEmpty || view == .normal else { return }
+            let here =
+                areas.isEmpty
+                ? "IN (NULL)" : areas.count == 1 ? "= \(areas[0])" : "IN (\(areas.joined(separator: ", ")))"
+            let range = "time >= \(SQL.literal(from.description)) AND time < \(SQL.literal(until.description))"
+            let own = "area_id \(here) AND feeder = \(SQL.literal(feeder)) AND \(range)"
+            let source =
+                switch view {
+                case .switched: "\(table) WHERE \(own)"
+                case .normal:
+                    """
+                    (SELECT * FROM \(table) WHERE \(own) AND normal_feeder = feeder UNION ALL SELECT * FROM \(table) \
+                    WHERE normal_feeder = \(SQL.literal(feeder)) AND feeder <> normal_feeder AND \(range)) AS own
+                    """
+                }
             let switched = """
-                SELECT time, \(columns.map { "\(parts[$0] ?? "max")(\($0)) AS \($0)" }.joined(separator: ", ")) FROM \(table) \
-                WHERE area_id \(here) AND feeder = \(SQL.literal(feeder)) AND time >= \(SQL.literal(from.description)) \
-                AND time < \(SQL.literal(until.description)) GROUP BY time
+                SELECT time, \(columns.map { "\(parts[$0] ?? "max")(\($0)) AS \($0)" }.joined(separator: ", ")) FROM \(source) GROUP BY time
                 """
             let binned = """
                 SELECT date_bin('\(bucket.interval)', time, 'epoch') AS time, \

@@ -24,7 +24,9 @@ struct FixedBackend: Backend {
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String? {
         feeder == "F01" ? "{\"feeder\":\"F01\"}" : nil
     }
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource {
+    func profile(
+        feeder: String, from: Timestamp?, until: Timestamp?, bucket: String, asNormal: Bool
+    ) throws -> TableSource {
         // Of a million minutes, when asked for them.
         let rows = bucket == "1m" ? 1_000_000 : 2
         return TableSource(

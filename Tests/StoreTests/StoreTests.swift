@@ -574,6 +574,26 @@ enum TestCluster {
         try read(start - 36_000, start + 86_400, "1d")
         #expect(rows.map { $0[0] } == [14_500])
         #expect(rows.map { $0[13] } == [90])
+        // Of another feeder's DER that it feeds for now: as switched they are its own, as normal the other's.
+        var moved = ProfileBatch()
+        moved.rows = profile.rows.map { row in
+            var row = row
+            (row.netW, row.netMinW, row.netMaxW, row.nativeW, row.normalFeeder) = (nil, nil, nil, nil, "F2")
+            (row.pvW, row.headCoverage) = (70, 0)
+            return row
+        }
+        _ = try store.commit(AdvisoryStore.Commit(), profile: moved, rollUp: moved.rows)
+        func pv(_ feeder: String, _ view: Queries.DERView) throws -> [Double] {
+            var found: [Double] = []
+            try queries.profile(feeder: feeder, from: start, until: start + 3600, bucket: "15m", view: view) {
+                _, values in
+                found.append(values[7])
+                return true
+            }
+            return found
+        }
+        #expect(try pv("F1", .switched) == [570, 570] && pv("F1", .normal) == [500, 500])
+        #expect(try pv("F2", .switched).isEmpty && pv("F2", .normal) == [70, 70])
         var seen = 0
         try queries.profile(feeder: "F1", from: start, until: start + 3600, bucket: "1m") { _, _ in
             seen += 1

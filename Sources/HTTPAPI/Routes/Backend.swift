@@ -11,7 +11,10 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func feeder(_ id: String) throws -> String?
     func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String]
     func device(_ id: String) throws -> String?
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource
+    /// - Parameter asNormal: its DER are those of the normal switching state, not those that it fed.
+    func profile(
+        feeder: String, from: Timestamp?, until: Timestamp?, bucket: String, asNormal: Bool
+    ) throws -> TableSource
     /// One JSON object; `nil`: no such feeder.
     func statistics(feeder: String, from: Timestamp?, until: Timestamp?) throws -> String?
     /// The newest forecast, one JSON object; `nil`: no such feeder.

@@ -70,10 +70,12 @@ public struct Router: Sendable {
         case ("GET", 2, "feeders"): return .json(try found(backend.feeder(path[1]), "feeder \(path[1])"))
         case ("GET", 3, "feeders") where path[2] == "profile":
             let bucket = try query.choice("bucket", ["1m", "5m", "15m", "1h", "1d"]) ?? "15m"
+            let isNormal = try query.choice("view", ["switched", "normal"]) == "normal"
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)
             return try table(
-                try backend.profile(feeder: path[1], from: from, until: until, bucket: bucket), request,
+                try backend.profile(
+                    feeder: path[1], from: from, until: until, bucket: bucket, asNormal: isNormal), request,
                 quantity: query.text("quantity"))
         case ("GET", 3, "feeders") where path[2] == "statistics":
             let (from, until) = (try query.time("from"), try query.time("until"))

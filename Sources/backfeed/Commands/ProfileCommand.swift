@@ -10,6 +10,9 @@ enum ProfileCommand {
         options: [
             Option("from", "T", "RFC 3339"), Option("until", "T", "RFC 3339"),
             Option("bucket", "B", "1m, 5m, 15m, 1h or 1d (default 15m)"),
+            Option(
+                "view", "switched|normal",
+                "its DER: those that it fed, or those of the normal switching state (default switched)"),
             Option("quantity", "Q,Q", "columns, for example net_w,pv_w"),
             Option("format", "table|csv|json|plot", "how to print it (default table)"),
         ]
@@ -18,6 +21,9 @@ enum ProfileCommand {
         let feeder = try arguments.operand(0, "FEEDER")
         let bucket = try arguments.choice("bucket", ["1m", "5m", "15m", "1h", "1d"], otherwise: "15m")
         let format = try arguments.choice("format", ["table", "csv", "json", "plot"], otherwise: "table")
+        let view: Queries.DERView =
+            try arguments.choice("view", Queries.DERView.allCases.map(\.rawValue), otherwise: "switched") == "normal"
+            ? .normal : .switched
         let standard =
             format == "plot"
             ? "net_w"
@@ -44,12 +50,15 @@ enum ProfileCommand {
         let from = try invocation.time("from") ?? until - 86_400
         guard from < until else { throw UsageError("--from must be before --until") }
         let source = TableSource(
-            header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
+            header: [
+                ("feeder", feeder), ("bucket", bucket), ("view", view.rawValue), ("from", "\(from)"),
+                ("until", "\(until)"),
+            ],
             columns: Queries.profileColumns
         ) { _ in }
         var encoder = TableEncoder(source, format == "json" ? .json : .csv, places: places)
         let isStreamed = format == "csv" || format == "json"
-        try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket) { time, values in
+        try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket, view: view) { time, values in
             encoder.append(time, values)
             if isStreamed, encoder.bytes.count > 1 << 16 { FileHandle.standardOutput.write(Data(encoder.take())) }
             return true

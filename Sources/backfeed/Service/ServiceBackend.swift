@@ -179,7 +179,9 @@ final class ServiceBackend: Backend {
 
     // MARK: Profiles and samples
 
-    func profile(feeder: String, from: Timestamp?, until: Timestamp?, bucket: String) throws -> TableSource {
+    func profile(
+        feeder: String, from: Timestamp?, until: Timestamp?, bucket: String, asNormal: Bool
+    ) throws -> TableSource {
         guard live.graph.feederIndex[feeder] != nil else { throw APIError.notFound("there is no feeder \(feeder)") }
         let range =
             from == nil || until == nil
@@ -187,11 +189,15 @@ final class ServiceBackend: Backend {
         // Without a range: the last day there is.
         let until = until ?? range.map { $0.last + 60 } ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
         let from = from ?? until - 86_400
+        let view: Queries.DERView = asNormal ? .normal : .switched
         return try tables.source(
-            header: [("feeder", feeder), ("bucket", bucket), ("from", "\(from)"), ("until", "\(until)")],
+            header: [
+                ("feeder", feeder), ("bucket", bucket), ("view", view.rawValue), ("from", "\(from)"),
+                ("until", "\(until)"),
+            ],
             columns: Queries.profileColumns
         ) { queries, row throws(StoreError) in
-            try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket, row)
+            try queries.profile(feeder: feeder, from: from, until: until, bucket: bucket, view: view, row)
         }
     }
 
