@@ -90,13 +90,32 @@ public final class ByteStream: Sendable {
     }
 }
 
+/// Bytes that libmicrohttpd takes in pieces: what is taken is counted, not removed, and the bytes stay shared.
+struct PendingBytes: Sendable {
+    private var bytes: [UInt8]
+    private var taken = 0
+
+    init(_ bytes: [UInt8] = []) { self.bytes = bytes }
+
+    var isEmpty: Bool { taken == bytes.count }
+
+    mutating func read(into buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
+        let count = min(maximum, bytes.count - taken)
+        bytes.withUnsafeBytes {
+            UnsafeMutableRawPointer(buffer).copyMemory(
+                from: ($0.baseAddress ?? UnsafeRawPointer(buffer)) + taken, byteCount: count)
+        }
+        taken += count
+        return count
+    }
+}
+
 /// One client of a ``ByteStream``, owned by its response. `@unchecked Sendable`: libmicrohttpd calls a response's reader
 /// on the connection's one thread.
 final class StreamClient: @unchecked Sendable {
     let stream: ByteStream
     private let connection: EventHub.Connection
-    private var pending: [UInt8] = []
-    private var taken = 0
+    private var pending = PendingBytes()
     private let left: @Sendable (StreamClient) -> Void
 
     init(_ stream: ByteStream, _ connection: OpaquePointer, left: @escaping @Sendable (StreamClient) -> Void) {
@@ -106,21 +125,15 @@ final class StreamClient: @unchecked Sendable {
     }
 
     func read(_ buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
-        if taken == pending.count {
+        if pending.isEmpty {
             switch stream.next(connection) {
-            case .bytes(let bytes): (pending, taken) = (bytes, 0)
+            case .bytes(let bytes): pending = PendingBytes(bytes)
             case .suspended: return 0
             case .finished: return cmhd_end_of_stream
             case .broken: return cmhd_end_with_error
             }
         }
-        let count = min(maximum, pending.count - taken)
-        pending.withUnsafeBytes {
-            UnsafeMutableRawPointer(buffer).copyMemory(
-                from: ($0.baseAddress ?? UnsafeRawPointer(buffer)) + taken, byteCount: count)
-        }
-        taken += count
-        return count
+        return pending.read(into: buffer, maximum)
     }
 
     func leave() {

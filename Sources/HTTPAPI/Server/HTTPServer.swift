@@ -253,8 +253,7 @@ private final class EventClient: @unchecked Sendable {
     private let after: Int64
     /// The store holds more than was read: the stream ends behind it, and the client comes back for the rest.
     private let isPartial: Bool
-    private var pending: [UInt8]
-    private var taken = 0
+    private var pending: PendingBytes
 
     init(_ hub: EventHub, _ connection: OpaquePointer, backlog: [EventFrame], after: Int64, digest: String) {
         self.hub = hub
@@ -267,29 +266,23 @@ private final class EventClient: @unchecked Sendable {
         cursor = after >= 0 ? place.oldest : place.now
         self.after = max(after, backlog.last?.sequence ?? 0)
         isPartial = backlog.count >= EventFrame.backlogLimit
-        pending = Array("retry: 1000\n\n".utf8) + backlog.flatMap(\.bytes)
+        pending = PendingBytes(Array("retry: 1000\n\n".utf8) + backlog.flatMap(\.bytes))
     }
 
     func read(_ buffer: UnsafeMutablePointer<CChar>, _ maximum: Int) -> Int {
-        if taken == pending.count {
+        if pending.isEmpty {
             if isPartial { return cmhd_end_of_stream }
             switch hub.next(cursor: cursor, joined: joined, after: after, digest: digest, connection: connection) {
             case .bytes(let bytes, let next):
-                (pending, taken) = (bytes, 0)
+                pending = PendingBytes(bytes)
                 cursor = next
             case .suspended:
-                (pending, taken) = ([], 0)
+                pending = PendingBytes()
                 return 0
             case .ended: return cmhd_end_of_stream
             }
         }
-        let count = min(maximum, pending.count - taken)
-        pending.withUnsafeBytes {
-            UnsafeMutableRawPointer(buffer).copyMemory(
-                from: ($0.baseAddress ?? UnsafeRawPointer(buffer)) + taken, byteCount: count)
-        }
-        taken += count
-        return count
+        return pending.read(into: buffer, maximum)
     }
 
     func leave() { hub.leave(digest) }

@@ -1,3 +1,4 @@
+internal import DataDirectory
 internal import Foundation
 internal import Glibc
 internal import GridModel
@@ -40,11 +41,11 @@ struct QueryBench {
         }
         var lines = targets.map { _ in Line() }
         // One request of each in turn, the first ten not counted.
-        var random = LoadRandom(state: 20_261_126)
+        let random = ReplayRandom(seed: 20_261_126, stream: "query")
         let month = min(30, days)
         for number in 0..<(requests + 10) {
-            let feeder = "F\(random.next() % UInt64(feeders))"
-            let from = start + Double(random.next() % UInt64(days - month + 1)) * 86_400
+            let feeder = "F\(Int(random.uniform(number, 0) * Double(feeders)))"
+            let from = start + (random.uniform(number, 1) * Double(days - month + 1)).rounded(.down) * 86_400
             for place in targets.indices {
                 let answer = try HTTPGet(
                     targets[place].port, targets[place].path(feeder, from, from + Double(month) * 86_400, "15m", "json")
@@ -202,17 +203,5 @@ struct QueryBench {
         static func path(_ feeder: String, _ from: Timestamp, _ until: Timestamp, _ bucket: String, _ format: String)
             -> String
         { "/profile?feeder=\(feeder)&from=\(from)&until=\(until)&bucket=\(bucket)&format=\(format)" }
-    }
-}
-
-/// Numbers of a seed (splitmix64).
-private struct LoadRandom {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
