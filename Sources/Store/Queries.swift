@@ -223,24 +223,32 @@ public struct Queries: ~Copyable {
         let epoch: Int64 = 946_684_800_000_000
         let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: count)
         defer { values.deallocate() }
+        // A row that is not as asked for must not look like the end of the table.
+        var isMalformed = false
+        func malformed() -> Bool {
+            isMalformed = true
+            return false
+        }
         try connection.copyOut(select, as: operation) { row in
-            guard row.count >= 12 else { return false }
+            guard row.count >= 12 else { return malformed() }
             let time = Int64(bigEndian: row.loadUnaligned(fromByteOffset: 4, as: Int64.self))
             var place = 12
             for column in 0..<count {
-                guard place + 4 <= row.count else { return false }
+                guard place + 4 <= row.count else { return malformed() }
                 let length = Int32(bigEndian: row.loadUnaligned(fromByteOffset: place, as: Int32.self))
                 place += 4
-                guard length == 8, place + 8 <= row.count else {
+                if length == -1 {
                     values[column] = .nan
                     continue
                 }
+                guard length == 8, place + 8 <= row.count else { return malformed() }
                 values[column] = Double(
                     bitPattern: UInt64(bigEndian: row.loadUnaligned(fromByteOffset: place, as: UInt64.self)))
                 place += 8
             }
             return body(Timestamp(microseconds: time + epoch), UnsafeBufferPointer(values))
         }
+        if isMalformed { throw StoreError(.conflict, operation, message: "a row is not a time and \(count) numbers") }
     }
 
     /// First and last time of a feeder's profile; `nil` without one.

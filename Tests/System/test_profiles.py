@@ -131,6 +131,7 @@ def test_a_shuffled_day_gives_the_same_profile_and_in_the_end_the_same_advisorie
                 assert service.sql("SELECT count(*) FROM backfeed_store.advisory_event WHERE annunciates AND actor = 'service'") == "0"
                 look_at_amendments(service, gone["advisory"])
                 shown = run("advisories", "--amended", "--data-dir", place / "state").stdout
+                assert "--kind does not go with --amended" in run("advisories", "--amended", "--kind", "data_gap", "--data-dir", place / "state", expect=2).stderr
                 assert f"{len(newest)} amendments" in shown and "reverse_power" in shown
             profiles.append((until, late, {width: profile(service, width, until) for width in ("1m", "15m")}))
         finally:

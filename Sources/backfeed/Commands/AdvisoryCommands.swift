@@ -17,6 +17,9 @@ enum AdvisoryCommands {
     ) { invocation in
         let arguments = invocation.arguments
         let format = try arguments.choice("format", ["table", "json"], otherwise: "table")
+        if arguments.has("amended"), let other = ["active", "kind", "follow"].first(where: arguments.has) {
+            throw UsageError("--\(other) does not go with --amended: only --feeder does")
+        }
         if arguments.has("follow") { return try follow(invocation, format) }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
         defer { database.closeUnlessShared() }

@@ -7,8 +7,8 @@ final class SessionPool: Sendable {
     private final class Box: @unchecked Sendable {
         var queries: Queries
         var accounts: Accounts
-        init(_ conninfo: String, _ limits: Accounts.Limits) {
-            queries = Queries(conninfo: conninfo)
+        init(_ conninfo: String, _ limits: Accounts.Limits, _ deadline: Int) {
+            queries = Queries(conninfo: conninfo, deadlineMilliseconds: deadline)
             accounts = Accounts(conninfo: conninfo, limits: limits)
         }
     }
@@ -17,20 +17,23 @@ final class SessionPool: Sendable {
     private let idle = Guarded<[Box]>([])
 
     private let limits: Accounts.Limits
+    private let deadline: Int
 
-    init(_ conninfo: String, _ limits: Accounts.Limits) {
+    /// - Parameter deadlineMilliseconds: for each use for queries; a server that stands still is cut off then.
+    init(_ conninfo: String, _ limits: Accounts.Limits, deadlineMilliseconds: Int = 60_000) {
         self.conninfo = conninfo
         self.limits = limits
+        deadline = deadlineMilliseconds
     }
 
     func use<R, Failure: Error>(_ body: (inout Queries) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
+        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits, deadline)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.queries)
     }
 
     func useAccounts<R, Failure: Error>(_ body: (inout Accounts) throws(Failure) -> R) throws(Failure) -> R {
-        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits)
+        let box = idle.withLock { $0.popLast() } ?? Box(conninfo, limits, deadline)
         defer { idle.withLock { $0.append(box) } }
         return try body(&box.accounts)
     }

@@ -5,24 +5,14 @@ internal import Store
 
 /// Tables that are read while they are sent: sessions of their own, because a slow client holds one as long as it reads.
 final class TableDesk: Sendable {
-    /// A session outside any lock belongs to whoever took it; `@unchecked` because the compiler cannot see that.
-    private final class Box: @unchecked Sendable {
-        var queries: Queries
-        init(_ conninfo: String, seconds: Double) {
-            queries = Queries(conninfo: conninfo, deadlineMilliseconds: Int(seconds * 1000))
-        }
-    }
-
-    private let conninfo: String
+    private let sessions: SessionPool
     private let most: Int
-    private let seconds: Double
-    private let idle = Guarded<[Box]>([])
     private let taken = Guarded(0)
 
     init(conninfo: String, settings: Settings) {
-        self.conninfo = conninfo
+        sessions = SessionPool(
+            conninfo, settings.accountLimits, deadlineMilliseconds: Int(settings.number("http.table_s") * 1000))
         most = Int(settings.number("http.tables"))
-        seconds = settings.number("http.table_s")
     }
 
     /// - Throws: 503 while too many are being read.
@@ -41,10 +31,8 @@ final class TableDesk: Sendable {
         }
         return TableSource(
             header: header, columns: columns, digits: digits, ended: { [taken] in taken.withLock { $0 -= 1 } }
-        ) { [self] row in
-            let box = idle.withLock { $0.popLast() } ?? Box(conninfo, seconds: seconds)
-            defer { idle.withLock { $0.append(box) } }
-            try read(&box.queries, row)
+        ) { [sessions] row in
+            try sessions.use { queries throws(StoreError) in try read(&queries, row) }
         }
     }
 }

@@ -1,4 +1,5 @@
 internal import GridModel
+internal import HTTPAPI
 internal import ServiceKit
 internal import Store
 internal import Switching
@@ -36,7 +37,6 @@ struct LiveNetwork: Encodable {
         let silent = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "s" }.flatMap(\.elements))
         func isSilent(_ node: Int) -> Bool { stage.feeder[node].map { silent.contains(picture.feeders[$0]) } ?? false }
         let hidden = graph.nodeIDs.indices.map(isSilent)
-        let silentNodes = Set(zip(graph.nodeIDs, hidden).filter(\.1).map(\.0))
         for node in hidden.indices where hidden[node] { stage.voltagePu[node] = nil }
         let edge = Dictionary(graph.edgeIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for (place, id) in picture.branches.enumerated() {
@@ -61,9 +61,7 @@ struct LiveNetwork: Encodable {
             return Position(id: graph.switchIDs[number], position: position, normalPosition: normal)
         }
         register = record.items.map { Item(kind: $0.kind.rawValue, element: $0.element) }
-        if silentNodes.count == graph.nodeIDs.count, stage.problem == nil {
-            stage.problem = "no head is measured"
-        }
+        if hidden.allSatisfy(\.self), stage.problem == nil { stage.problem = "no head is measured" }
         self.stage = stage
     }
 }
@@ -100,7 +98,9 @@ final class LiveNetworkDesk: Sendable {
         let nothing = SwitchingPlan(id: "now", kind: .normalise, steps: [])
         let snapshot = desk.validator.snapshot(nothing, record)
         let picture = desk.validator.picture(nothing, snapshot)
-        guard let live = LiveNetwork(picture, snapshot, record, graph) else { return "{}" }
+        guard let live = LiveNetwork(picture, snapshot, record, graph) else {
+            throw APIError(503, "Service unavailable", "the network could not be simulated")
+        }
         let text = JSONCoding.encode(live)
         kept = Kept(madeAt: now, text: text)
         return text
