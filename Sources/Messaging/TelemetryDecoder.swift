@@ -100,7 +100,7 @@ public struct TelemetryDecoder: ~Copyable {
             time: Timestamp(microseconds: raw.pointee.time_us),
             quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
             state: raw.pointee.state, switchPosition: raw.pointee.switch_position, present: raw.pointee.present,
-            values: Self.values(raw))
+            values: csj_values(raw))
     }
 
     /// Number of each device of the last message, -1 where none has that name; valid until the next call.
@@ -135,13 +135,6 @@ public struct TelemetryDecoder: ~Copyable {
         case CSJ_NOT_AN_OBJECT.rawValue: return .init(code: "bad_value", detail: "a \(field) must be an object")
         default: return .init(code: "bad_value", detail: "\(field): wrong type")
         }
-    }
-
-    private static let valuesOffset = MemoryLayout<csj_sample>.offset(of: \.values) ?? 0
-
-    @inline(__always)
-    private static func values(_ raw: UnsafeMutablePointer<csj_sample>) -> UnsafeMutablePointer<Double> {
-        (UnsafeMutableRawPointer(raw) + valuesOffset).assumingMemoryBound(to: Double.self)
     }
 
     /// The bytes of each sample of a message, for the reject table: found in one pass, when there is something to reject.
@@ -292,7 +285,7 @@ public struct TelemetryDecoder: ~Copyable {
 
     @inline(__always)
     private func put(_ index: Int, _ quantity: Quantity, _ value: Double) {
-        Self.values(samples + index)[quantity.rawValue] = value
+        csj_values(samples + index)[quantity.rawValue] = value
         samples[index].present |= 1 << UInt32(quantity.rawValue)
     }
 

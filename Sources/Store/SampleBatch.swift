@@ -73,7 +73,10 @@ public final class SampleBatch: @unchecked Sendable {
     private var lastAmended: (feeder: String, quarters: ClosedRange<Int64>) = ("", 0...0)
     @exclusivity(unchecked) private var lastDay = Int64.min
 
+    private let capacity: Int
+
     public init(capacity: Int) {
+        self.capacity = capacity
         rows = CopyBuffer(capacity: capacity * 96)
         extra = CopyBuffer()
         samples.reserveCapacity(capacity)
@@ -92,6 +95,8 @@ public final class SampleBatch: @unchecked Sendable {
         rows.reset()
         extra.reset()
         samples.removeAll(keepingCapacity: true)
+        // They were handed over, memory and all: grown anew by halves it would be copied several times.
+        samples.reserveCapacity(capacity)
         rejects.removeAll()
         streams.removeAll()
         lost.removeAll()
