@@ -104,6 +104,8 @@ public enum AdvisoryLifecycle {
     /// and not acknowledged until it closes by itself.
     public static let reAlarmAfter = 3600.0
     public static let autoCloseAfter = 8 * 3600.0
+    /// Seconds for which a proposal to take one out of service waits for somebody to agree: a shift.
+    public static let proposalStands = 8 * 3600.0
 
     /// - Parameter role: of the account that acts; `nil`: the service itself, or there are no accounts.
     public static func outcome(of event: Event, in now: AdvisorySituation, by role: Role? = nil) -> Outcome {

@@ -430,6 +430,25 @@ enum TestCluster {
         #expect(try state() == "unacknowledged_active true true 1")
     }
 
+    @Test func aProposalToWhichNobodyAgreesEndsAfterAShift() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        _ = try commit([.init(change: .start, facts: facts())], &store)
+        let take = AdvisoryStore.Act.takeOutOfService(seconds: 30 * 86_400)
+        _ = try act(take, by: "eve", role: .engineer, &store)
+        // A second word of the same person makes it no younger.
+        _ = try act(take, by: "eve", role: .engineer, &store)
+        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        #expect(try store.expire(now: now + AdvisoryLifecycle.proposalStands - 60, banks: [:]).isEmpty)
+        let ended = try store.expire(now: now + AdvisoryLifecycle.proposalStands + 60, banks: [:])
+        #expect(ended.map(\.type) == ["org.backfeed.advisory.updated"])
+        #expect(ended.first?.json.contains("nobody agreed to take it out of service, as eve had proposed") == true)
+        #expect(try state() == "unacknowledged_active true true 1")
+        #expect(try count("SELECT count(*) FROM backfeed.advisory WHERE held_by IS NOT NULL") == 0)
+        // Who comes too late proposes, and does not agree.
+        _ = try act(take, by: "sue", role: .supervisor, &store)
+        #expect(try state() == "unacknowledged_active true true 1")
+    }
+
     @Test func aLatchedAdvisoryIsResetByWhoMay() throws {
         var store = AdvisoryStore(conninfo: conninfo)
         _ = try commit([.init(change: .start, facts: facts { $0.detector = "RPF_BANK_NO3V0" })], &store)

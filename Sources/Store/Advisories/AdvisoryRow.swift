@@ -207,7 +207,9 @@ struct AdvisoryRow {
             acknowledged_at = excluded.acknowledged_at, facts = excluded.facts, is_active = excluded.is_active, \
             occurrence = excluded.occurrence, spell = excluded.spell, parent = excluded.parent, \
             held_by = excluded.held_by, held_until = excluded.held_until, held_reason = excluded.held_reason, \
-            proposed_by = excluded.proposed_by, \
+            proposed_by = excluded.proposed_by, proposed_at = CASE WHEN excluded.proposed_by IS NULL THEN NULL \
+            WHEN excluded.proposed_by = backfeed_store.advisory.proposed_by THEN backfeed_store.advisory.proposed_at \
+            ELSE now() END, \
             changed_at = CASE WHEN $25 THEN now() ELSE backfeed_store.advisory.changed_at END
             """,
             [

@@ -142,13 +142,25 @@ extension AdvisoryStore {
                         OR state = 'acknowledged_active' AND severity <= 2 \
                         AND changed_at <= $1::timestamptz - make_interval(secs => $2) \
                         OR state = 'unacknowledged_cleared' AND severity >= 3 \
-                        AND changed_at <= $1::timestamptz - make_interval(secs => $3)
+                        AND changed_at <= $1::timestamptz - make_interval(secs => $3) \
+                        OR proposed_at <= $1::timestamptz - make_interval(secs => $4)
                         """,
                     [
                         now.description, "\(AdvisoryLifecycle.reAlarmAfter)", "\(AdvisoryLifecycle.autoCloseAfter)",
+                        "\(AdvisoryLifecycle.proposalStands)",
                     ], &connection)
                 var events: [StoredEvent] = []
                 for var row in due {
+                    if let proposal = row.held, proposal.isProposed {
+                        row.held = nil
+                        events.append(
+                            try row.take(
+                                .init(row.state ?? .closed, isActive: row.isActive, "updated"), actor: "service",
+                                note: "nobody agreed to take it out of service, as \(proposal.by) had proposed",
+                                at: now,
+                                &connection))
+                        continue
+                    }
                     let (event, note): (AdvisoryLifecycle.Event, String) =
                         switch row.state {
                         case .acknowledgedActive: (.reAlarm, "unresolved for 60 min")
