@@ -48,8 +48,8 @@ struct AdvisoryTracker: Sendable {
         facts = stored
         turns = stored.turns ?? []
         detector.timing.off = stored.evidence.notes[Chatter.note] ?? usualOff
-        guard stored.clearedAt == nil else {
-            if detector.isActive { detector.reset() }
+        if let end = stored.clearedAt {
+            if detector.isActive { detector.reset(endedAt: end) }
             return
         }
         resume(stored)
@@ -147,11 +147,16 @@ struct AdvisoryTracker: Sendable {
             switch kind {
             case .reversePower: "rp"
             case .reversePowerBank: "rpb"
+            case .reversePowerDevice: "rpd"
+            case .transformerExport: "te"
+            case .regulatorRunaway: "rr"
+            case .regulatorHunting: "rh"
             case .generationLoadRatio: "glr"
             case .voltageHigh: "vh"
             case .voltageLow: "vl"
             case .voltageRise: "vr"
             case .fastRamp: "ramp"
+            case .fleetRamp: "framp"
             case .dataGap: "gap"
             case .signSuspect: "sign"
             case .clockSuspect: "clock"

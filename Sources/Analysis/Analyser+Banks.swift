@@ -20,6 +20,18 @@ extension Analyser {
         }
     }
 
+    /// W, AC, of all DER of a bank that can feed in, in the normal state; busbar DER included.
+    public func ratedGeneration(ofBank id: String) -> Double {
+        guard let bank = banks.first(where: { $0.id == id }) else { return 0 }
+        let members = Set(bank.feeders)
+        let busbar = Set(bank.busbarDevices)
+        return model.registry.devices.enumerated().reduce(0) { sum, item in
+            let (number, device) = item
+            let isHere = members.contains(homeFeeder[number]) || busbar.contains(number)
+            return isHere && device.kind.isDER && device.kind != .electricVehicleCharger ? sum + device.rating : sum
+        }
+    }
+
     mutating func advanceBank(of feeder: Int, _ output: inout AnalysisOutput) {
         let place = bankOfFeeder[feeder]
         guard place >= 0 else { return }

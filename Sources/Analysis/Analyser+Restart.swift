@@ -28,6 +28,7 @@ extension Analyser {
     public mutating func restore(positions: [String: Position], latest: [AdvisoryFacts]) {
         quiet = positions
         for facts in latest { stored["\(facts.kind.rawValue)|\(facts.element)"] = facts }
+        restoreLinePoints(latest)
         let known = stored
         for number in feeders.indices {
             feeders[number].withHeadTrackers { $0.prepare(known[$0.key]) }
@@ -118,7 +119,7 @@ extension Analyser {
         Self.take(&front.tracker, stored)
     }
 
-    private static func take(_ tracker: inout AdvisoryTracker, _ stored: [String: AdvisoryFacts]) {
+    static func take(_ tracker: inout AdvisoryTracker, _ stored: [String: AdvisoryFacts]) {
         if let facts = stored[tracker.key] { tracker.restore(facts) } else { tracker.forget() }
     }
 }

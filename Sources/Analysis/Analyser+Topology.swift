@@ -20,6 +20,10 @@ extension Analyser {
             if now < 0 { dead[Int(home)] += 1 }
         }
         isFeederSwitched.append(isSwitched)
+        isFedFrom.append(
+            lineRoles.values.reduce(into: [:]) { fed, role in
+                if let edge = role.edge { fed[edge] = topology.isFedFrom(edge: edge, of: model.graph) }
+            })
         isFeederOff.append(zip(nodes, dead).map { $0 > 0 && 2 * $1 >= $0 })
     }
 
@@ -42,6 +46,7 @@ extension Analyser {
         feeders[number].isSwitched = isFeederSwitched[newest][number]
         if !isFirst { feeders[number].switchedAt = topologies[newest].time }
         for place in feeders[number].groups.indices { fillGroup(number, place) }
+        for place in feeders[number].linePoints.indices { orient(number, place) }
     }
 
     mutating func addVoltagePoint(_ number: Int, to feeder: Int) {

@@ -43,6 +43,10 @@ public struct Analyser: Sendable {
     var topologies: [(time: Timestamp, feeder: [Int32])] = []
     /// By topology and feeder: most of it is dead.
     var isFeederOff: [[Bool]] = []
+    /// By topology: lines with a regulator or a recloser, fed from their `from` end or not.
+    var isFedFrom: [[Int: Bool]] = []
+    /// By device: what a regulator, recloser or service transformer is watched for.
+    let lineRoles: [Int: LineRole]
     /// By topology and feeder: it does not feed what it feeds normally.
     var isFeederSwitched: [[Bool]] = []
     let normalFeederOfNode: [Int32]
@@ -86,6 +90,7 @@ public struct Analyser: Sendable {
             loads[Int(normal.feeder[node]), default: 0] += load.kilowatts
         }
         normalFeederOfNode = normal.feeder
+        lineRoles = Self.lineRoles(model, normal)
         front = Front(settings)
         let places = model.network.nodes.compactMap { node in
             node.longitude.flatMap { x in node.latitude.map { (x, $0) } }
@@ -136,7 +141,7 @@ public struct Analyser: Sendable {
 
     // MARK: Input
 
-    /// Takes samples in the order of their arrival. Late ones (``Quality/late``) are left out.
+    /// Takes samples in the order of their arrival. Late ones (``Quality/late``) are not analysed.
     public mutating func absorb(_ samples: [Sample]) -> AnalysisOutput {
         var output = AnalysisOutput()
         for sample in samples { absorb(sample, &output) }
@@ -147,7 +152,11 @@ public struct Analyser: Sendable {
 
     mutating func absorb(_ sample: Sample, _ output: inout AnalysisOutput) {
         let number = Int(sample.device)
-        guard devices.indices.contains(number), !sample.quality.contains(.late) else { return }
+        guard devices.indices.contains(number) else { return }
+        guard !sample.quality.contains(.late) else {
+            noteLate(sample)
+            return
+        }
         if let position = SwitchPosition(rawValue: sample.switchPosition) {
             switchMoved(model.registry.devices[number].name, to: position, at: sample.time)
         }
@@ -183,6 +192,9 @@ public struct Analyser: Sendable {
             feeders[home].head.insert(sample)
         } else {
             devices[number].signal.insert(sample)
+            if !lineRoles.isEmpty, !sample.activePower.isNaN || !sample.tapPosition.isNaN {
+                addLinePoint(number, to: home)
+            }
             if !sample.voltage.isNaN, !devices[number].hasVoltage {
                 devices[number].hasVoltage = true
                 addVoltagePoint(number, to: home)
@@ -191,6 +203,16 @@ public struct Analyser: Sendable {
         feeders[home].begin(at: feeders[home].clock == .distantPast ? min(clock.now, sample.time) : clock.now, settings)
         feeders[home].clock = clock.now
         advance(home, &output)
+    }
+
+    /// What came too late counts for nothing, but says that its device is not silent: its data are stale.
+    private mutating func noteLate(_ sample: Sample) {
+        let number = Int(sample.device)
+        if isHead[number], homeFeeder[number] >= 0 {
+            feeders[homeFeeder[number]].headLate = max(feeders[homeFeeder[number]].headLate, sample.time)
+        } else {
+            devices[number].late = max(devices[number].late, sample.time)
+        }
     }
 
     /// Moves a feeder's time on although nothing came: silence becomes missing bins.
@@ -282,7 +304,9 @@ public struct Analyser: Sendable {
         var element = facts.element
         if facts.kind == .chatter, let end = element.lastIndex(of: "/") { element = String(element[..<end]) }
         if element == Front.element { return true }
-        if banks.contains(where: { $0.id == element || $0.substation == element }) { return true }
+        if banks.contains(where: { $0.id == element || $0.substation == element || element.hasPrefix("\($0.id)/") }) {
+            return true
+        }
         guard model.graph.feederIndex[facts.feeder] != nil else { return false }
         return element == "FH-\(facts.feeder)" || element.hasPrefix("\(facts.feeder)/")
             || model.registry.index[element] != nil

@@ -45,13 +45,16 @@ public struct AdvisoryTree: Sendable {
         let lifted = Set(nodes.filter { $0.kind == .voltageRise && $0.cause == "der" }.map(\.element))
         let outages = Dictionary(
             nodes.filter { $0.kind == .outage }.map { ($0.feeder, $0.id) }, uniquingKeysWith: min)
+        let ramps = Dictionary(
+            nodes.filter { $0.kind == .fastRamp && $0.detector != "RAMP_FRONT" }.map { ($0.feeder, $0.id) },
+            uniquingKeysWith: min)
         let front = nodes.first { $0.detector == "RAMP_FRONT" }?.id
         let many = Dictionary(
             nodes.filter { $0.element == "\($0.feeder)/voltage" }.map { ("\($0.kind)|\($0.feeder)", $0.id) },
             uniquingKeysWith: min)
         for node in nodes {
             // A feeder without voltage has no data, no steady load and low voltage; also while it settles.
-            if [.dataGap, .fastRamp, .voltageLow].contains(node.kind), let outage = outages[node.feeder] {
+            if [.dataGap, .fastRamp, .fleetRamp, .voltageLow].contains(node.kind), let outage = outages[node.feeder] {
                 parents[node.id] = outage
                 continue
             }
@@ -70,6 +73,8 @@ public struct AdvisoryTree: Sendable {
             // What several feeders do at a time has one cause.
             case .fastRamp:
                 if node.id != front { parents[node.id] = front }
+            // What the DER do, the head shows.
+            case .fleetRamp: parents[node.id] = ramps[node.feeder] ?? front
             // A bank that feeds back does so because all its feeders do.
             case .reversePower where node.detector == "RPF_HEAD":
                 for bank in nodes where bank.kind == .reversePowerBank {
@@ -78,10 +83,12 @@ public struct AdvisoryTree: Sendable {
                     else { continue }
                     parents[node.id] = bank.id
                 }
+            // What comes back through a device of the feeder comes back at its head, too.
+            case .reversePowerDevice where node.severity != .urgent: parents[node.id] = headOfFeeder[node.feeder]
             // What was expected is there.
             case .reversePowerForecast: parents[node.id] = headOfFeeder[node.feeder]
             // DER behind a gateway that is silent.
-            case .dataGap where node.detector == "DQ_GAP" && !node.element.hasPrefix("FH-"):
+            case .dataGap where node.detector != "DQ_FLEET_GAP" && !node.element.hasPrefix("FH-"):
                 parents[node.id] = fleetGaps[node.feeder]
             default: break
             }

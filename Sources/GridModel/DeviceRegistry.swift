@@ -10,7 +10,8 @@ public struct DeviceRegistry: Sendable {
     }
 
     /// The devices that a network implies: each DER by its id, `FH-<feeder>` for each feeder head, `VM-<node>` for
-    /// each node that may carry a voltage meter, each switch by its id.
+    /// each node that may carry a voltage meter, each switch by its id; `RG-<regulator>`, `RC-<switch>` for each switch
+    /// with protection, and `TM-<transformer>` for each service transformer.
     public static func devices(of network: Network, graph: NetworkGraph) -> [Device] {
         let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let normal = Topology(graph, positions: graph.normalPositions)
@@ -23,10 +24,11 @@ public struct DeviceRegistry: Sendable {
             let kilovolts = nodes[node]?.nominalKilovolts ?? 0
             return kilovolts * 1000 / (kilovolts <= 1 ? 3.0.squareRoot() : 1)
         }
-        func device(_ name: String, _ kind: DeviceKind, _ node: String, _ area: String, _ rating: Double) -> Device {
+        func device(_ name: String, _ kind: DeviceKind, _ node: String, _ own: String, _ rating: Double) -> Device {
             Device(
                 name: name, kind: kind, node: node, normalFeeder: feeder(node),
-                lowVoltageArea: nodes[node]?.lowVoltageArea ?? "", area: area, rating: rating, voltageBase: base(node))
+                lowVoltageArea: nodes[node]?.lowVoltageArea ?? "", area: own.isEmpty ? area(node) : own, rating: rating,
+                voltageBase: base(node))
         }
         var list = network.ders.map { der in
             var made = device(der.id, der.kind, der.node, area(der.node), der.ratedKW * 1000)
@@ -41,6 +43,38 @@ public struct DeviceRegistry: Sendable {
         }
         list += network.nodes.map { device("VM-\($0.id)", .voltageMeter, $0.id, area($0.id), 0) }
         list += network.switches.map { device($0.id, .switchStatus, $0.node, area($0.node), 0) }
+        return list + lineDevices(of: network, nodes, device)
+    }
+
+    /// Regulators, reclosers and service transformers.
+    private static func lineDevices(
+        of network: Network, _ nodes: [String: Network.Node],
+        _ device: (String, DeviceKind, String, String, Double) -> Device
+    ) -> [Device] {
+        let lines = Dictionary(network.lines.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        func rating(_ line: Network.Line?) -> Double {
+            guard let line, let node = nodes[line.from] else { return 0 }
+            return 3.0.squareRoot() * line.ratedAmperes * node.nominalKilovolts * 1000
+        }
+        var list: [Device] = []
+        for item in network.regulators ?? [] {
+            guard let line = lines[item.line] else { continue }
+            let far = item.isForwardFrom ? line.to : line.from
+            list.append(device("RG-\(item.id)", .regulator, far, "", rating(line)))
+        }
+        for item in network.switches where item.relay != nil && item.connects == .line {
+            let line = lines[item.element]
+            var made = device("RC-\(item.id)", .recloser, item.node, "", rating(line))
+            // At a busbar it still is the feeder's.
+            if made.normalFeeder.isEmpty, let line {
+                let other = line.from == item.node ? line.to : line.from
+                made.normalFeeder = device(made.name, .recloser, other, "", 0).normalFeeder
+            }
+            list.append(made)
+        }
+        for item in network.transformers where nodes[item.lowNode]?.kind == "lv_busbar" {
+            list.append(device("TM-\(item.id)", .transformerMeter, item.lowNode, "", item.ratedKVA * 1000))
+        }
         return list
     }
 }

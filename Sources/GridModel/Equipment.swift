@@ -75,6 +75,27 @@ extension Network {
             case reactiveBidirectional = "REACTIVE_BIDIR"
             /// By hand, in neutral: it does nothing.
             case manualNeutral = "MANUAL_NEUTRAL"
+
+            /// What it does to the voltage when power comes from its other side (`domain-rules.md` B.1.4).
+            ///
+            /// - Parameter isMoved: the source is on the other side; otherwise DER feed back through it.
+            public func onReversal(isMoved: Bool) -> Reversal {
+                switch self {
+                case .lockedForward, .cogeneration: isMoved ? .unsafe : .safe
+                case .lockedReverse, .bidirectional: isMoved ? .safe : .unsafe
+                case .neutralIdle, .idle, .manualNeutral: .caution
+                case .reactiveBidirectional: .safe
+                }
+            }
+        }
+
+        /// Whether a control still holds the voltage of customers when power comes from its other side.
+        public enum Reversal: String, Sendable {
+            case safe
+            /// It does not regulate.
+            case caution
+            /// It runs to the end of its taps.
+            case unsafe
         }
 
         public var id, line: String
@@ -103,5 +124,42 @@ extension Network {
             self.kilovars = kilovars
             self.kilowatts = kilowatts
         }
+    }
+
+    /// A low-voltage grid with more DER behind its transformers than these are rated for (`XFMR_DER_OVERSIZE`,
+    /// `domain-rules.md` B.1.3; Rule 21 screen D).
+    public struct Oversize: Sendable, Equatable {
+        public var lowVoltageArea: String
+        public var transformers: [String]
+        /// AC, of what can feed in.
+        public var generationKW: Double
+        public var ratedKVA: Double
+
+        public init(lowVoltageArea: String, transformers: [String], generationKW: Double, ratedKVA: Double) {
+            self.lowVoltageArea = lowVoltageArea
+            self.transformers = transformers
+            self.generationKW = generationKW
+            self.ratedKVA = ratedKVA
+        }
+    }
+
+    /// By grid; transformers of a grid are taken to share what comes back.
+    public var oversizedGeneration: [Oversize] {
+        let nodes = Dictionary(self.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        func area(_ node: String) -> String? {
+            nodes[node].flatMap { $0.lowVoltageArea.isEmpty ? nil : $0.lowVoltageArea }
+        }
+        var found: [String: Oversize] = [:]
+        for item in transformers where nodes[item.lowNode]?.kind == "lv_busbar" {
+            guard let name = area(item.lowNode) else { continue }
+            found[name, default: .init(lowVoltageArea: name, transformers: [], generationKW: 0, ratedKVA: 0)]
+                .transformers.append(item.id)
+            found[name]?.ratedKVA += item.ratedKVA
+        }
+        for der in ders where der.kind != .electricVehicleCharger {
+            guard let name = der.lowVoltageArea.isEmpty ? area(der.node) : der.lowVoltageArea else { continue }
+            found[name]?.generationKW += der.ratedKW
+        }
+        return found.values.filter { $0.generationKW > $0.ratedKVA }.sorted { $0.lowVoltageArea < $1.lowVoltageArea }
     }
 }

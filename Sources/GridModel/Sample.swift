@@ -23,12 +23,14 @@ public struct Sample: Hashable, Sendable {
     public var leastPhasePower: Float
     /// %: how much three voltages differ (``PhaseMeasures/unbalance(_:_:_:betweenLines:)``).
     public var unbalance: Float
+    /// Steps from neutral, of a regulator.
+    public var tapPosition: Float
 
     @inlinable
     public init(
         device: Int32, time: Timestamp, activePower: Float = .nan, reactivePower: Float = .nan, voltage: Float = .nan,
         interval: Float = 0, stateOfCharge: Float = .nan, leastPhasePower: Float = .nan, unbalance: Float = .nan,
-        quality: Quality = [], switchPosition: SwitchPosition? = nil
+        tapPosition: Float = .nan, quality: Quality = [], switchPosition: SwitchPosition? = nil
     ) {
         self.device = device
         self.quality = quality
@@ -41,5 +43,6 @@ public struct Sample: Hashable, Sendable {
         self.stateOfCharge = stateOfCharge
         self.leastPhasePower = leastPhasePower
         self.unbalance = unbalance
+        self.tapPosition = tapPosition
     }
 }

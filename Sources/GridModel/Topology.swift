@@ -4,6 +4,8 @@ public struct Topology: Sendable {
     public let energised: [Bool]
     /// Per node: number of the feeder that feeds it, -1 at the substation and where no feeder does.
     public let feeder: [Int32]
+    /// Per node: the edge that leads to it from its source, -1 at sources and where no source reaches.
+    public let parentEdge: [Int32]
     /// Independent cycles of the energised network, those wholly inside one substation left out: transformers in
     /// parallel over a closed bus coupler are normal operation.
     public let loops: Int
@@ -89,6 +91,7 @@ public struct Topology: Sendable {
         deadIslands = dead.values.sorted { $0[0] < $1[0] }
 
         var feeder = [Int32](repeating: -1, count: count)
+        var parent = [Int32](repeating: -1, count: count)
         var visited = [Bool](repeating: false, count: count)
         var tail = 0
         for source in graph.sources where !visited[source] {
@@ -113,6 +116,7 @@ public struct Topology: Sendable {
                     let (next, edge) = graph.adjacency[slot]
                     guard conducts[Int(edge)], !visited[Int(next)], pass == 1 || normally[Int(edge)] else { continue }
                     visited[Int(next)] = true
+                    parent[Int(next)] = edge
                     let leavesBusbar = graph.headFeeder[Int(edge)] >= 0 && graph.headBusbar[Int(edge)] == Int32(node)
                     feeder[Int(next)] = leavesBusbar ? graph.headFeeder[Int(edge)] : feeder[node]
                     // A busbar fed back through a feeder (its own supply lost) still belongs to that feeder.
@@ -122,6 +126,14 @@ public struct Topology: Sendable {
             }
         }
         self.feeder = feeder
+        parentEdge = parent
+    }
+
+    /// Whether a line or transformer is fed from its `from` end; `nil` where nothing feeds it, or a loop does.
+    public func isFedFrom(edge: Int, of graph: NetworkGraph) -> Bool? {
+        let ends = graph.edgeEnds[edge]
+        if parentEdge[Int(ends.to)] == Int32(edge) { return true }
+        return parentEdge[Int(ends.from)] == Int32(edge) ? false : nil
     }
 
     public var isRadial: Bool { loops == 0 && parallelSources == 0 }

@@ -96,17 +96,7 @@ public enum NetworkStore {
             }
             // One statement with a JSON array: 6,000 devices one by one take seconds.
             try connection.query("UPDATE backfeed_store.device SET in_service = false", as: "store devices")
-            try connection.query(
-                """
-                INSERT INTO backfeed_store.device (area_id, name, kind, node, normal_feeder, lv_area, rating_w, voltage_base_v)
-                SELECT a.id, d.name, d.kind, d.node, d.normal_feeder, d.low_voltage_area, d.rating, d.voltage_base
-                FROM jsonb_to_recordset($1::jsonb) AS d(area text, name text, kind text, node text, normal_feeder text,
-                    low_voltage_area text, rating float8, voltage_base float8)
-                JOIN backfeed_store.area a ON a.name = d.area ORDER BY d.name
-                ON CONFLICT (name) DO UPDATE SET area_id = excluded.area_id, kind = excluded.kind, node = excluded.node,
-                    normal_feeder = excluded.normal_feeder, lv_area = excluded.lv_area, rating_w = excluded.rating_w,
-                    voltage_base_v = excluded.voltage_base_v, in_service = true
-                """, [JSONCoding.encode(devices)], as: "store devices")
+            try store(devices, &connection)
             try connection.query("UPDATE backfeed_store.feeder SET in_service = false", as: "store feeders")
             let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             for feeder in network.feeders {
@@ -130,6 +120,20 @@ public enum NetworkStore {
         }
     }
 
+    private static func store(_ devices: [Device], _ connection: inout PostgresConnection) throws(StoreError) {
+        try connection.query(
+            """
+            INSERT INTO backfeed_store.device (area_id, name, kind, node, normal_feeder, lv_area, rating_w, voltage_base_v)
+            SELECT a.id, d.name, d.kind, d.node, d.normal_feeder, d.low_voltage_area, d.rating, d.voltage_base
+            FROM jsonb_to_recordset($1::jsonb) AS d(area text, name text, kind text, node text, normal_feeder text,
+                low_voltage_area text, rating float8, voltage_base float8)
+            JOIN backfeed_store.area a ON a.name = d.area ORDER BY d.name
+            ON CONFLICT (name) DO UPDATE SET area_id = excluded.area_id, kind = excluded.kind, node = excluded.node,
+                normal_feeder = excluded.normal_feeder, lv_area = excluded.lv_area, rating_w = excluded.rating_w,
+                voltage_base_v = excluded.voltage_base_v, in_service = true
+            """, [JSONCoding.encode(devices)], as: "store devices")
+    }
+
     /// The newest revision, or `nil` when none was imported.
     public static func load(_ conninfo: String) throws -> StoredNetwork? {
         var connection = try PostgresConnection(conninfo)
@@ -141,13 +145,22 @@ public enum NetworkStore {
         var ids = [Int32](repeating: 0, count: registry.devices.count)
         var areas = ids
         var aggregators = [String?](repeating: nil, count: ids.count)
-        for row in try connection.query(
-            "SELECT name, id, area_id, aggregator FROM backfeed_store.device WHERE in_service", as: "load devices")
-        {
-            guard let name = row[0], let index = registry.index[name].map(Int.init) else { continue }
-            ids[index] = row[1].flatMap(Int32.init) ?? 0
-            areas[index] = row[2].flatMap(Int32.init) ?? 0
-            aggregators[index] = row[3]
+        func find(_ connection: inout PostgresConnection) throws(StoreError) {
+            for row in try connection.query(
+                "SELECT name, id, area_id, aggregator FROM backfeed_store.device WHERE in_service", as: "load devices")
+            {
+                guard let name = row[0], let index = registry.index[name].map(Int.init) else { continue }
+                ids[index] = row[1].flatMap(Int32.init) ?? 0
+                areas[index] = row[2].flatMap(Int32.init) ?? 0
+                aggregators[index] = row[3]
+            }
+        }
+        try find(&connection)
+        // A network that an earlier version imported: it knew fewer kinds of devices.
+        let unknown = registry.devices.indices.filter { ids[$0] == 0 }
+        if !unknown.isEmpty {
+            try store(unknown.map { registry.devices[$0] }, &connection)
+            try find(&connection)
         }
         var byName: [String: Int32] = [:]
         for row in try connection.query("SELECT name, id FROM backfeed_store.area", as: "load areas") {

@@ -239,32 +239,32 @@ public struct SampleStore: ~Copyable {
         }
     }
 
-    /// Stored samples of a time range in time order, in portions.
+    /// Stored samples of a time range in time order, in portions; late ones too, flagged.
     ///
     /// - Parameters:
     ///   - until: not included; `nil`: to the end.
-    ///   - takesLate: late ones too, flagged; a restarted analyser warms up without them.
     public mutating func replay(
-        from: Timestamp, until: Timestamp? = nil, takesLate: Bool = false, indexOfDevice: [Int32: Int32],
+        from: Timestamp, until: Timestamp? = nil, indexOfDevice: [Int32: Int32],
         _ body: ([Sample]) -> Void
     ) throws(StoreError) {
         let phases = [
             ("pa", Quantity.activePowerA), ("pb", .activePowerB), ("pc", .activePowerC), ("va", .voltageA),
-            ("vb", .voltageB), ("vc", .voltageC),
+            ("vb", .voltageB), ("vc", .voltageC), ("tap", .tapPosition),
         ].map { "max(value) FILTER (WHERE quantity = \($1.rawValue)) AS \($0)" }.joined(separator: ", ")
         var portion: [Sample] = []
         try session.use { connection throws(StoreError) in
             try connection.stream(
                 """
                 WITH phases AS (SELECT time, device_id, \(phases) FROM backfeed_store.sample_extra \
-                WHERE time >= $1 AND time < $2 AND quantity BETWEEN \(Quantity.activePowerA.rawValue) AND \(Quantity.voltageC.rawValue) \
+                WHERE time >= $1 AND time < $2 AND (quantity BETWEEN \(Quantity.activePowerA.rawValue) AND \(Quantity.voltageC.rawValue) \
+                OR quantity = \(Quantity.tapPosition.rawValue)) \
                 GROUP BY time, device_id) \
                 SELECT (extract(epoch FROM s.time) * 1e6)::int8, s.device_id, active_power_w, reactive_power_var, voltage_v, \
-                interval_s, quality, state_of_charge_pct, d.voltage_base_v, pa, pb, pc, va, vb, vc FROM backfeed_store.sample s \
+                interval_s, quality, state_of_charge_pct, d.voltage_base_v, pa, pb, pc, va, vb, vc, tap FROM backfeed_store.sample s \
                 LEFT JOIN phases p ON p.time = s.time AND p.device_id = s.device_id \
                 JOIN backfeed_store.device d ON d.id = s.device_id \
-                WHERE s.time >= $1 AND s.time < $2 AND quality & $3 = 0 ORDER BY s.time, s.device_id
-                """, [from.description, until?.description ?? "infinity", takesLate ? "0" : "4096"],
+                WHERE s.time >= $1 AND s.time < $2 ORDER BY s.time, s.device_id
+                """, [from.description, until?.description ?? "infinity"],
                 as: "replay samples"
             ) { row in
                 guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init),
@@ -283,7 +283,7 @@ public struct SampleStore: ~Copyable {
                         device: index, time: Timestamp(microseconds: time), activePower: number(2),
                         reactivePower: number(3),
                         voltage: number(4), interval: interval.isNaN ? 0 : interval, stateOfCharge: number(7),
-                        leastPhasePower: Float(least), unbalance: Float(unbalance),
+                        leastPhasePower: Float(least), unbalance: Float(unbalance), tapPosition: number(15),
                         quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
                 if portion.count >= 20_000 {
                     body(portion)

@@ -26,6 +26,33 @@ extension Queries {
         }
     }
 
+    /// Native load of some feeders together between 10 and 14 h local: its fifth lowest quarter hour (the lowest ones are
+    /// mostly bad data), the quarter hours in which all of them are known, and these as part of all since the first.
+    ///
+    /// - Returns: load in W, `nil` with fewer than five quarter hours; completeness 0 to 1.
+    public mutating func minimumDaytimeLoad(
+        feeders: [String], from: Timestamp, until: Timestamp, zone: String
+    ) throws(StoreError) -> (load: Double?, quarters: Int, completeness: Double) {
+        try session.use { connection throws(StoreError) in
+            let rows = try connection.query(
+                """
+                WITH quarter AS (SELECT time, sum(native_w) AS load, count(native_w) AS known \
+                FROM backfeed_store.feeder_profile_15m WHERE feeder = ANY ($1) AND normal_feeder = feeder \
+                AND time >= $2 AND time < $3 AND head_coverage >= 0.5 AND der_coverage >= 0.8 \
+                AND extract(hour FROM time AT TIME ZONE $4) BETWEEN 10 AND 13 GROUP BY time), \
+                whole AS (SELECT load FROM quarter WHERE known = cardinality($1::text[])) \
+                SELECT (SELECT load FROM whole ORDER BY load OFFSET 4 LIMIT 1), (SELECT count(*) FROM whole), \
+                (SELECT count(*) FROM whole) / greatest(1, 16 * ceil(extract(epoch FROM $3::timestamptz - min(time)) / 86400)) \
+                FROM quarter
+                """, [SQL.array(feeders), from.description, until.description, zone], as: "read minimum daytime load")
+            guard let row = rows.first else { return (nil, 0, 0) }
+            return (
+                row[0].flatMap { Double($0) }, row[1].flatMap { Int($0) } ?? 0,
+                min(1, row[2].flatMap { Double($0) } ?? 0)
+            )
+        }
+    }
+
     /// Ten-minute voltages of a feeder's points by device and local week: device, Monday, whether low voltage, valid
     /// windows, within ±10 %, within the outer limits. Windows of an interruption are left out.
     public mutating func voltageWeeks(

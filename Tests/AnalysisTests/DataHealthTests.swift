@@ -258,4 +258,28 @@ import Testing
         #expect(2.5 * long.multiple(600) - 1.5 * PostOutage.derShare(600) == 3.5)
         #expect(PostOutage.peak(load: 2.5, available: 1.5, outage: 10_800) == 5)
     }
+
+    // MARK: Stale
+
+    @Test func aMeterWhoseSamplesComeTooLateIsStaleAndNotSilent() throws {
+        func gaps(isLate: Bool) -> [AdvisoryFacts] {
+            var analyser = analyser()
+            let all = samples(minutes: 40) { sample, second in
+                guard second >= 600, [device("FH-F1"), device("pv-2")].contains(sample.device) else { return }
+                // Flagged by the door, as it does what is behind the feeder's time; or not there at all.
+                sample.quality = .late
+            }
+            return analyser.absorb(all.filter { isLate || !$0.quality.contains(.late) }).reports
+                .filter { $0.facts.kind == .dataGap && $0.change == .start && $0.facts.element != "F1/fleet" }.map(
+                    \.facts)
+        }
+        let stale = gaps(isLate: true)
+        #expect(stale.map(\.element) == ["FH-F1", "pv-2"])
+        #expect(stale.map(\.detector) == ["DQ_STALE", "DQ_STALE"])
+        #expect(stale.map(\.severity) == [.medium, .note])
+        #expect(stale.allSatisfy { $0.message.contains("too late to count") })
+        // What came late changes nothing else.
+        #expect(gaps(isLate: false).map(\.raisedAt) == stale.map(\.raisedAt))
+        #expect(gaps(isLate: false).map(\.detector) == ["DQ_GAP", "DQ_GAP"])
+    }
 }

@@ -5,7 +5,7 @@ import Testing
 
 /// For any samples and any restarts, what is open is what an undisturbed run has open.
 @Suite struct RestartTests {
-    static let network = SmallNetwork.make()
+    static let network = LineDeviceTests.network(.bidirectional)
     static let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
     static let start = Timestamp("2026-06-21T08:00:00Z") ?? .distantPast
 
@@ -20,12 +20,14 @@ import Testing
         var levels: [Int32: Float] = [:]
         var silentUntil: [Int32: Int] = [:]
         var list: [Sample] = []
-        let names = ["FH-F1", "FH-F2", "FH-F3", "pv-1", "pv-2", "pv-3", "pv-4", "VM-LV2"]
+        var tap: Float = 0
+        let names = ["FH-F1", "FH-F2", "FH-F3", "pv-1", "pv-2", "pv-3", "pv-4", "VM-LV2", "RG-R1", "RC-S-mid", "TM-TL"]
         let numbers = names.compactMap { Self.registry.index[$0] }
         for second in stride(from: 0, to: 14_400, by: 10) {
             for number in numbers {
                 let device = Self.registry.devices[Int(number)]
                 if device.kind != .feederHead, second % 60 != 0 { continue }
+                let isLine = [.regulator, .recloser, .transformerMeter].contains(device.kind)
                 if random.next() % 400 == 0 { silentUntil[number] = second + Int(random.next() % 1500) }
                 if second < silentUntil[number] ?? 0 { continue }
                 let isMeter = device.kind == .voltageMeter
@@ -34,15 +36,22 @@ import Testing
                     level = isMeter ? 0.96 + Float(random.unit()) * 0.24 : Float(random.unit()) * 1.4 - 0.5
                 }
                 levels[number] = level
+                if device.kind == .regulator, random.next() % 6 == 0 {
+                    tap += random.next() % 3 == 0 ? -1 : 1
+                    tap = max(-16, min(16, tap))
+                }
                 let wobble = random.next() % 7 == 0 ? 0 : Float(random.unit()) * 0.004
                 let rating = Float(device.rating)
                 list.append(
                     Sample(
                         device: number, time: Self.start + Double(second),
                         activePower: isMeter
-                            ? .nan : device.kind.isDER ? max(0, level + wobble) * rating : (level + wobble) * rating,
+                            ? .nan
+                            : device.kind.isDER
+                                ? max(0, level + wobble) * rating : (level + wobble) * rating * (isLine ? 1.2 : 1),
                         voltage: isMeter || device.kind == .feederHead
                             ? Float(device.voltageBase) * (isMeter ? level + wobble : 1.01 + wobble) : .nan,
+                        tapPosition: device.kind == .regulator ? tap : .nan,
                         quality: random.next() % 50 == 0 ? .clockSuspect : []))
             }
         }

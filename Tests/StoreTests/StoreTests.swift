@@ -208,7 +208,7 @@ enum TestCluster {
             ) == 1)
     }
 
-    @Test func samplesComeBackInOrderWithoutLateOnes() throws {
+    @Test func samplesComeBackInOrderAndLateOnesFlagged() throws {
         var store = SampleStore(conninfo: conninfo)
         let made = batch(5, last: 1)
         made.append(
@@ -217,7 +217,8 @@ enum TestCluster {
         try store.write(made)
         var back: [Sample] = []
         try store.replay(from: start + 1, indexOfDevice: stored.indexOfDeviceID) { back += $0 }
-        #expect(back.map(\.activePower) == [1, 2, 3, 4])
+        #expect(back.map(\.activePower) == [1, 2, 9, 3, 4])
+        #expect(back.map { $0.quality.contains(.late) } == [false, false, true, false, false])
         #expect(back.allSatisfy { $0.device == 0 && $0.reactivePower.isNaN })
     }
 

@@ -1,6 +1,8 @@
 """Faults of data and weather, as aggregators send them: each found under its own name, none taken for reverse power."""
+import csv
 import json
 import random
+import shutil
 import time
 
 import pytest
@@ -143,3 +145,82 @@ def test_what_one_phase_does_is_seen_and_survives_a_restart(service):
     assert found["V_UNBALANCE"]["severity"] == 3 and found["V_UNBALANCE"]["peak"]["value"] == pytest.approx(2.42, abs=0.02)
     assert "FH-F05" in found["V_UNBALANCE"]["message"] and found["V_UNBALANCE"]["onset"] < rfc3339(start + 1200)
     assert not [r for r in starts(service) if r[0] == "RPF_HEAD"]
+
+
+def test_a_regulator_and_a_recloser_are_watched(folder):
+    network = folder / "grid" / "network"
+    shutil.copytree(DATA / "network", network)
+    switches = list(csv.DictReader(open(network / "switches.csv")))
+    lines = {line["line_id"]: line for line in csv.DictReader(open(network / "lines.csv"))}
+    head = next(s for s in switches if s["role"] == "feeder_head" and s["feeder_id"] == "F02" and s["connects"] == "line")
+    forward = "from_to" if lines[head["element_id"]]["from_node"] == head["node_id"] else "to_from"
+    (network / "regulators.csv").write_text(f"regulator_id,line_id,mode,forward\nR2,{head['element_id']},BIDIRECTIONAL,{forward}\n")
+    head["phase_pickup_a"] = "60"
+    with open(network / "switches.csv", "w") as file:
+        writer = csv.DictWriter(file, [*switches[0], "phase_pickup_a"] if "phase_pickup_a" not in switches[0] else list(switches[0]), restval="")
+        writer.writeheader()
+        writer.writerows(switches)
+    recloser = f"RC-{head['switch_id']}"
+    run("network", "import", folder / "grid", "--data-dir", folder / "state")
+    service = Service(folder)
+    try:
+        kinds = {d["id"]: d["kind"] for d in service.get("/v1/devices?feeder=F02&limit=1000")["items"]}
+        assert (kinds["RG-R2"], kinds[recloser]) == ("regulator", "recloser")
+        start = int(time.time() // 60) * 60 - 2400
+
+        def samples(n):
+            # 1.4 MW come back; from minute 10 on the control, which takes the wrong side for the customers', steps up each minute.
+            tap = min(12, max(0, (n * 10 - 600) // 60))
+            common = {"time": rfc3339(start + n * 10), "active_power_w": -1_400_000 - n % 7, "reactive_power_var": 10_000}
+            yield {"device": "FH-F02", "voltage_v": 20_000, **common}
+            yield {"device": "RG-R2", "voltage_v": 20_000 + 120 * tap, "tap_position": tap, **common}
+            yield {"device": recloser, **common}
+
+        def go(first, last):
+            publish(service, "UTIL-SCADA", [sample for n in range(first, last) for sample in samples(n)])
+            analysed(service, "F02", start + last * 10)
+
+        go(0, 120)
+        wait_for(lambda: {"RPF_REG", "RPF_REC", "REG_RUNAWAY"} <= {r[0] for r in starts(service)}, what="the devices on the line")
+        found = {a["detector"]: a for a in service.get("/v1/advisories?state=active&feeder=F02")["items"]}
+        # A mode that drives the voltage off makes both urgent: each stands for itself.
+        assert (found["RPF_REG"]["severity"], found["RPF_REG"]["cause"], found["RPF_HEAD"]["severity"]) == (1, "der", 1)
+        assert "BIDIRECTIONAL" in found["RPF_REG"]["message"] and found["REG_RUNAWAY"]["severity"] == 1
+        assert found["REG_RUNAWAY"]["element"] == "RG-R2" and found["REG_RUNAWAY"]["evidence"]["notes"]["tap_position"] >= 3
+        # 1.4 MW at 20 kV are 40 A, two thirds of the pickup: part of what is said of the head.
+        assert (found["RPF_REC"]["severity"], found["RPF_REC"]["parent"]) == (3, found["RPF_HEAD"]["id"])
+        def line():
+            return sorted(r for r in starts(service) if r[0] in ("RPF_REG", "RPF_REC", "REG_RUNAWAY", "RPF_HEAD"))
+
+        before = line()
+        # Its taps are known from the store only after a restart: nothing is said twice, nothing ends.
+        service.stop()
+        service.start()
+        go(120, 180)
+        assert line() == before
+        assert {a["detector"] for a in service.get("/v1/advisories?state=active&feeder=F02")["items"]} >= {"RPF_REG", "RPF_REC", "REG_RUNAWAY"}
+    finally:
+        service.stop()
+    # The benchmark's four low-voltage grids have more rated than their transformers.
+    named = run("network", "check", folder / "grid", "--data-dir", folder / "none").stdout
+    assert "XFMR_DER_OVERSIZE: LV3.202 has 438 kW of DER behind MV2.101-LV3.202-Trafo of 400 kVA" in named
+    assert named.count("XFMR_DER_OVERSIZE") == 4
+
+
+def test_a_bank_whose_der_outrun_its_least_load_is_reported(service):
+    # Four months of every feeder, 600 kW at noon: 6.6 MW, and the network has more DER than that.
+    service.sql(
+        "INSERT INTO backfeed_store.feeder_profile_15m (time, net_w, native_w, pv_w, battery_w, ev_charger_w, other_der_w, reverse_wh, forward_wh, head_coverage, der_coverage, area_id, feeder, normal_feeder) "
+        "SELECT t, 0, 600e3 + 1e3 * extract(doy FROM t), 0, 0, 0, 0, 0, 0, 1, 1, 1, f, f FROM generate_series(date_trunc('day', now()) - interval '120 days', now(), interval '15 minutes') AS t, "
+        "unnest(ARRAY[" + ", ".join(f"'{f}'" for f in FEEDERS) + "]) AS f")
+    service.stop()
+    service.start()
+    found = wait_for(lambda: next((a for a in service.get("/v1/advisories?state=active")["items"] if a["detector"] == "GLR_STATIC"), None), what="the bank's year")
+    assert (found["kind"], found["severity"], found["element"]) == ("generation_load_ratio", 3, f"{found['feeder']}/static")
+    notes = found["evidence"]["notes"]
+    rated = sum(float(d["rated_kw"]) for d in csv.DictReader(open(DATA / "network" / "ders.csv")) if d["kind"] != "ev_charger")
+    assert notes["generation_w"] == pytest.approx(rated * 1e3, rel=0.05) and found["peak"]["value"] == pytest.approx(notes["generation_w"] / notes["minimum_daytime_load_w"])
+    service.stop()
+    service.start()
+    time.sleep(3)
+    assert [a["id"] for a in service.get("/v1/advisories?state=active")["items"] if a["detector"] == "GLR_STATIC"] == [found["id"]]

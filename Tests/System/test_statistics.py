@@ -47,7 +47,7 @@ def test_the_test_day_by_api_and_command(served):
     assert (shape["day_type"], shape["reversal_from"], shape["reversal_until"]) == ("weekday", "11:00", "14:00") and shape["rise3h_w"] == pytest.approx(3.7e6)
     assert made["minimum_load"]["w"] == pytest.approx(2.9e6) and made["minimum_load"]["completeness_pct"] == 100
     # The shipped network's own ratings.
-    rating = sum(device["rating_w"] for device in served.get("/v1/devices?feeder=F01&limit=1000")["items"] if device["kind"] not in ("ev_charger", "feeder_head", "voltage_meter"))
+    rating = sum(device["rating_w"] for device in served.get("/v1/devices?feeder=F01&limit=1000")["items"] if device["kind"] in ("pv", "battery", "wind", "biomass", "hydro", "other"))
     assert made["screens"][0]["rating_w"] == pytest.approx(rating) and made["screens"][0]["limit_w"] == pytest.approx(0.72e6)
     # The second day lacks what switching changed: what is left is enough for reverse flow only.
     next_day = served.get("/v1/feeders/F01/statistics?from=2026-06-22T22:00:00Z&until=2026-06-23T22:00:00Z")

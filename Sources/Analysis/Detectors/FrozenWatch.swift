@@ -52,6 +52,7 @@ struct FrozenWatch: Sendable, Equatable {
             guard rating > 0 else { return power != 0 }
             return abs(power) > Self.nothing * rating && (kind == .feederHead || power < Self.limited * rating)
         case .battery, .electricVehicleCharger, .biomass, .otherGenerator: return !sample.voltage.isNaN
+        case .regulator, .recloser, .transformerMeter: return abs(power) > Self.nothing * rating
         case .switchStatus: return false
         }
     }

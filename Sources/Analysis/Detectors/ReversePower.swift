@@ -16,11 +16,13 @@ public enum ReversePower {
     ///   - reverseW: W, positive: how much flows back.
     ///   - limitW: agreed reverse limit; 0 makes any reverse flow a violation.
     ///   - feedsReversedBank: the feeder's bank flows back too and is not known to have 3V0 protection.
+    ///   - passesUnsafeRegulator: a regulator that it comes back through drives the voltage off (B.1.4).
     public static func severity(
-        reverseW: Double, limitW: Double, permission: Permission, feedsReversedBank: Bool
+        reverseW: Double, limitW: Double, permission: Permission, feedsReversedBank: Bool,
+        passesUnsafeRegulator: Bool = false
     ) -> Severity {
         let ratio = limitW > 0 ? reverseW / limitW : .infinity
-        if ratio >= 1.2 || feedsReversedBank { return .urgent }
+        if ratio >= 1.2 || feedsReversedBank || passesUnsafeRegulator { return .urgent }
         if permission == .no || ratio >= 1 { return .high }
         if permission == .unknown || ratio >= 0.8 { return .medium }
         return .note

@@ -55,6 +55,15 @@ public struct ThresholdDetector: Sendable, Equatable {
     private var clearOnset = Timestamp.distantPast
     private var milderFor = 0.0
     private var milderSeverity = Severity.note
+    /// While it is active: since when the on-condition has held without a break.
+    private var run: Run?
+
+    private struct Run: Sendable {
+        var onset: Timestamp
+        var seconds = 0.0
+        var peak: (value: Double, at: Timestamp)
+        var peakBadness: Double
+    }
 
     public init(_ timing: Timing) { self.timing = timing }
 
@@ -86,7 +95,19 @@ public struct ThresholdDetector: Sendable, Equatable {
     }
 
     /// Back to idle: what a warm-up found was over before, by the stored advisories.
-    public mutating func reset() { self = Self(timing) }
+    ///
+    /// - Parameter end: when that was; what has held since is then pending, as it would be without the warm-up.
+    public mutating func reset(endedAt end: Timestamp? = nil) {
+        let since = run
+        self = Self(timing)
+        guard let since, let end else { return }
+        let lasted = since.onset >= end ? since.seconds : since.onset + since.seconds - end
+        guard lasted > 0 else { return }
+        phase = .pending
+        onset = max(since.onset, end)
+        onFor = lasted
+        (peak, peakBadness) = (since.peak, since.peakBadness)
+    }
 
     /// - Parameters:
     ///   - start: start of the bin.
@@ -119,10 +140,12 @@ public struct ThresholdDetector: Sendable, Equatable {
                 phase = .active
                 offFor = 0
                 milderFor = 0
+                run = nil
                 severity = now
                 outputs.append(.start(onset: onset, severity: now))
             }
         case .active, .clearing:
+            noteRun(start, width, on, value, badness)
             if let change = follow(now, width) { outputs.append(.severity(change)) }
             guard off else {
                 phase = .active
@@ -148,6 +171,7 @@ public struct ThresholdDetector: Sendable, Equatable {
     private mutating func stepMissing(_ width: Double) -> [Output] {
         missingFor += width
         guard missingFor > timing.gap else { return [] }
+        run = nil
         switch phase {
         case .idle: return []
         case .pending:
@@ -161,6 +185,17 @@ public struct ThresholdDetector: Sendable, Equatable {
             isUncertain = true
             return [.uncertain]
         }
+    }
+
+    private mutating func noteRun(_ start: Timestamp, _ width: Double, _ on: Bool, _ value: Double, _ badness: Double) {
+        guard on else {
+            run = nil
+            return
+        }
+        var now = run ?? Run(onset: start, peak: (value, start), peakBadness: badness)
+        now.seconds += width
+        if badness > now.peakBadness { (now.peak, now.peakBadness) = ((value, start), badness) }
+        run = now
     }
 
     private mutating func note(_ value: Double, _ badness: Double, _ start: Timestamp) {

@@ -16,6 +16,8 @@ struct DeviceState: Sendable {
     var flagged: [(time: Timestamp, quality: Quality)] = []
     /// The newest of them: it is not silent, it is wrong.
     var heard = Timestamp.distantPast
+    /// Of the samples that came too late to count, the newest time.
+    var late = Timestamp.distantPast
     /// Voltage far out in the newest minute: +1 high, -1 low.
     var extreme: Int8 = 0
     /// Samples with voltage in a row while nothing feeds it.
@@ -110,6 +112,9 @@ extension DeviceKind {
         case .feederHead: 7
         case .voltageMeter: 8
         case .switchStatus: 9
+        case .regulator: 10
+        case .recloser: 11
+        case .transformerMeter: 12
         }
     }
 }

@@ -26,15 +26,18 @@ extension FeederState {
             if !tracker.isActive || isSilent { devices[number].samplesAtGapEnd = devices[number].signal.count }
             let back = devices[number].signal.count - devices[number].samplesAtGapEnd >= 3
             let last = devices[number].signal.last
+            let isStale = devices[number].late > last
             reports += tracker.step(
                 start, width: Self.minute, .bin(on: isSilent, off: back, value: age, badness: age, severity: .note),
                 unit: "s", watermark: end
             ) { facts in
-                facts.detector = "DQ_GAP"
+                facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
                 facts.limit = .init(value: threshold, unit: "s", source: "setting data_gap.der_s (B.4.1)")
                 facts.message =
                     facts.clearedAt == nil
-                    ? "\(device.name) (\(device.kind.rawValue), feeder \(id)) has been silent since \(last)."
+                    ? isStale
+                        ? "\(device.name) (\(device.kind.rawValue), feeder \(id)) reports, but too late to count since \(last)."
+                        : "\(device.name) (\(device.kind.rawValue), feeder \(id)) has been silent since \(last)."
                     : "\(device.name) (\(device.kind.rawValue), feeder \(id)) reports again."
                 facts.response = "No action on shift; its aggregator should look after it."
                 facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }

@@ -72,6 +72,7 @@ extension FeederState {
         let isSilent = age > context.settings.headGap + slack
         if !headGap.isActive || isSilent { headCountAtGap = head.count }
         let silentFor = age
+        let isStale = headLate > head.last
         var tracker = headGap
         defer { headGap = tracker }
         return tracker.step(
@@ -81,13 +82,15 @@ extension FeederState {
                 severity: .medium),
             unit: "s", watermark: end
         ) { facts in
-            facts.detector = "DQ_GAP"
+            facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
             facts.limit = .init(
                 value: context.settings.headGap, unit: "s",
                 source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
             facts.message =
                 facts.clearedAt == nil
-                ? "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
+                ? isStale
+                    ? "Feeder \(id): the head meter FH-\(id) reports, but too late to count since \(head.last); reverse power cannot be seen."
+                    : "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
                 : "Feeder \(id): the head meter FH-\(id) reports again."
             facts.response =
                 "Treat the feeder's power as unknown. Check the meter, its gateway and the publisher UTIL-SCADA."
@@ -108,7 +111,8 @@ extension FeederState {
         if !bin.power.isNaN, !isReverseDoubtful(bin.power), !isOut {
             let severity = ReversePower.severity(
                 reverseW: max(0, -bin.power), limitW: limit, permission: limits.reversePermission,
-                feedsReversedBank: context.reversedBanks.contains(bank))
+                feedsReversedBank: context.reversedBanks.contains(bank),
+                passesUnsafeRegulator: linePoints.contains(where: \.isUnsafe))
             input = .bin(
                 on: bin.power <= -threshold, off: bin.power >= -0.5 * threshold, value: bin.power, badness: -bin.power,
                 severity: severity)

@@ -32,6 +32,7 @@ extension FeederState {
             sums[device.kind].reporting += device.rating
             if device.normalFeeder != id { fleets[device.normalFeeder, default: FleetPower()][device.kind] += power }
         }
+        let line = stepLine(start, end, &devices, context)
         for group in groups {
             for number in group.points where !registry.devices[number].kind.isDER {
                 devices[number].inspect(start, end, registry.devices[number], &variations)
@@ -78,6 +79,7 @@ extension FeederState {
         reports += stepNear(start, end, context)
         reports += stepEstimate(start, end, photovoltaic, fleet, sites, nativeRatio, context)
         reports += settleRampCause(start, end, devices, context)
+        reports += line + stepFleetRamp(start, end, rated, context)
 
         var rows = [row]
         for (feeder, fleet) in fleets.sorted(by: { $0.key < $1.key }) where feeder != id {

@@ -59,6 +59,8 @@ struct FeederState: Sendable {
     var ders: [Int] = []
     var groups: [VoltageGroup] = []
     var groupOfDevice: [Int: Int] = [:]
+    /// Regulators, reclosers and service transformers that have spoken, in device order.
+    var linePoints: [LinePoint] = []
     /// Missing head bins in a row, to jump over long silence.
     var silentBins = 0
 
@@ -66,6 +68,7 @@ struct FeederState: Sendable {
     var estimated: AdvisoryTracker
     var near: AdvisoryTracker
     var ramp: AdvisoryTracker
+    var fleetRamp: AdvisoryTracker
     var headGap: AdvisoryTracker
     var fleetGap: AdvisoryTracker
     var signs: DeviceFault
@@ -90,6 +93,8 @@ struct FeederState: Sendable {
     /// Samples of the head that were flagged: when, and with what.
     var headFlagged: [(time: Timestamp, quality: Quality)] = []
     var headHeard = Timestamp.distantPast
+    /// Of its samples that came too late to count, the newest time.
+    var headLate = Timestamp.distantPast
     /// W of all DER in the newest minute, when it was night and enough of them reported.
     var fleetByNight = Double.nan
     /// Newest steps of the head's voltage, pu.
@@ -147,6 +152,7 @@ struct FeederState: Sendable {
         estimated = tracker(.reversePower, "\(id)/estimated", on: 300, off: 900)
         near = tracker(.reversePower, "\(id)/near", on: 300, off: 900)
         ramp = tracker(.fastRamp, "FH-\(id)", on: 60, off: 300)
+        fleetRamp = tracker(.fleetRamp, "\(id)/fleet-ramp", on: 60, off: 300)
         headGap = tracker(.dataGap, "FH-\(id)", on: 0, off: 0)
         fleetGap = tracker(.dataGap, "\(id)/fleet", on: 0, off: 0)
         func fault(_ kind: AdvisoryKind, _ name: String) -> DeviceFault {
@@ -206,8 +212,10 @@ struct FeederState: Sendable {
         body(&estimated)
         body(&near)
         body(&unbalance)
+        body(&fleetRamp)
         body(&reverseForecast)
         body(&overloadForecast)
+        for place in linePoints.indices { linePoints[place].withTrackers(body) }
         headSign.restore(isWrong: headSigns.isActive)
     }
 

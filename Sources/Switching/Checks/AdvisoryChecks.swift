@@ -69,9 +69,18 @@ enum AdvisoryChecks {
             return movesOut(context, advisory)
                 ? finding(.blockSoft, "the plan moves the voltage further out", "Bring the voltage back first.")
                 : finding(.condition, "the plan does not move it further out", "Watch the voltage while switching.")
+        case .regulatorRunaway:
+            return finding(
+                .blockSoft, "a regulator is running to the end of its taps", "Block it, or set it to neutral, first.")
+        case .reversePowerDevice, .transformerExport:
+            return isSerious
+                ? finding(.blockSoft, "more comes back through it than it can take", "Curtail DER behind it first.")
+                : finding(.condition, "power comes back through it", "Watch it while switching.")
+        case .regulatorHunting:
+            return finding(.condition, "its tap goes up and down", "Watch the voltage while switching.")
         case .voltageRise:
             return finding(.condition, "DER raise the voltage there", "Watch the voltage while switching.")
-        case .fastRamp:
+        case .fastRamp, .fleetRamp:
             return isSerious
                 ? finding(
                     .blockSoft, "load or generation is changing fast", "Wait until it has been quiet for 10 minutes.")

@@ -3,18 +3,6 @@ internal import PowerFlow
 
 /// V4: regulators whose source side moves, or through which power comes back, and what their control then does.
 enum RegulatorChecks {
-    private enum Outcome { case safe, caution, unsafe }
-
-    /// - Parameter isMoved: the source is on the other side; otherwise DER feed back through it.
-    private static func outcome(_ mode: Network.Regulator.Mode, isMoved: Bool) -> Outcome {
-        switch mode {
-        case .lockedForward, .cogeneration: isMoved ? .unsafe : .safe
-        case .lockedReverse, .bidirectional: isMoved ? .safe : .unsafe
-        case .neutralIdle, .idle, .manualNeutral: .caution
-        case .reactiveBidirectional: .safe
-        }
-    }
-
     private struct State: Equatable {
         var isMoved, isReverse: Bool
         var mode: Network.Regulator.Mode
@@ -73,7 +61,7 @@ enum RegulatorChecks {
                 "\(item.id) (\(item.mode == state.mode ? "" : "set to ")\(state.mode.rawValue)) \(why) \(context.when(stage)): \(text).",
                 remedy: remedy)
         }
-        return switch outcome(state.mode, isMoved: state.isMoved) {
+        return switch state.mode.onReversal(isMoved: state.isMoved) {
         case .safe: nil
         case .caution:
             finding(.condition, "it does not regulate", "Watch the voltage behind it; set its mode back afterwards.")

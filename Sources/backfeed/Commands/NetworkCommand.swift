@@ -122,6 +122,12 @@ enum NetworkCommand {
         say(result.counts.map { "  \($0.count) \($0.what)" }.joined(separator: "\n"))
         for line in result.ignored { say("ignored: \(line)") }
         for line in result.doubts { say("doubtful: \(line)") }
+        for item in result.network.oversizedGeneration {
+            say(
+                "XFMR_DER_OVERSIZE: \(item.lowVoltageArea) has \(Int(item.generationKW.rounded())) kW of DER behind "
+                    + "\(item.transformers.joined(separator: ", ")) of \(Int(item.ratedKVA.rounded())) kVA (Rule 21 screen D)"
+            )
+        }
     }
 
     private static func describe(_ changes: [NetworkStore.SwitchChange], revision: Int) {

@@ -97,7 +97,7 @@ final class LateAmender: Sendable {
             }
         }
         var samples = SampleStore(conninfo: conninfo)
-        try samples.replay(from: from, until: until, takesLate: true, indexOfDevice: stored.indexOfDeviceID) {
+        try samples.replay(from: from, until: until, indexOfDevice: stored.indexOfDeviceID) {
             portion in
             count += portion.count
             take(replay.absorb(portion))

@@ -53,6 +53,7 @@ final class Service {
     private let ingest: Ingest
     private let analyser: AnalyserService
     private let amender: LateAmender
+    private let daily: DailyReport
     private let feed: AdvisoryFeed
     private let outlook: ProfileOutlook
     private let watch: ApprovalWatch
@@ -126,6 +127,7 @@ final class Service {
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"),
             peakTolerance: settings.number("late.peak_pct") / 100, announce: announce)
+        daily = DailyReport(stored: stored, settings: analysis, conninfo: conninfo, announce: announce)
         watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
         webhooks = WebhookSender(conninfo: conninfo, metrics: metrics, settings: settings)
         validator = ValidatorEndpoint(
@@ -167,6 +169,7 @@ final class Service {
         }
         endpoints = made
         amender.start()
+        daily.start()
         webhooks.start()
         outlook.start()
         watch.start()
@@ -190,6 +193,7 @@ final class Service {
         webhooks.stop()
         outlook.stop()
         amender.stop()
+        daily.stop()
         ingest.stop()
         input.close()
         analyser.stop()

@@ -156,7 +156,7 @@ final class ServiceBackend: Backend {
     }
 
     func feeder(of device: Device, _ now: LiveState.Contents) -> String? {
-        if device.kind == .feederHead { return device.normalFeeder }
+        if device.kind == .feederHead || device.kind == .recloser { return device.normalFeeder }
         guard let node = live.graph.nodeIndex[device.node], now.topology.feeder[node] >= 0 else { return nil }
         return live.graph.feederIDs[Int(now.topology.feeder[node])]
     }
