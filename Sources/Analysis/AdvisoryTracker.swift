@@ -170,6 +170,7 @@ struct AdvisoryTracker: Sendable {
             case .outage: "out"
             case .chatter: "chat"
             case .reversePowerForecast: "fcr"
+            case .voltageForecast: "fcv"
             case .overloadForecast: "fco"
             }
         return "\(prefix)-\(StableHash("\(key)|\(onset.microseconds)").hexadecimal)"

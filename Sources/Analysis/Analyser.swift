@@ -271,7 +271,7 @@ public struct Analyser: Sendable {
                 let id = feeders[number].id
                 let isLoud = isLoud(id, end, head: false)
                 let forecast = feeders[number].stepForecast(
-                    end, context, stored: storedRuns[id]?.removeValue(forKey: end), isLoud: isLoud)
+                    end, devices, context, stored: storedRuns[id]?.removeValue(forKey: end), isLoud: isLoud)
                 if isLoud {
                     say(reports + forecast.reports, &output)
                     if let run = forecast.run { output.forecasts.append(run) }

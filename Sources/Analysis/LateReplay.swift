@@ -5,7 +5,7 @@ public import GridModel
 public struct LateReplay: Sendable {
     /// What the late samples cannot change: what was expected, what was said about saying, and how the samples came.
     private static let unchanged: Set<AdvisoryKind> = [
-        .reversePowerForecast, .overloadForecast, .chatter, .clockSuspect,
+        .reversePowerForecast, .overloadForecast, .voltageForecast, .chatter, .clockSuspect,
     ]
 
     private struct Late: Sendable {

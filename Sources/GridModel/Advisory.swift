@@ -26,6 +26,7 @@ public enum AdvisoryKind: String, Sendable, Codable, CaseIterable {
     case chatter
     case reversePowerForecast = "reverse_power_forecast"
     case overloadForecast = "overload_forecast"
+    case voltageForecast = "voltage_forecast"
 }
 
 /// 1 urgent (act within 5 min), 2 high (15 min), 3 medium (this shift), 4 note.

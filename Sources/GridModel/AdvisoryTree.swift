@@ -87,6 +87,9 @@ public struct AdvisoryTree: Sendable {
             case .reversePowerDevice where node.severity != .urgent: parents[node.id] = headOfFeeder[node.feeder]
             // What was expected is there.
             case .reversePowerForecast: parents[node.id] = headOfFeeder[node.feeder]
+            case .voltageForecast:
+                parents[node.id] =
+                    nodes.filter { $0.kind == .voltageHigh && $0.feeder == node.feeder }.map(\.id).min()
             // DER behind a gateway that is silent.
             case .dataGap where node.detector != "DQ_FLEET_GAP" && !node.element.hasPrefix("FH-"):
                 parents[node.id] = fleetGaps[node.feeder]

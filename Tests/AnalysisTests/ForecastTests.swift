@@ -188,4 +188,55 @@ import Testing
         #expect((week.onsets, week.foreseen) == (2, 1))
         #expect(week.meanLeadMin == 45)
     }
+
+    // MARK: Voltage
+
+    /// A clear morning: PV at 85 % of what the sky gives, and a voltage that goes with it by 0.027 pu a MW.
+    private func morning(clouds: Bool = false, lift: Float = 0.027e-6) throws -> [AdvisoryReport] {
+        var network = SmallNetwork.make()
+        for place in network.nodes.indices {
+            (network.nodes[place].longitude, network.nodes[place].latitude) = (10, 51)
+        }
+        let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
+        var analyser = Analyser(
+            model: AnalysisModel(network: network, registry: registry, revision: 1), settings: AnalysisSettings())
+        let start = try #require(Timestamp("2026-06-21T05:00:00Z"))
+        let head = try #require(registry.index["FH-F1"])
+        let meter = try #require(registry.index["VM-A2"])
+        return stride(from: 0.0, to: 6 * 3600, by: 10).flatMap { second -> [AdvisoryReport] in
+            let time = start + second
+            let sky = Float(ForecastRules.clearSky(elevation: Sun.elevation(at: time, longitude: 10, latitude: 51)))
+            let each = 850_000 * sky * (clouds && Int(second) / 600 % 2 == 1 ? 0.6 : 1) + Float(Int(second) % 7)
+            var samples = [
+                Sample(device: head, time: time, activePower: 5_000_000 - 4 * each, reactivePower: 100, voltage: 20_000)
+            ]
+            if second.truncatingRemainder(dividingBy: 60) == 0 {
+                samples += (1...4).compactMap { site in
+                    registry.index["pv-\(site)"].map { Sample(device: $0, time: time, activePower: each + Float(site)) }
+                }
+                samples.append(Sample(device: meter, time: time, voltage: 20_000 * (1 + lift * 4 * each)))
+            }
+            return analyser.absorb(samples).reports
+        }
+    }
+
+    @Test func voltageThatTheSunWillLiftIsForetoldAndThenMeasured() throws {
+        let reports = try morning()
+        let foretold = try #require(reports.first { $0.facts.detector == "FC_VHIGH" && $0.change == .start }?.facts)
+        #expect(
+            (foretold.kind, foretold.element, foretold.severity) == (.voltageForecast, "F1/voltage-forecast", .note))
+        let measured = try #require(reports.first { $0.facts.kind == .voltageHigh && $0.change == .start }?.facts)
+        let lead = measured.raisedAt - foretold.raisedAt
+        #expect(lead >= 900 && lead <= 4500, "foretold \(lead) s before")
+        #expect(abs((foretold.evidence.notes["pu_per_mw"] ?? 0) - 0.027) < 0.002)
+        #expect(foretold.limit.value == 1.07)
+        // Once it is measured it is no forecast any more.
+        let over = try #require(reports.first { $0.facts.detector == "FC_VHIGH" && $0.change == .clear }?.facts)
+        #expect(over.raisedAt < over.clearedAt ?? .distantPast && over.message.contains("as was expected"))
+    }
+
+    @Test func voltageThatDoesNotGoWithTheSunIsNotForetold() throws {
+        #expect(try !morning(lift: 0).contains { $0.facts.kind == .voltageForecast })
+        #expect(try !morning(lift: 0.01e-6).contains { $0.facts.kind == .voltageForecast })
+    }
 }

@@ -78,7 +78,7 @@ def spells(service, until):
             FROM said FULL JOIN newest n USING (spell) WHERE n.change IS DISTINCT FROM 'gone')
         SELECT (SELECT string_agg(facts ->> key, ' ' ORDER BY key) FROM unnest(ARRAY[{columns}]) key) FROM amended
         WHERE (facts ->> 'raised_at')::timestamptz < '{until}'
-        AND facts ->> 'kind' NOT IN ('data_gap', 'reverse_power_forecast', 'overload_forecast', 'chatter', 'clock_suspect')""")
+        AND facts ->> 'kind' NOT IN ('data_gap', 'reverse_power_forecast', 'overload_forecast', 'voltage_forecast', 'chatter', 'clock_suspect')""")
     return set(text.splitlines())
 
 

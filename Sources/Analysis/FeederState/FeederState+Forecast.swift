@@ -6,13 +6,18 @@ extension FeederState {
     ///   - stored: the run as it was made before a restart.
     ///   - isLoud: false before a restart's position: what was not stored then was not made.
     mutating func stepForecast(
-        _ end: Timestamp, _ context: Context, stored: ForecastRun?, isLoud: Bool
+        _ end: Timestamp, _ devices: [DeviceState], _ context: Context, stored: ForecastRun?, isLoud: Bool
     ) -> (reports: [AdvisoryReport], run: ForecastRun?) {
-        let isMetered = limits.isMetered ?? hasSeenHead || reverseForecast.isActive || overloadForecast.isActive
+        let isMetered =
+            limits.isMetered ?? hasSeenHead || reverseForecast.isActive || overloadForecast.isActive
+            || voltageForecast.isActive
         guard isMetered, end.microseconds % Int64(ForecastRun.cadence * 1e6) == 0 else { return ([], nil) }
         let run = stored ?? (isLoud ? makeRun(end, context) : nil)
         if let run { forecaster.learn(run, context.calendar, clear: context.clearSky(end - 900)) }
-        return (stepReverseForecast(run, end, context) + stepOverloadForecast(run, end, context), run)
+        return (
+            stepReverseForecast(run, end, context) + stepOverloadForecast(run, end, context)
+                + stepVoltageForecast(run, end, devices, context), run
+        )
     }
 
     /// `nil`: what is needed is not known.
@@ -132,7 +137,7 @@ extension FeederState {
     }
 
     /// A forecast that nothing renews ends with the time that it was for; until then silence says nothing.
-    private func expired(_ expectedAt: Timestamp, _ end: Timestamp) -> ThresholdDetector.Input {
+    func expired(_ expectedAt: Timestamp, _ end: Timestamp) -> ThresholdDetector.Input {
         guard end > expectedAt else { return .missing }
         return .bin(on: false, off: true, value: .nan, badness: -.infinity, severity: .note)
     }

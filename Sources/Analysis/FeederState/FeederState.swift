@@ -130,6 +130,8 @@ struct FeederState: Sendable {
     var overloadForecast: AdvisoryTracker
     var reverseExpectedAt = Timestamp.distantPast
     var overloadExpectedAt = Timestamp.distantPast
+    var voltageForecast: AdvisoryTracker
+    var voltageExpectedAt = Timestamp.distantPast
 
     init(
         number: Int, id: String, area: String, limits: FeederLimits, headDevice: Int, headVoltageBase: Double,
@@ -183,6 +185,7 @@ struct FeederState: Sendable {
         }
         reverseForecast = forecast(.reversePowerForecast, "\(id)/reverse-forecast")
         overloadForecast = forecast(.overloadForecast, "\(id)/overload-forecast")
+        voltageForecast = forecast(.voltageForecast, "\(id)/voltage-forecast")
     }
 
     /// Trackers that live on head bins, and those that live on minutes: for a restart.
@@ -215,6 +218,7 @@ struct FeederState: Sendable {
         body(&fleetRamp)
         body(&reverseForecast)
         body(&overloadForecast)
+        body(&voltageForecast)
         for place in linePoints.indices { linePoints[place].withTrackers(body) }
         headSign.restore(isWrong: headSigns.isActive)
     }

@@ -117,6 +117,10 @@ enum AdvisoryChecks {
             return finding(
                 .condition, "reverse power is expected within the hour",
                 "Finish before then, or judge the plan with it.")
+        case .voltageForecast:
+            return finding(
+                .condition, "high voltage is expected within the hour",
+                "Finish before then, or bring the voltage down first.")
         case .overloadForecast:
             return isSerious
                 ? finding(
