@@ -100,7 +100,13 @@ enum SettingsCatalogue {
             "ROUTER endpoint of the validator, loopback only; empty: not served"),
         .init(
             "http.listen", .text, default: "127.0.0.1:8080", source: "interface",
-            "loopback address and port of API and console, port 0: any free one; or unix:/PATH of a socket for a proxy"),
+            "address and port of API and console, port 0: any free one; or unix:/PATH of a socket for a proxy; beyond loopback only with http.tls_certificate"
+        ),
+        .init(
+            "http.tls_certificate", .text, default: "", source: "RFC 8446",
+            "file with the certificate (chain) in PEM: the service speaks TLS 1.2 and 1.3 itself; read at the start"),
+        .init(
+            "http.tls_key", .text, default: "", source: "RFC 8446", "file with its key in PEM, without a password"),
         .init(
             "http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding",
             "host names that requests may name, separated by commas"),

@@ -107,6 +107,25 @@ def test_the_containers_are_described_whole():
     assert published == {"80:80", "443:443", "5560:5560", "5561:5561"}
 
 
+def test_the_containers_without_nginx_are_described_too():
+    class Loader(yaml.SafeLoader):
+        """Compose's own words: what a second file takes away, or puts in the place of the first one's."""
+
+    Loader.add_constructor("!reset", lambda loader, node: None)
+    Loader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+    changed = yaml.load((ROOT / "docker/compose.tls.yaml").read_text(), Loader)["services"]
+    assert changed["nginx"] is None and "nginx" not in json.dumps([service for service in changed.values() if service])
+    for name, service in COMPOSE["services"].items():
+        if name != "nginx":
+            assert "nginx" not in changed.get(name, service).get("depends_on", []), name
+    environment, (port,) = changed["backfeed"]["environment"], changed["backfeed"]["ports"]
+    assert port.endswith(":" + environment["BACKFEED_HTTP_LISTEN"].split(":")[1])
+    known = set(re.findall(r"^\| `([a-z_.]+)`", run("settings", "--format", "markdown").stdout, re.M))
+    assert {name.removeprefix("BACKFEED_").lower().replace("_", ".", 1) for name in environment} <= known
+    first, second = ((ROOT / f"docker/prometheus/{name}").read_text() for name in ("prometheus.yml", "prometheus.tls.yml"))
+    assert first.replace("nginx:443", "backfeed:8443") == second
+
+
 def test_the_image_is_made_as_images_should_be():
     last = DOCKERFILE[DOCKERFILE.rindex("FROM "):]
     assert re.search(r"^USER backfeed$", last, re.M) and "HEALTHCHECK" in last and "ENTRYPOINT [" in last

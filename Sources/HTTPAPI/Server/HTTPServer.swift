@@ -12,6 +12,8 @@ public final class HTTPServer: Sendable {
         public var port: UInt16 = 0
         /// Instead of address and port: where to make a Unix socket.
         public var socketPath: String?
+        /// PEM texts; `nil`: no TLS of its own.
+        public var tls: (certificate: String, key: String)?
         public var workers = 4
         public var maximumConnections = 2048
         /// Seconds a whole request may take to arrive, and an idle connection to live.
@@ -56,19 +58,25 @@ public final class HTTPServer: Sendable {
         let made = try configuration.socketPath.map { try UnixListener(path: $0) }
         listener.withLock { $0 = made }
         let context = Unmanaged.passUnretained(self).toOpaque()
-        let started = configuration.address.withCString { address in
+        let tls = configuration.tls
+        let started = Self.withCStrings(configuration.address, tls?.certificate, tls?.key) {
+            address, certificate, key in
             var settings = cmhd_settings(
                 address: address, port: configuration.port, listen_socket: made?.descriptor ?? -1, threads: 2,
                 connection_limit: UInt32(configuration.maximumConnections),
                 timeout_s: UInt32(configuration.idleTimeout),
-                memory_limit: 32 * 1024)
+                memory_limit: 32 * 1024, certificate: certificate, key: key)
             return cmhd_start(
                 &settings, { Callbacks.access($0, $1, $2, $3, $4, $5, $6, $7) }, context,
                 { Callbacks.completed($0, $1, $2, $3) }, { Callbacks.connection($0, $1, $2, $3) }, { _, _, _ in })
         }
         guard let started else {
             let place = made.map { "unix:\($0.path)" } ?? "\(configuration.address):\(configuration.port)"
-            let reason = String(cString: strerror(errno))
+            // libmicrohttpd does not say what it did not like; what the network says is one of these.
+            let reason =
+                tls != nil && ![EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(errno)
+                ? "http.tls_certificate and http.tls_key: expected PEM, a certificate (chain) and its key"
+                : String(cString: strerror(errno))
             made?.remove()
             throw StartFailure(description: "http.listen: cannot listen on \(place): \(reason)")
         }
@@ -78,6 +86,17 @@ public final class HTTPServer: Sendable {
             threads.withLock { $0.append(thread) }
         }
         return made == nil ? Int(cmhd_port(started)) : 0
+    }
+
+    /// Only while it starts: libmicrohttpd keeps what it made of them.
+    private static func withCStrings<Result>(
+        _ address: String, _ certificate: String?, _ key: String?,
+        _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> Result
+    ) -> Result {
+        address.withCString { address in
+            guard let certificate, let key else { return body(address, nil, nil) }
+            return certificate.withCString { certificate in key.withCString { body(address, certificate, $0) } }
+        }
     }
 
     /// Ends the streams, answers what is under way, closes.
@@ -114,6 +133,11 @@ public final class HTTPServer: Sendable {
     ) -> Exchange {
         var headers: [(name: String, value: String)] = []
         Self.values(connection, .HEADER_KIND) { headers.append(($0, $1)) }
+        if configuration.tls != nil {
+            // What a proxy would say of the client we know ourselves, and believe nobody else.
+            headers.removeAll { ["x-forwarded-proto", "x-real-ip"].contains($0.name.lowercased()) }
+            headers += [("X-Forwarded-Proto", "https"), ("X-Real-IP", Self.address(connection))]
+        }
         let exchange = Exchange(connection, method: method, url: url, headers: headers)
         Self.values(connection, .GET_ARGUMENT_KIND) { exchange.query[$0] = $1 }
         exchange.refusal =
@@ -159,6 +183,14 @@ public final class HTTPServer: Sendable {
         watch.expect(cmhd_socket(connection), within: configuration.idleTimeout + configuration.requestTimeout)
     }
 
+    private static func address(_ connection: OpaquePointer) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET_ADDRSTRLEN)) { text in
+            guard let start = text.baseAddress else { return "" }
+            cmhd_address(connection, start)
+            return String(cString: start)
+        }
+    }
+
     private func queue(_ response: Response, _ exchange: Exchange, close: Bool) -> MHD_Result {
         let made: OpaquePointer?
         switch response.body {
@@ -188,6 +220,9 @@ public final class HTTPServer: Sendable {
         guard let made else { return .NO }
         defer { MHD_destroy_response(made) }
         for (name, value) in response.headers + Self.fixedHeaders { MHD_add_response_header(made, name, value) }
+        if configuration.tls != nil {
+            MHD_add_response_header(made, "Strict-Transport-Security", "max-age=31536000")
+        }
         if close { MHD_add_response_header(made, "Connection", "close") }
         return MHD_queue_response(exchange.connection, response.status, made)
     }

@@ -138,6 +138,7 @@ final class Service {
         case .socket(let path): configuration.socketPath = path
         case .address(let address, let port): (configuration.address, configuration.port) = (address, port)
         }
+        configuration.tls = try Self.tls(settings)
         configuration.workers = settings.integer("http.workers")
         configuration.requestTimeout = settings.number("http.request_timeout_s")
         configuration.maximumBody = settings.integer("http.max_body_bytes")
@@ -158,7 +159,8 @@ final class Service {
             if !bind.isEmpty { made.validator = try validator.start(bind: bind) }
             let bound = try server.start()
             made.http =
-                configuration.socketPath.map { "unix:\($0)" } ?? "http://\(configuration.address):\(bound)"
+                configuration.socketPath.map { "unix:\($0)" }
+                ?? "\(configuration.tls == nil ? "http" : "https")://\(configuration.address):\(bound)"
         } catch {
             input.close()
             validator.stop()
@@ -244,17 +246,43 @@ final class Service {
 
     private static func listen(_ settings: Settings) throws -> Listening {
         let text = settings.text("http.listen")
-        if text.hasPrefix("unix:/") { return .socket(String(text.dropFirst(5))) }
+        let isSecure = !settings.text("http.tls_certificate").isEmpty
+        if text.hasPrefix("unix:/") {
+            guard !isSecure else {
+                throw UsageError(
+                    "http.tls_certificate: a socket for a proxy has no TLS of its own: leave one of them out")
+            }
+            return .socket(String(text.dropFirst(5)))
+        }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
             throw UsageError("http.listen: expected ADDRESS:PORT or unix:/PATH, got \"\(text)\"")
         }
         let address = text[..<colon] == "localhost" ? "127.0.0.1" : String(text[..<colon])
-        guard address.hasPrefix("127.") else {
+        guard address.hasPrefix("127.") || isSecure else {
             throw UsageError(
-                "http.listen: \(address): only loopback addresses are served: put a TLS proxy in front, see docs/access.md"
+                "http.listen: \(address): beyond loopback only with http.tls_certificate, or with a TLS proxy in front, see docs/access.md"
             )
         }
         return .address(address, port)
+    }
+
+    /// The texts of certificate and key; `nil`: no TLS of its own.
+    private static func tls(_ settings: Settings) throws -> (certificate: String, key: String)? {
+        func read(_ key: String) throws -> String? {
+            let path = settings.text(key)
+            guard !path.isEmpty else { return nil }
+            do {
+                return try String(contentsOfFile: path, encoding: .utf8)
+            } catch {
+                throw UsageError("\(key): \(path) cannot be read: \(error.localizedDescription)")
+            }
+        }
+        switch (try read("http.tls_certificate"), try read("http.tls_key")) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?): return (certificate, key)
+        case (nil, _): throw UsageError("http.tls_certificate: expected a file beside http.tls_key")
+        case (_, nil): throw UsageError("http.tls_key: expected a file beside http.tls_certificate")
+        }
     }
 
     private static func refuseOpen(_ endpoint: String, _ key: String) throws {
