@@ -14,14 +14,24 @@ extension FeederState {
         let window = minutes.newest(6)
         var input = ThresholdDetector.Input.missing
         var measure: Ramp.Measure?
-        let isHeard = window.allSatisfy { $0.derCoverage >= 0.2 && $0.start > start - 301 }
+        var isHeard = window.count == 6
+        var (fewest, most) = (Int.max, 0)
+        var (low, high) = (Double.infinity, -Double.infinity)
+        for minute in window {
+            isHeard = isHeard && minute.derCoverage >= 0.2 && minute.start > start - 301
+            (fewest, most) = (min(fewest, minute.reporting), max(most, minute.reporting))
+            (low, high) = (min(low, minute.fleet.total), max(high, minute.fleet.total))
+        }
         // Who comes and goes takes power along that nobody made or lost.
-        let reporting = window.map(\.reporting)
-        let (fewest, most) = (reporting.min() ?? 0, reporting.max() ?? 0)
         let isSteady = Double(most - fewest) < 0.1 * Double(max(1, most))
-        if window.count == 6, isHeard, isSteady {
-            let found = Ramp.Measure(
-                minutes: window.map { ($0.start - start) / 60 }, power: window.map(\.fleet.total), rating: rating)
+        if isHeard, isSteady {
+            // Theil–Sen is the costly part: a window that never leaves 8 % of the rating cannot open the second gate.
+            let isCalm = !fleetRamp.isActive && high - low < 0.08 * rating * limits.rampScale
+            let found =
+                isCalm
+                ? Ramp.Measure(slope: 0, change: 0)
+                : Ramp.Measure(
+                    minutes: window.map { ($0.start - start) / 60 }, power: window.map(\.fleet.total), rating: rating)
             measure = found
             if let found {
                 let level = Ramp.level(found, scale: limits.rampScale)

@@ -38,6 +38,7 @@ enum BenchCommand {
                 "a Python to compare with: pyzmq and psycopg for ingest, Bytewax for detect, FastAPI for query, pandapower for validate"
             ),
             Option("rate", "N", "samples a second: background of detect (default 10000), publish (default: all)"),
+            Option("flush-ms", "N", "ingest.flush_ms of detect, which is most of its latency (default 100)"),
             Option("feeders", "N", "feeders of query (default 300)"),
             Option("days", "N", "days of query (default 365)"),
             Option("requests", "N", "months asked for by query (default 300)"),

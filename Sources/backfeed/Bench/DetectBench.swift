@@ -16,12 +16,13 @@ struct DetectBench {
 
     init(_ invocation: Invocation, _ conninfo: String) throws {
         rate = Int(try invocation.arguments.number("rate", in: 0...1_000_000) ?? 10_000)
+        let flush = Int(try invocation.arguments.number("flush-ms", in: 1...10_000) ?? 100)
         settings = try Settings(
             definitions: SettingsCatalogue.all,
             assignments: [
                 "telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "spool.directory=off",
                 "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0",
-                "data_gap.per_device=false",
+                "data_gap.per_device=false", "ingest.flush_ms=\(flush)",
             ])
         self.conninfo = conninfo
     }
