@@ -2,7 +2,7 @@
 SWIFT_BUILD = swift build -c release
 BACKFEED = .build/release/backfeed
 
-.PHONY: run test build install lint format bench chaos fuzz sanitize install-dependencies install-service-dependencies clean
+.PHONY: run test build install lint format bench chaos fuzz sanitize pictures install-dependencies install-service-dependencies clean
 
 run: build
 	$(BACKFEED) demo
@@ -27,7 +27,7 @@ lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 	scripts/check-layers
 	scripts/check-generated
-	shellcheck scripts/install-dependencies scripts/install scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize docker/*.sh .ci/run
+	shellcheck scripts/install-dependencies scripts/install scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize scripts/docs-pictures docker/*.sh .ci/run
 
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
@@ -46,6 +46,11 @@ fuzz: install-dependencies
 # The Swift tests under the address and the thread sanitizer.
 sanitize: install-dependencies
 	scripts/sanitize
+
+# The pictures of docs/, from the browser tests.
+pictures: install-dependencies build
+	.venv/bin/python -m pytest -q Tests/System/test_console.py Tests/System/test_console_plans.py
+	scripts/docs-pictures
 
 bench: install-dependencies build
 	$(BACKFEED) bench trace

@@ -50,7 +50,7 @@ def demo():
         yield service
 
 
-@pytest.mark.parametrize("page", ["forecast.md", "statistics.md", "audit.md"])
+@pytest.mark.parametrize("page", ["forecast.md", "statistics.md", "audit.md", "operators.md", "aggregators.md", "engineers.md", "administrators.md", "developers.md"])
 def test_the_commands_of_a_page_run_on_the_recorded_day(demo, page):
     for line in "".join(blocks(page)).splitlines():
         command = line.split(" #")[0].strip()
@@ -59,8 +59,27 @@ def test_the_commands_of_a_page_run_on_the_recorded_day(demo, page):
             end = re.search(r"end (\d+:[0-9a-f]+)", run("verify-log", "--data-dir", demo.folder / "state").stdout).group(1)
             command = re.sub(r"\d+:\S+…", end, command)
         command = command.replace("http://127.0.0.1:8080", demo.http)
+        if "ADVISORY" in command:
+            command = command.replace("ADVISORY", demo.get("/v1/advisories?state=active")["items"][0]["id"])
         if command.startswith("backfeed "):
             command += f" --data-dir {demo.folder}/state"
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env={**os.environ, "PATH": f"{BACKFEED.parent}:{os.environ['PATH']}"})
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=ROOT, env={**os.environ, "PATH": f"{BACKFEED.parent}:{os.environ['PATH']}"})
         assert done.returncode == 0 and done.stdout.strip(), (command, done.stdout, done.stderr)
         assert '"status":4' not in done.stdout, (command, done.stdout)
+
+
+def test_pictures_are_those_that_the_tests_make():
+    made = dict(line.split() for line in (ROOT / "docs/images/made-by-tests.txt").read_text().splitlines())
+    assert set(made) == {path.name for path in (ROOT / "docs/images").glob("*.png")}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"\]\((?:docs/)?images/([\w.-]+)\)", page.read_text())}
+    assert shown == set(made)
+    sources = "".join(path.read_text() for path in (ROOT / "Tests/System").glob("test_console*.py"))
+    for name in made.values():
+        assert re.sub(r"-(light|dark)\.png", "", name) in sources, f"no test makes {name}"
+
+
+def test_every_page_that_is_linked_is_there():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docker/README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
