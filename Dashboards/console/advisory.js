@@ -49,10 +49,21 @@ function show() {
     cell(severityText(item.severity), `severity s${item.severity}`), cell(item.state.replaceAll("_", " ")), cell(item.note ?? ""))));
 }
 
+// The last word of a note's name may be its unit.
+const units = { w: "W", wh: "Wh", va: "VA", a: "A", pct: "%", pu: "pu", s: "s", min: "min" };
+
+function noted(name, value) {
+  const words = name.split("_");
+  const unit = units[words.at(-1)];
+  const plain = Number(value.toPrecision(4));
+  if (!unit || words.length < 2) return [words.join(" "), String(plain)];
+  return [words.slice(0, -1).join(" "), ["W", "pu"].includes(unit) ? amount(value, unit) : `${plain.toLocaleString("en", { useGrouping: false })} ${unit}`];
+}
+
 function showEvidence() {
   const { series, unit, bin_s, good_pct, usable_pct, missing_pct, notes } = advisory.evidence;
   byId("evidence-note").textContent = `${series.length} bins of ${duration(bin_s)}; good ${good_pct} %, questionable ${usable_pct} %, missing ${missing_pct} %. Dotted: since, raised, cleared. Dashed: the limit. Times UTC.`;
-  pairs(byId("notes"), Object.entries(notes).map(([name, value]) => [name.replaceAll("_", " "), String(Number(value.toPrecision(6)))]));
+  pairs(byId("notes"), Object.entries(notes).map(([name, value]) => noted(name, value)));
   if (chart) { chart.destroy(); chart = null; }
   const box = byId("evidence");
   if (series.length < 2 || typeof uPlot === "undefined") {
