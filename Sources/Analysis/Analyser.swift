@@ -178,7 +178,10 @@ public struct Analyser: Sendable {
             devices[number].signal.insert(sample)
             return
         }
-        if Double(sample.interval) > feeders[home].slack { feeders[home].slack = min(3600, Double(sample.interval)) }
+        // Nobody waits for the quarter hours of transformers' meters.
+        if Double(sample.interval) > feeders[home].slack, model.registry.devices[number].kind != .transformerMeter {
+            feeders[home].slack = min(3600, Double(sample.interval))
+        }
         var clock = FeederClock(now: feeders[home].clock)
         _ = clock.observe(sample.time, clockRules[number], grade: sample.quality.grade)
         guard clock.now != .distantPast else { return }

@@ -192,6 +192,44 @@ import Testing
         #expect(!usual.contains { $0.facts.detector == "RPF_XFMR" })
     }
 
+    @Test func quarterHoursOfATransformerHoldUpNothing() throws {
+        let found = try reports(Self.network(.idle), "TM-TL", minutes: 150) { second in
+            var sample = blank()
+            // Nothing but means of a quarter hour; those of 8:30 to 9:30 are over the rating.
+            guard second.truncatingRemainder(dividingBy: 900) == 0, second > 0 else { return sample }
+            sample.interval = 900
+            sample.activePower = second > 1800 && second <= 5400 ? -800_000 : 50_000
+            return sample
+        }
+        let exports = found.filter { $0.facts.detector == "RPF_XFMR" }
+        #expect(exports.map(\.change) == [.start, .severity, .clear])
+        // Two quarter hours are known at 9:00.
+        #expect(exports.first?.facts.onset == Self.start + 3600)
+        // 800 of 630 kVA; milder once it has come down.
+        #expect(exports.map(\.facts.severity) == [.high, .medium, .medium])
+        // The feeder's head is judged as soon as it would be without.
+        let network = Self.network(.idle)
+        let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
+        var analyser = Analyser(
+            model: AnalysisModel(network: network, registry: registry, revision: 1), settings: AnalysisSettings())
+        let head = try #require(registry.index["FH-F1"])
+        let meter = try #require(registry.index["TM-TL"])
+        var raised: Timestamp?
+        for second in stride(from: 0.0, to: 1200, by: 10) {
+            var samples = [
+                Sample(device: head, time: Self.start + second, activePower: -500_000 - Float(second), voltage: 20_000)
+            ]
+            if second == 900 {
+                samples.append(Sample(device: meter, time: Self.start + second, activePower: 1, interval: 900))
+            }
+            let reports = analyser.absorb(samples).reports
+            if raised == nil, reports.contains(where: { $0.facts.detector == "RPF_HEAD" }) {
+                raised = Self.start + second
+            }
+        }
+        #expect(raised == Self.start + 90)
+    }
+
     @Test func aTransformerBehindWhichMoreIsRatedIsNamed() {
         var network = SmallNetwork.make()
         #expect(network.oversizedGeneration.isEmpty)

@@ -3,6 +3,7 @@ import contextlib
 import datetime
 import json
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -524,3 +525,30 @@ def test_the_next_hours_are_judged_by_the_stored_profiles(folder):
         heads.ended.set()
     finally:
         service.stop()
+
+
+def test_the_commands_of_the_docs_lead_a_plan_to_its_first_step(room, folder):
+    text = (ROOT / "docs/switching.md").read_text()
+    (define, *commands) = next(block for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S) if "switching/plans" in block).splitlines()
+    (folder / "plan.json").write_text(json.dumps(PLAN))
+    define = define.replace("http://127.0.0.1:8080", room.http)
+    verdict, answers = None, []
+    for command in commands:
+        words = command.split("#")[0].strip()
+        if '"verdict":17' in words:
+            words = words.replace("17", str(verdict["verdict_id"]))
+        lines = [words]
+        if "…" in words:
+            due = [item for item in plan(room)["conditions"] if item["kind"] == "PRE"]
+            lines = [words.replace("P5-2-…", item["key"]).replace("…", "seen on site") for item in due]
+        for line in lines:
+            done = subprocess.run(["bash", "-c", f"{define}\n{line}"], cwd=folder, capture_output=True, text=True, timeout=60)
+            answer = json.loads(done.stdout)
+            assert "detail" not in answer, (line, answer)
+            answers.append(answer)
+        verdict = answers[-1] if words.split()[1].endswith("/validate") else verdict
+    assert plan(room)["state"] == "executing" and plan(room)["execution"][0]["executed_by"] == "kim"
+    # The study, by the command.
+    study = next(line for line in text.splitlines() if line.startswith("backfeed validate plan.json  "))
+    done = run(*study.split("#")[0].split()[1:], "--url", room.http, cwd=folder, expect=None)
+    assert done.returncode in (0, 1) and done.stdout.splitlines()[0].endswith("T06") and "Assessed for" in done.stdout

@@ -175,7 +175,7 @@ extension FeederState {
     ) -> [AdvisoryReport] {
         guard point.rating > 0 else { return [] }
         var input = ThresholdDetector.Input.missing
-        let share = point.exportShare
+        let share = point.exportShare(at: end)
         if let share {
             let severity: Severity = share >= 1.5 ? .urgent : share >= 1.2 ? .high : .medium
             input = .bin(
@@ -225,6 +225,7 @@ extension LinePoint {
             Bin(
                 start: start, power: device.frozen.isFrozen ? .nan : power.mean, reactive: mean(.reactivePower).mean,
                 voltage: voltageBase > 0 ? mean(.voltage).mean / voltageBase : .nan, usable: power.usable))
+        if case .transformer = role { read(start, end, device) }
         guard case .regulator = role else { return }
         for sample in signal.samples(from: start, until: end) { taps.take(sample.tapPosition, at: sample.time) }
         taps.forget(before: end)
@@ -237,15 +238,40 @@ extension LinePoint {
         return abs(last - 1) >= abs(first - 1) + 0.005
     }
 
-    /// Half-hour mean of what comes back, as part of the rating; `nil`: less than twenty minutes are known.
-    fileprivate var exportShare: Double? {
-        let known = bins.newest(30).filter { !$0.power.isNaN }
-        guard known.count >= 20 else { return nil }
-        let apparent = known.reduce(0.0) { sum, bin in
-            guard bin.power < 0 else { return sum }
-            let reactive = bin.reactive.isNaN ? 0 : bin.reactive
-            return sum + (bin.power * bin.power + reactive * reactive).squareRoot()
+    /// Meters of transformers are read by the minute, or send means of a quarter of an hour: those are known only when
+    /// they are over, and nobody waits for them.
+    private mutating func read(_ start: Timestamp, _ end: Timestamp, _ device: DeviceState) {
+        func add(_ from: Timestamp, _ until: Timestamp, _ power: Double, _ reactive: Double) {
+            guard !power.isNaN else { return }
+            let other = reactive.isNaN ? 0 : reactive
+            let back = power < 0 ? (power * power + other * other).squareRoot() : 0
+            readings.append(Reading(start: from, end: until, power: power, back: back))
         }
-        return apparent / Double(known.count) / rating
+        let means = device.signal.samples(from: start, until: end).filter { $0.interval > 60 && !$0.activePower.isNaN }
+        guard !device.frozen.isFrozen else { return }
+        for mean in means {
+            add(mean.time - Double(mean.interval), mean.time, Double(mean.activePower), Double(mean.reactivePower))
+        }
+        if means.isEmpty, let bin = bins.last, !isReadByMeans(end) { add(start, end, bin.power, bin.reactive) }
+    }
+
+    private func isReadByMeans(_ time: Timestamp) -> Bool {
+        readings.last.map { $0.end - $0.start > 60 && time - $0.end <= 2 * ($0.end - $0.start) } ?? false
+    }
+
+    /// Mean of what came back in the newest half hour that is known, as part of the rating; `nil`: less than twenty
+    /// minutes of it are, or it is over for more than two readings.
+    fileprivate func exportShare(at time: Timestamp) -> Double? {
+        guard let newest = readings.last, time - newest.end <= max(180, 2 * (newest.end - newest.start)) else {
+            return nil
+        }
+        let begin = newest.end - 1800
+        var (known, sum) = (0.0, 0.0)
+        for reading in readings.newest(60) where reading.end > begin {
+            let seconds = reading.end - max(reading.start, begin)
+            known += seconds
+            sum += reading.back * seconds
+        }
+        return known >= 1200 ? sum / known / rating : nil
     }
 }

@@ -17,6 +17,13 @@ struct LinePoint: Sendable {
         var usable: Bool
     }
 
+    /// What a transformer's meter said of a time.
+    struct Reading: Sendable {
+        var start, end: Timestamp
+        /// W, FLOW, and VA that came back.
+        var power, back: Double
+    }
+
     let device: Int
     let name: String
     let role: Role
@@ -30,6 +37,8 @@ struct LinePoint: Sendable {
     var isMoved: Bool?
     var taps = TapWatch()
     var bins = Ring<Bin>(capacity: 60)
+    /// Of transformers: means as they were sent, or by the minute.
+    var readings = Ring<Reading>(capacity: 60)
     var reverse: AdvisoryTracker
     var runaway: AdvisoryTracker
     var hunting: AdvisoryTracker
