@@ -24,32 +24,32 @@ public struct DeviceRegistry: Sendable {
             let kilovolts = nodes[node]?.nominalKilovolts ?? 0
             return kilovolts * 1000 / (kilovolts <= 1 ? 3.0.squareRoot() : 1)
         }
-        func device(_ name: String, _ kind: DeviceKind, _ node: String, _ own: String, _ rating: Double) -> Device {
+        func device(_ name: String, _ kind: DeviceKind, _ node: String, _ rating: Double) -> Device {
             Device(
                 name: name, kind: kind, node: node, normalFeeder: feeder(node),
-                lowVoltageArea: nodes[node]?.lowVoltageArea ?? "", area: own.isEmpty ? area(node) : own, rating: rating,
+                lowVoltageArea: nodes[node]?.lowVoltageArea ?? "", area: area(node), rating: rating,
                 voltageBase: base(node))
         }
         var list = network.ders.map { der in
-            var made = device(der.id, der.kind, der.node, area(der.node), der.ratedKW * 1000)
+            var made = device(der.id, der.kind, der.node, der.ratedKW * 1000)
             if !der.lowVoltageArea.isEmpty { made.lowVoltageArea = der.lowVoltageArea }
             return made
         }
         for item in network.feeders {
             let rating = network.ratingVA(of: item, nominalKilovolts: nodes[item.busbar]?.nominalKilovolts ?? 0)
-            var head = device("FH-\(item.id)", .feederHead, item.busbar, area(item.busbar), rating)
+            var head = device("FH-\(item.id)", .feederHead, item.busbar, rating)
             head.normalFeeder = item.id
             list.append(head)
         }
-        list += network.nodes.map { device("VM-\($0.id)", .voltageMeter, $0.id, area($0.id), 0) }
-        list += network.switches.map { device($0.id, .switchStatus, $0.node, area($0.node), 0) }
+        list += network.nodes.map { device("VM-\($0.id)", .voltageMeter, $0.id, 0) }
+        list += network.switches.map { device($0.id, .switchStatus, $0.node, 0) }
         return list + lineDevices(of: network, nodes, device)
     }
 
     /// Regulators, reclosers and service transformers.
     private static func lineDevices(
         of network: Network, _ nodes: [String: Network.Node],
-        _ device: (String, DeviceKind, String, String, Double) -> Device
+        _ device: (String, DeviceKind, String, Double) -> Device
     ) -> [Device] {
         let lines = Dictionary(network.lines.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         func rating(_ line: Network.Line?) -> Double {
@@ -60,20 +60,20 @@ public struct DeviceRegistry: Sendable {
         for item in network.regulators ?? [] {
             guard let line = lines[item.line] else { continue }
             let far = item.isForwardFrom ? line.to : line.from
-            list.append(device("RG-\(item.id)", .regulator, far, "", rating(line)))
+            list.append(device("RG-\(item.id)", .regulator, far, rating(line)))
         }
         for item in network.switches where item.relay != nil && item.connects == .line {
             let line = lines[item.element]
-            var made = device("RC-\(item.id)", .recloser, item.node, "", rating(line))
+            var made = device("RC-\(item.id)", .recloser, item.node, rating(line))
             // At a busbar it still is the feeder's.
             if made.normalFeeder.isEmpty, let line {
                 let other = line.from == item.node ? line.to : line.from
-                made.normalFeeder = device(made.name, .recloser, other, "", 0).normalFeeder
+                made.normalFeeder = device(made.name, .recloser, other, 0).normalFeeder
             }
             list.append(made)
         }
         for item in network.transformers where nodes[item.lowNode]?.kind == "lv_busbar" {
-            list.append(device("TM-\(item.id)", .transformerMeter, item.lowNode, "", item.ratedKVA * 1000))
+            list.append(device("TM-\(item.id)", .transformerMeter, item.lowNode, item.ratedKVA * 1000))
         }
         return list
     }

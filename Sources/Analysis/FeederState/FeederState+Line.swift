@@ -8,25 +8,26 @@ extension FeederState {
     ) -> [AdvisoryReport] {
         guard !linePoints.isEmpty else { return [] }
         var reports: [AdvisoryReport] = []
-        for place in linePoints.indices {
-            // Out of the feeder while it is worked on: a copy would hold on to its minutes.
-            var point = linePoints[place]
-            point.take(start, end, devices[point.device], context.settings)
+        // With one owner only: as a copy each would have its minutes copied.
+        var points = linePoints
+        linePoints = []
+        for place in points.indices {
+            let (number, role) = (points[place].device, points[place].role)
+            points[place].take(start, end, devices[number], context.settings)
             // Where it reports no voltage it is in no voltage group, which would do this.
-            if !devices[point.device].hasVoltage {
-                devices[point.device].inspect(
-                    start, end, context.model.registry.devices[point.device], &variations)
-                devices[point.device].signal.discard(before: end)
+            if !devices[number].hasVoltage {
+                devices[number].inspect(start, end, context.model.registry.devices[number], &variations)
+                devices[number].signal.discard(before: end)
             }
-            switch point.role {
+            switch role {
             case .regulator:
-                reports += stepRegulator(&point, start, end, context)
-                reports += stepTaps(&point, start, end, context)
-            case .recloser(let pickup): reports += stepRecloser(&point, pickup, start, end, context)
-            case .transformer: reports += stepTransformer(&point, start, end, context)
+                reports += stepRegulator(&points[place], start, end, context)
+                reports += stepTaps(&points[place], start, end, context)
+            case .recloser(let pickup): reports += stepRecloser(&points[place], pickup, start, end, context)
+            case .transformer: reports += stepTransformer(&points[place], start, end, context)
             }
-            linePoints[place] = point
         }
+        linePoints = points
         return reports
     }
 
@@ -47,14 +48,14 @@ extension FeederState {
                 on: bin.power <= -point.threshold, off: bin.power >= -0.5 * point.threshold, value: bin.power,
                 badness: -bin.power, severity: severity)
         }
-        let (isMoved, name) = (point.isMoved, point.name)
-        let (evidence, limit) = (lineEvidence(point, context), -point.threshold)
+        // The point is being changed while this runs: it reads a copy.
+        let (seen, isMoved, name, limit) = (point, point.isMoved, point.name, -point.threshold)
         return point.reverse.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
             facts.detector = "RPF_REG"
             facts.limit = .init(value: limit, unit: "W", source: "B.1.4: 2 % of the regulator's rating, at least 25 kW")
             facts.confidence = bin.usable ? .low : .high
             facts.contributors = contributors(context)
-            facts.evidence = evidence
+            facts.evidence = lineEvidence(seen, context)
             facts.cause = isMoved == true ? "moved" : "der"
             let why =
                 isMoved == nil
@@ -85,9 +86,9 @@ extension FeederState {
         let taps = point.taps
         guard !taps.position.isNaN || point.runaway.isActive || point.hunting.isActive else { return [] }
         let name = point.name
-        let (evidence, position) = (lineEvidence(point, context), Double(taps.position))
+        let (seen, position) = (point, Double(taps.position))
         func note(_ facts: inout AdvisoryFacts) {
-            facts.evidence = evidence
+            facts.evidence = lineEvidence(seen, context)
             facts.evidence.notes["tap_position"] = position.isNaN ? nil : position
             facts.evidence.notes["taps_one_way"] = Double(taps.run(at: end))
             facts.evidence.notes["turns"] = Double(taps.turns(at: end))
@@ -151,8 +152,7 @@ extension FeederState {
                 on: back >= 0.5 * pickup, off: back < 0.45 * pickup, value: bin.power, badness: back,
                 severity: back >= 0.8 * pickup ? .high : .medium)
         }
-        let name = point.name
-        let evidence = lineEvidence(point, context)
+        let (seen, name) = (point, point.name)
         return point.reverse.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
             facts.detector = "RPF_REC"
             facts.limit = .init(
@@ -160,7 +160,7 @@ extension FeederState {
                 source: "B.1.4: half of the pickup of its phase elements, \(Words.decimal(pickup, 0)) A")
             facts.confidence = bin.usable || bin.reactive.isNaN ? .low : .high
             facts.contributors = contributors(context)
-            facts.evidence = evidence
+            facts.evidence = lineEvidence(seen, context)
             facts.evidence.notes["current_a"] = amperes.rounded()
             facts.message =
                 facts.clearedAt == nil
@@ -181,13 +181,12 @@ extension FeederState {
             input = .bin(
                 on: share >= 1, off: share < 0.95, value: share * point.rating, badness: share, severity: severity)
         }
-        let (name, rating) = (point.name, point.rating)
-        let evidence = lineEvidence(point, context)
+        let (seen, name, rating) = (point, point.name, point.rating)
         return point.reverse.step(start, width: Self.minute, input, unit: "VA", watermark: end) { facts in
             facts.detector = "RPF_XFMR"
             facts.limit = .init(value: rating, unit: "VA", source: "B.1.3: its rating, as a mean of 30 min")
             facts.contributors = contributors(context)
-            facts.evidence = evidence
+            facts.evidence = lineEvidence(seen, context)
             facts.message =
                 facts.clearedAt == nil
                 ? "Transformer \(name.dropFirst(3)) of feeder \(id) gives back \(Words.decimal((share ?? .nan) * 100, 0)) % of its rating (half-hour mean)."

@@ -43,8 +43,7 @@ final class DailyReport: Sendable {
         var ratio: StaticRatio?
         var reported = Timestamp.distantPast
         var triedAt: UInt64 = 0
-        while !stopping.isOpen {
-            if stopping.wait(milliseconds: 1000) { return }
+        while !stopping.wait(milliseconds: 1000) {
             let today = Timestamp(microseconds: SystemClock.nowMicroseconds).floored(toSeconds: 86_400)
             let now = SystemClock.monotonicNanoseconds
             guard today != reported, triedAt == 0 || now - triedAt > 60_000_000_000 else { continue }
