@@ -146,6 +146,21 @@ import Testing
         #expect(watch.operations == 2)
     }
 
+    @Test(arguments: [Float.infinity, -.infinity, .greatestFiniteMagnitude, -1e30, 65])
+    func whatNoTapChangerHasIsNoPosition(position: Float) throws {
+        var watch = TapWatch()
+        watch.take(2, at: Self.start)
+        watch.take(position, at: Self.start + 60)
+        #expect((watch.position, watch.operations) == (2, 0))
+        let found = try reports(Self.network(.bidirectional), "RG-R1", minutes: 20) { second in
+            var sample = blank()
+            sample.activePower = -400_000
+            sample.tapPosition = second > 300 ? position : 0
+            return sample
+        }
+        #expect(!found.contains { $0.facts.detector == "REG_RUNAWAY" || $0.facts.detector == "REG_HUNT" })
+    }
+
     // MARK: Reclosers and transformers
 
     @Test(
@@ -205,6 +220,8 @@ import Testing
         #expect(exports.map(\.change) == [.start, .severity, .clear])
         // Two quarter hours are known at 9:00.
         #expect(exports.first?.facts.onset == Self.start + 3600)
+        let evidence = try #require(exports.first?.facts.evidence)
+        #expect(evidence.binS == 900 && evidence.series.last?.value.map { abs($0 + 800_000) < 10 } == true)
         // 800 of 630 kVA; milder once it has come down.
         #expect(exports.map(\.facts.severity) == [.high, .medium, .medium])
         // The feeder's head is judged as soon as it would be without.

@@ -164,5 +164,12 @@ def service(folder):
     service.stop()
 
 
+def self_signed(folder):
+    """`server.crt` and `server.key` of localhost, for two days."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", folder / "server.key", "-out", folder / "server.crt"], check=True, capture_output=True, timeout=60)
+
+
 def rfc3339(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import yaml
-from conftest import BACKFEED, ROOT, run, wait_for
+from conftest import BACKFEED, ROOT, run, self_signed, wait_for
 from test_failover import PREFIX, BINARIES, Server, postgres
 
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text().replace("\\\n", " ")
@@ -229,9 +229,7 @@ class Behind:
             (self.secrets / name).write_text(f"{name} of this 'test'\n")
         (folder / "run").mkdir(mode=0o755)
         (folder / "tls").mkdir()
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-             "-keyout", folder / "tls/server.key", "-out", folder / "tls/server.crt"], check=True, capture_output=True, timeout=60)
+        self_signed(folder / "tls")
         self.database = Server(folder / "database", free_port())
         postgres("initdb", "-D", self.database.folder, "-U", "backfeed", "-A", "trust", "--no-sync")
         with open(self.database.folder / "pg_hba.conf", "w") as file:

@@ -3,21 +3,18 @@ import http.client
 import json
 import socket
 import ssl
-import subprocess
 import time
 import urllib.parse
 import warnings
 
 import pytest
-from conftest import DATA, Service, run, wait_for
+from conftest import DATA, Service, run, self_signed, wait_for
 
 PASSWORD = "a long enough password"
 
 
 def certificate(folder):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", folder / "server.key", "-out", folder / "server.crt"], check=True, capture_output=True, timeout=60)
+    self_signed(folder)
     return f"http.tls_certificate={folder}/server.crt", f"http.tls_key={folder}/server.key"
 
 

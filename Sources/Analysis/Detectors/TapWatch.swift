@@ -9,6 +9,8 @@ public struct TapWatch: Sendable, Equatable {
     static let operationsPerDay = 60
     /// Steps from neutral of usually sixteen: there is hardly anything left.
     public static let nearlyOut = 14
+    /// Steps from neutral that no tap changer has: what says more is no position.
+    static let furthest: Float = 64
 
     private struct Move: Sendable, Equatable {
         var time: Timestamp
@@ -26,9 +28,10 @@ public struct TapWatch: Sendable, Equatable {
 
     /// In time order.
     public mutating func take(_ position: Float, at time: Timestamp) {
-        guard !position.isNaN else { return }
+        guard abs(position) <= Self.furthest else { return }
         defer { (self.position, heardAt) = (position, time) }
-        let steps = Int((position - self.position).rounded(.toNearestOrAwayFromZero).finite ?? 0)
+        guard !self.position.isNaN else { return }
+        let steps = Int((position - self.position).rounded(.toNearestOrAwayFromZero))
         guard steps != 0 else { return }
         moves.append(Move(time: time, steps: steps))
         if moves.count > 1000 { moves.removeFirst(500) }
@@ -72,8 +75,4 @@ public struct TapWatch: Sendable, Equatable {
     public func isRunningAway(at time: Timestamp, movesOff: Bool?) -> Bool {
         abs(position) >= Float(Self.nearlyOut) || abs(run(at: time)) >= Self.run && movesOff ?? true
     }
-}
-
-extension Float {
-    fileprivate var finite: Float? { isFinite ? self : nil }
 }

@@ -197,6 +197,12 @@ extension FeederState {
     }
 
     private func lineEvidence(_ point: LinePoint, _ context: Context) -> AdvisoryFacts.Evidence {
+        if case .transformer = point.role, let last = point.readings.last {
+            return AdvisoryFacts.Evidence(
+                series: point.readings.newest(60).map { .init(time: $0.start, value: $0.power.rounded()) }, unit: "W",
+                binS: last.end - last.start, goodPct: 100, usablePct: 0, missingPct: 0,
+                settingsHash: context.settings.hash, topologyRevision: context.model.revision)
+        }
         let window = point.bins.newest(60)
         let all = Double(max(1, window.count))
         func percent(_ count: Int) -> Double { (Double(count) / all * 1000).rounded() / 10 }
