@@ -21,7 +21,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from conftest import DATA, ROOT, Service, run, wait_for  # noqa: E402
+from conftest import DATA, ROOT, Service, free_port, run, wait_for  # noqa: E402
 
 PUBLISHER = """
 import json, sys, time
@@ -88,11 +88,6 @@ class Wire(threading.Thread):
                 except OSError:
                     pass
         self.pairs.clear()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def chaos(seconds, seed, report=print):

@@ -3,8 +3,10 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -36,6 +38,14 @@ def wait_for(condition, seconds=60, every=0.1, what="condition"):
             return value
         time.sleep(every)
     raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+def free_port():
+    """A port that nobody has now. Below those that the kernel gives to connections: a service that is killed finds it free again."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Service:

@@ -13,17 +13,11 @@ import time
 
 import pytest
 import yaml
-from conftest import BACKFEED, ROOT, run, self_signed, wait_for
+from conftest import BACKFEED, ROOT, free_port, run, self_signed, wait_for
 from test_failover import PREFIX, BINARIES, Server, postgres
 
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text().replace("\\\n", " ")
 COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # MARK: What is installed

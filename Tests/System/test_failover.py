@@ -1,14 +1,13 @@
 """Two PostgreSQL servers of one's own: the first is killed, the second promoted; the service follows by its conninfo."""
 import os
 import pathlib
-import random
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
-from conftest import BACKFEED, DATA, Service, run, wait_for
+from conftest import BACKFEED, DATA, Service, free_port, run, wait_for
 from test_lossless import Journalled, sample, serve_until
 
 BINARIES = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -42,11 +41,10 @@ def pair(folder):
     # A folder that PostgreSQL's user may write to.
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
-    port = 40_000 + random.randrange(20_000)
-    first, second = Server(folder / "first", port), Server(folder / "second", port + 1)
+    first, second = (Server(folder / name, free_port()) for name in ("first", "second"))
     postgres("initdb", "-D", first.folder, "-U", "backfeed", "-A", "trust", "--no-sync")
     first.start()
-    postgres("pg_basebackup", "-h", first.folder, "-p", port, "-U", "backfeed", "-D", second.folder, "-R", "-X", "stream")
+    postgres("pg_basebackup", "-h", first.folder, "-p", first.port, "-U", "backfeed", "-D", second.folder, "-R", "-X", "stream")
     second.start()
     # What is called durable must be on the second server too: that is what synchronous replication is for.
     first.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")

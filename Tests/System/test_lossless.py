@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import random
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 
 import pytest
 import zmq
-from conftest import BACKFEED, DATA, ROOT, Publisher, Service, rfc3339, run, wait_for
+from conftest import BACKFEED, DATA, ROOT, Publisher, Service, free_port, rfc3339, run, wait_for
 
 sys.path.insert(0, str(ROOT / "docs"))
 from publisher import Publisher as Journalled  # noqa: E402  the one that the documentation shows
@@ -36,9 +35,8 @@ def serve_until(publisher, condition, seconds=60, what="durable"):
 
 
 def fixed_ports(folder, *settings):
-    base = 20_000 + random.randrange(20_000)
     run("network", "import", DATA, "--data-dir", folder / "state")
-    return Service(folder, settings=(f"telemetry.bind=tcp://127.0.0.1:{base}", f"control.bind=tcp://127.0.0.1:{base + 1}", *settings))
+    return Service(folder, settings=(f"telemetry.bind=tcp://127.0.0.1:{free_port()}", f"control.bind=tcp://127.0.0.1:{free_port()}", *settings))
 
 
 def test_what_the_live_stream_loses_comes_by_replay_and_is_called_durable(service, folder):

@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 import zmq
-from conftest import BACKFEED, DATA, Publisher, ROOT, Service, rfc3339, run, wait_for
+from conftest import BACKFEED, DATA, Publisher, ROOT, Service, free_port, rfc3339, run, wait_for
+from test_lossless import backends
 
 DAY = 86_400
 
@@ -251,7 +252,7 @@ def test_two_runs_and_both_encodings_give_the_same_advisories(folder):
 def test_kill_in_mid_replay_doubles_nothing(folder):
     run("network", "import", DATA, "--data-dir", folder / "state")
     # A fixed port: the publisher finds the service again.
-    service = Service(folder, "run", settings=("telemetry.bind=tcp://127.0.0.1:15560",))
+    service = Service(folder, "run", settings=(f"telemetry.bind=tcp://127.0.0.1:{free_port()}",))
     try:
         publisher = replay(service, "--from", "2016-07-21T05:00:00Z", "--until", "2016-07-21T06:30:00Z", "--speed", "200", "--feeders", "F02,F04,F09")
         for _ in range(2):
@@ -291,8 +292,7 @@ def test_memory_stays_bounded_while_the_database_stands_still(service):
                 time.sleep(0.02)
     flood(1)
     wait_for(lambda: stored(service) == sent, what="the first part")
-    backends = subprocess.run(["pgrep", "-f", "postgres: backfeed"], capture_output=True, text=True).stdout.split()
-    pids = [p for p in backends if str(folder_of(service)) in open(f"/proc/{postmaster_of(p)}/cmdline").read()]
+    pids = list(map(str, backends(service)))
     assert pids
     subprocess.run(["kill", "-STOP", *pids], check=True)
     try:
@@ -301,14 +301,6 @@ def test_memory_stays_bounded_while_the_database_stands_still(service):
     finally:
         subprocess.run(["kill", "-CONT", *pids], check=True)
     wait_for(lambda: stored(service) == sent, 120, what="everything that was sent")
-
-
-def folder_of(service):
-    return service.folder / "state/postgres/data"
-
-
-def postmaster_of(pid):
-    return int(next(line for line in open(f"/proc/{pid}/status") if line.startswith("PPid")).split()[1])
 
 
 def test_a_database_of_ones_own_migrated_from_two_places_at_once(service, folder):
