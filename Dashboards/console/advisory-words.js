@@ -1,6 +1,6 @@
 // Words about advisories, and what may be done with one: for the list, for the page of one, for the shift.
 "use strict";
-import { ask, duration, moment, power, question } from "./common.js";
+import { ask, controlRoom, duration, moment, power, question } from "./common.js";
 
 export const words = { 1: "URGENT", 2: "HIGH", 3: "MEDIUM", 4: "NOTE" };
 export const shapes = { 1: "■", 2: "▲", 3: "◆", 4: "○" };
@@ -19,8 +19,8 @@ export function amount(value, unit) {
 }
 
 /** What may be done with an advisory: word, path, what is asked, and the body of it. */
-const hold = (text, longest) => ({
-  text, fields: [{ name: "minutes", label: `Minutes, at most ${longest}`, type: "number", value: Math.min(60, longest) }, { name: "reason", label: "Reason" }],
+const hold = (text, seconds) => ({
+  text, fields: [{ name: "minutes", label: `Minutes, at most ${seconds / 60}`, type: "number", value: Math.min(60, seconds / 60) }, { name: "reason", label: "Reason" }],
 });
 const timed = given => ({ for_s: Number(given.minutes) * 60, reason: given.reason });
 /** What samples that came late change, in words. */
@@ -40,11 +40,11 @@ export function amendmentText({ change, said, before, after }) {
 
 export const acts = {
   acknowledge: ["Acknowledge", null, (given, advisory) => ({ version: advisory.version })],
-  shelve: ["Shelve…", advisory => hold("It is silent until then, and goes on counting for switching plans.", advisory.severity === 2 ? 60 : 480), timed],
+  shelve: ["Shelve…", (advisory, limits) => hold("It is silent until then, and goes on counting for switching plans.", advisory.severity === 2 ? limits.shelf_high_s : limits.shelf_s), timed],
   unshelve: ["Unshelve", null, () => ({})],
   reset: ["Reset", null, () => ({})],
   comment: ["Comment…", () => ({ fields: [{ name: "reason", label: "Comment" }] }), given => given],
-  out_of_service: ["Out of service…", () => hold("It is not looked at until then, and counts as unknown for switching plans. Somebody else agrees to it with the same act.", 43200), timed],
+  out_of_service: ["Out of service…", (advisory, limits) => hold("It is not looked at until then, and counts as unknown for switching plans. Somebody else agrees to it with the same act.", limits.out_of_service_s), timed],
   return_to_service: ["Return to service", null, () => ({})],
 };
 
@@ -71,7 +71,7 @@ export function stateText(advisory) {
 /** Does one act, after asking what it needs; the changed advisory, or null when nobody wanted it. */
 export async function perform(advisory, name, actor) {
   const [word, asks, make] = acts[name];
-  const given = asks ? await question({ title: `${word.replace("…", "")}: ${advisory.message}`, yes: word.replace("…", ""), ...asks(advisory) }) : {};
+  const given = asks ? await question({ title: `${word.replace("…", "")}: ${advisory.message}`, yes: word.replace("…", ""), ...asks(advisory, await controlRoom()) }) : {};
   if (!given) return null;
   const body = make(given, advisory);
   if (actor) body.actor = actor;

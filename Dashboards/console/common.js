@@ -50,13 +50,22 @@ export async function rememberName(input) {
   input.addEventListener("change", () => sessionStorage.setItem("actor", input.value.trim()));
   let who;
   try { who = await ask("/v1/session"); } catch { toLogin(); return; }
-  if (!who.accounts) return;
+  if (!who.accounts) return who;
   input.value = who.user;
-  input.readOnly = true;
-  document.querySelector("header").append(el("p", { id: "account" }, `${who.user}, ${who.role} `, el("button", { onclick: async () => {
+  input.closest("label").hidden = true;
+  document.querySelector("header").append(el("p", { id: "account" }, `${who.user}, ${who.role}${who.desks.length ? ` of ${who.desks.join(", ")}` : ""} `, el("button", { onclick: async () => {
     await ask("/v1/session", "DELETE").catch(() => {});
     toLogin();
   } }, "Log out")));
+  return who;
+}
+
+let room = null;
+
+/** Desks with their feeders, and the longest times of what people do; asked for once. */
+export function controlRoom() {
+  room ??= ask("/v1/control-room").catch(error => { room = null; throw error; });
+  return room;
 }
 
 function makeDialog() {

@@ -1,7 +1,8 @@
 "use strict";
 // The first page: feeders, one chart, advisories. Everything shown comes with its time and age.
 import { acts, allowed, amount, pageOf, perform, severityText, shapes, stateText } from "./advisory-words.js";
-import { ask, byId, cell, clock, duration, el, follow, power, rememberName } from "./common.js";
+import { ask, byId, cell, clock, controlRoom, duration, el, follow, power, rememberName } from "./common.js";
+import { atDesk, deskName, fillDesks } from "./desk.js";
 
 let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
 let forecast = null, asked = 0;
@@ -10,7 +11,8 @@ let forecast = null, asked = 0;
 function showFeeders() {
   const body = byId("feeders").tBodies[0];
   const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feeder : null;
-  const rows = feeders.map(feeder => {
+  const mine = feeders.filter(feeder => atDesk(feeder.id));
+  const rows = mine.map(feeder => {
     const row = document.createElement("tr");
     const stale = feeder.direction === "unknown";
     row.className = (feeder.id === chosen ? "chosen " : "") + (stale ? "stale" : "");
@@ -36,9 +38,9 @@ function showFeeders() {
   });
   body.replaceChildren(...rows);
   if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus();
-  byId("feeders-title").textContent = `Feeders (${feeders.length})`;
+  byId("feeders-title").textContent = mine.length === feeders.length ? `Feeders (${feeders.length})` : `Feeders of ${deskName()} (${mine.length} of ${feeders.length})`;
   const wanted = new URLSearchParams(location.search).get("feeder");
-  if (!chosen && feeders.length) choose((feeders.find(f => f.id === wanted) ?? feeders[0]).id);
+  if (!chosen && feeders.length) choose((feeders.find(f => f.id === wanted) ?? mine[0] ?? feeders[0]).id);
 }
 
 // MARK: chart
@@ -121,6 +123,12 @@ function draw() {
   const style = getComputedStyle(document.documentElement);
   const ink = style.getPropertyValue("--ink").trim(), quiet = style.getPropertyValue("--quiet").trim(), rule = style.getPropertyValue("--rule").trim();
   const box = byId("chart");
+  if (!points.x.length) {
+    // An axis without a line would look like a feeder at zero.
+    if (plot) { plot.chart.destroy(); plot = null; }
+    byId("chart-note").textContent = `Nothing has been measured at the head of ${chosen} yet.`;
+    return;
+  }
   if (plot && plot.feeder === chosen && plot.shown === showsLimit) { plot.chart.setData(data); return; }
   if (plot) plot.chart.destroy();
   const axis = { stroke: quiet, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule } };
@@ -188,7 +196,8 @@ function matches(advisory, children = []) {
 }
 
 function showAdvisories() {
-  const all = [...advisories.values()].filter(a => a.state !== "closed");
+  const everywhere = [...advisories.values()].filter(a => a.state !== "closed");
+  const all = everywhere.filter(a => atDesk(a.feeder));
   const children = new Map();
   for (const advisory of all) if (advisory.parent) children.set(advisory.parent, [...(children.get(advisory.parent) ?? []), advisory]);
   const silenced = all.filter(isSilenced);
@@ -200,6 +209,11 @@ function showAdvisories() {
   body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, children.get(advisory.id) ?? [])));
   if (focused) body.querySelector(`${tag === "SELECT" ? "select" : "button"}[data-advisory="${CSS.escape(focused)}"]`)?.focus();
   byId("none").hidden = shown.length > 0;
+  byId("none").textContent = `No open advisory${deskName() ? ` at ${deskName()}` : ""}. This holds only while the heartbeat is fresh.`;
+  // A desk is a view of one's own work, never of the whole: what the others have is always counted.
+  const others = everywhere.filter(a => !atDesk(a.feeder) && a.is_active && a.state !== "suppressed");
+  byId("elsewhere").hidden = !deskName();
+  byId("elsewhere").textContent = `At other desks, active: ${[1, 2, 3].map(s => `${shapes[s]}${s} ${others.filter(a => a.severity === s).length}`).join("  ")}; not acknowledged: ${others.filter(a => isOpen(a) && a.severity < 4).length}.`;
   byId("silenced-label").textContent = `shelved, out of service (${silenced.length})`;
   const active = all.filter(a => a.is_active && a.state !== "suppressed");
   const counts = [1, 2, 3, 4].map(s => `${shapes[s]}${s} ${active.filter(a => a.severity === s).length}`).join("  ");
@@ -326,4 +340,6 @@ byId("filter").addEventListener("input", showAdvisories);
 byId("notes").addEventListener("change", showAdvisories);
 byId("only-feeder").addEventListener("change", showAdvisories);
 byId("silenced").addEventListener("change", showAdvisories);
-rememberName(byId("actor"));
+Promise.all([controlRoom(), rememberName(byId("actor"))]).then(([room, who]) => {
+  fillDesks(room.desks, who?.desks ?? [], () => { showFeeders(); showAdvisories(); });
+}).catch(() => { /* the banner tells; without desks everything is shown */ });

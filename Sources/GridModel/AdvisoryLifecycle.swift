@@ -96,24 +96,30 @@ public enum AdvisoryLifecycle {
         case refused(String)
     }
 
-    /// Seconds: the rules' longest shelf, that of severity 2, and the longest time out of service.
-    public static let longestShelf = 8 * 3600.0
-    public static let longestShelfOfHigh = 3600.0
-    public static let longestOutOfService = 30 * 86_400.0
-    /// Seconds of severity 1 and 2 acknowledged and unresolved until it is annunciated again; of severity 3 and 4 over
-    /// and not acknowledged until it closes by itself.
-    public static let reAlarmAfter = 3600.0
-    public static let autoCloseAfter = 8 * 3600.0
-    /// Seconds for which a proposal to take one out of service waits for somebody to agree: a shift.
-    public static let proposalStands = 8 * 3600.0
+    /// How long what people do may last, and after what time the service acts: seconds, as the rules have them.
+    public struct Limits: Sendable, Hashable {
+        /// The longest shelf of severity 3 and 4, that of severity 2, and the longest time out of service.
+        public var shelf = 8 * 3600.0
+        public var shelfOfHigh = 3600.0
+        public var outOfService = 30 * 86_400.0
+        /// Severity 1 and 2 acknowledged and unresolved until it is annunciated again; severity 3 and 4 over and not
+        /// acknowledged until it closes by itself.
+        public var reAlarm = 3600.0
+        public var autoClose = 8 * 3600.0
+        /// For which a proposal to take one out of service waits for somebody to agree: a shift.
+        public var proposal = 8 * 3600.0
+        public init() {}
+    }
 
     /// - Parameter role: of the account that acts; `nil`: the service itself, or there are no accounts.
-    public static func outcome(of event: Event, in now: AdvisorySituation, by role: Role? = nil) -> Outcome {
+    public static func outcome(
+        of event: Event, in now: AdvisorySituation, by role: Role? = nil, limits: Limits = Limits()
+    ) -> Outcome {
         if let role, let refusal = refusal(of: event, in: now, by: role) { return .refused(refusal) }
         switch event {
         case .start, .severityRose, .severityFell, .amended, .clear: return found(event, now)
         case .acknowledge(let version): return acknowledged(version, now)
-        case .shelve(let seconds): return shelved(seconds, now)
+        case .shelve(let seconds): return shelved(seconds, now, limits)
         case .reset:
             switch now.state {
             case .latchedAcknowledged: return .moved(.init(.closed, isActive: false, "closed"))
@@ -126,8 +132,8 @@ public enum AdvisoryLifecycle {
         case .holdEnded where now.state == .outOfService: return released(now, now.isActive ? "raised" : "closed")
         case .takeOutOfService(let seconds):
             guard let state = now.state, state.isOpen, state != .outOfService else { return no(event, now) }
-            guard seconds > 0, seconds <= longestOutOfService else {
-                return .refused("out of service: at most 30 days")
+            guard seconds > 0, seconds <= limits.outOfService else {
+                return .refused("out of service: at most \(Self.span(limits.outOfService))")
             }
             return .moved(.init(.outOfService, isActive: now.isActive, "updated"))
         case .comment:
@@ -221,17 +227,24 @@ public enum AdvisoryLifecycle {
         return .moved(.init(next, isActive: now.isActive, next == .closed ? "closed" : "acknowledged"))
     }
 
-    private static func shelved(_ seconds: Double, _ now: AdvisorySituation) -> Outcome {
+    private static func shelved(_ seconds: Double, _ now: AdvisorySituation, _ limits: Limits) -> Outcome {
         switch now.state {
         case .unacknowledgedActive, .acknowledgedActive, .unacknowledgedCleared: break
         default: return no(.shelve(seconds: seconds), now)
         }
         guard now.severity != .urgent else { return .refused("an advisory of severity 1 cannot be shelved") }
-        let longest = now.severity == .high ? longestShelfOfHigh : longestShelf
+        let longest = now.severity == .high ? limits.shelfOfHigh : limits.shelf
         guard seconds > 0, seconds <= longest else {
-            return .refused("severity \(now.severity.rawValue) can be shelved for \(Int(longest / 3600)) h at most")
+            return .refused("severity \(now.severity.rawValue) can be shelved for \(span(longest)) at most")
         }
         return .moved(.init(.shelved, isActive: now.isActive, "shelved"))
+    }
+
+    /// Seconds in words: 30 days, 8 h, 90 min.
+    public static func span(_ seconds: Double) -> String {
+        let minutes = Int((seconds / 60).rounded(.up))
+        if minutes % 1440 == 0, minutes > 1440 { return "\(minutes / 1440) days" }
+        return minutes % 60 == 0 ? "\(minutes / 60) h" : "\(minutes) min"
     }
 
     private static func refusal(of event: Event, in now: AdvisorySituation, by role: Role) -> String? {

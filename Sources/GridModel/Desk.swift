@@ -15,6 +15,13 @@ public struct Desk: Sendable, Equatable {
         return feeders.contains(feeder) || !desks.contains { $0.feeders?.contains(feeder) ?? true }
     }
 
+    /// Whether somebody who answers for some desks answers for a feeder. A desk that is no longer set up covers nothing.
+    ///
+    /// - Parameter mine: names; empty: every desk.
+    public static func covers(_ mine: [String], _ feeder: String, among desks: [Desk]) -> Bool {
+        mine.isEmpty || desks.contains { mine.contains($0.name) && $0.covers(feeder, among: desks) }
+    }
+
     /// From `north: F01 F02; south: F03`; empty: one desk for all.
     ///
     /// - Returns: `nil`: it cannot be read.

@@ -14,11 +14,21 @@ public struct Accounts: ~Copyable {
     public struct Entry: Sendable {
         public var name: String
         public var role: String
+        /// Empty: all of them.
+        public var desks: [String]
         public var hasPassword: Bool
         public var tokens: Int
         public var addedAt: Timestamp?
         public var addedBy: String
         public var revokedAt: Timestamp?
+    }
+
+    /// Who a token or session belongs to.
+    public struct Account: Sendable, Equatable {
+        public var name: String
+        public var role: Role
+        /// For which an operator answers; empty: for all.
+        public var desks: [String]
     }
 
     private var session: DatabaseSession
@@ -39,22 +49,41 @@ public struct Accounts: ~Copyable {
 
     /// False when the name is taken, by a valid account or a revoked one.
     public mutating func add(
-        _ name: String, role: Role, password: String?, by actor: String
+        _ name: String, role: Role, desks: [String] = [], password: String?, by actor: String
     ) throws(StoreError) -> Bool {
         try session.use { connection throws(StoreError) in
             try connection.transaction("add account") { connection throws(StoreError) in
                 let isNew =
                     try !connection.query(
                         """
-                        INSERT INTO backfeed_store.account (name, role, password, added_by) VALUES ($1, $2, $3, $4) \
-                        ON CONFLICT DO NOTHING RETURNING 1
-                        """, [name, role.rawValue, password, actor], as: "add account"
+                        INSERT INTO backfeed_store.account (name, role, password, added_by, desks) \
+                        VALUES ($1, $2, $3, $4, string_to_array($5, ' ')) ON CONFLICT DO NOTHING RETURNING 1
+                        """, [name, role.rawValue, password, actor, desks.joined(separator: " ")], as: "add account"
                     ).isEmpty
                 if isNew {
                     try AuditLog.append(
-                        actor: actor, "access.account_added", subject: name, ["role": role.rawValue], &connection)
+                        actor: actor, "access.account_added", subject: name,
+                        ["role": role.rawValue, "desks": desks.joined(separator: " ")], &connection)
                 }
                 return isNew
+            }
+        }
+    }
+
+    /// For which desks an operator answers from now on; none: for all. False when there is no valid operator of that name.
+    public mutating func setDesks(_ name: String, _ desks: [String], by actor: String) throws(StoreError) -> Bool {
+        try session.use { connection throws(StoreError) in
+            try connection.transaction("set desks") { connection throws(StoreError) in
+                let text = desks.joined(separator: " ")
+                let found = try connection.query(
+                    """
+                    UPDATE backfeed_store.account SET desks = string_to_array($2, ' ') \
+                    WHERE name = $1 AND role = 'operator' AND revoked_at IS NULL RETURNING 1
+                    """, [name, text], as: "set desks")
+                guard !found.isEmpty else { return false }
+                try AuditLog.append(
+                    actor: actor, "access.desks_set", subject: name, ["desks": text], &connection)
+                return true
             }
         }
     }
@@ -133,7 +162,7 @@ public struct Accounts: ~Copyable {
         try session.use { connection throws(StoreError) in
             try connection.query(
                 """
-                SELECT name, role, password IS NOT NULL, (SELECT count(*) FROM backfeed_store.access_token t \
+                SELECT name, role, array_to_string(desks, ' '), password IS NOT NULL, (SELECT count(*) FROM backfeed_store.access_token t \
                 WHERE t.account = a.name AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())), \
                 \(SQL.rfc3339("added_at")), added_by, \(SQL.rfc3339("revoked_at")) \
                 FROM backfeed_store.account a ORDER BY name
@@ -141,9 +170,9 @@ public struct Accounts: ~Copyable {
             ).compactMap { row in
                 guard let name = row[0], let role = row[1] else { return nil }
                 return Entry(
-                    name: name, role: role, hasPassword: row[2] == "t", tokens: row[3].flatMap(Int.init) ?? 0,
-                    addedAt: row[4].flatMap { Timestamp($0) }, addedBy: row[5] ?? "",
-                    revokedAt: row[6].flatMap { Timestamp($0) })
+                    name: name, role: role, desks: Self.words(row[2]), hasPassword: row[3] == "t",
+                    tokens: row[4].flatMap(Int.init) ?? 0, addedAt: row[5].flatMap { Timestamp($0) },
+                    addedBy: row[6] ?? "", revokedAt: row[7].flatMap { Timestamp($0) })
             }
         }
     }
@@ -151,10 +180,10 @@ public struct Accounts: ~Copyable {
     // MARK: Who is it?
 
     /// The account of a token; `nil`: unknown, expired or revoked.
-    public mutating func account(ofToken digest: String) throws(StoreError) -> (name: String, role: Role)? {
+    public mutating func account(ofToken digest: String) throws(StoreError) -> Account? {
         try find(
             """
-            SELECT a.name, a.role, t.used_at IS NULL OR t.used_at < now() - interval '1 minute' \
+            SELECT a.name, a.role, array_to_string(a.desks, ' '), t.used_at IS NULL OR t.used_at < now() - interval '1 minute' \
             FROM backfeed_store.access_token t JOIN backfeed_store.account a ON a.name = t.account \
             WHERE t.digest = $1 AND t.revoked_at IS NULL AND a.revoked_at IS NULL \
             AND (t.expires_at IS NULL OR t.expires_at > now())
@@ -162,10 +191,10 @@ public struct Accounts: ~Copyable {
     }
 
     /// The account of a session; `nil`: unknown, over or idle for too long.
-    public mutating func account(ofSession digest: String) throws(StoreError) -> (name: String, role: Role)? {
+    public mutating func account(ofSession digest: String) throws(StoreError) -> Account? {
         try find(
             """
-            SELECT a.name, a.role, s.seen_at < now() - interval '1 minute' \
+            SELECT a.name, a.role, array_to_string(a.desks, ' '), s.seen_at < now() - interval '1 minute' \
             FROM backfeed_store.console_session s JOIN backfeed_store.account a ON a.name = s.account \
             WHERE s.digest = $1 AND a.revoked_at IS NULL AND s.opened_at > now() - make_interval(secs => \(limits.session)) \
             AND s.seen_at > now() - make_interval(secs => \(limits.idle))
@@ -200,15 +229,17 @@ public struct Accounts: ~Copyable {
 
     private mutating func find(
         _ query: String, _ digest: String, touch: String
-    ) throws(StoreError) -> (name: String, role: Role)? {
+    ) throws(StoreError) -> Account? {
         try session.use { connection throws(StoreError) in
             guard let row = try connection.query(query, [digest], as: "look up access").first, let name = row[0],
                 let role = row[1].flatMap(Role.init(rawValue:))
             else { return nil }
-            if row[2] == "t" { try connection.query(touch, [digest], as: "note use") }
-            return (name, role)
+            if row[3] == "t" { try connection.query(touch, [digest], as: "note use") }
+            return Account(name: name, role: role, desks: Self.words(row[2]))
         }
     }
+
+    private static func words(_ text: String?) -> [String] { (text ?? "").split(separator: " ").map(String.init) }
 
     /// Role and password of an account that may log in.
     public mutating func login(_ name: String) throws(StoreError) -> (role: Role, password: String)? {

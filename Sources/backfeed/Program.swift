@@ -14,7 +14,7 @@ enum Program {
             ProfileCommand.command, StatisticsCommand.command, ForecastCommand.command,
             BacktestCommand.command, AccessCommands.addPublisher,
             AccessCommands.addUser,
-            AccessCommands.setPassword,
+            AccessCommands.setDesks, AccessCommands.setPassword,
             AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke, WebhookCommands.add,
             WebhookCommands.list, WebhookCommands.remove, WebhookCommands.retry,
             PublisherCheckCommand.command, AdaptCommand.command,

@@ -90,6 +90,30 @@ enum SettingsCatalogue {
             "who looks at which feeders, as \"north: F01 F02; south: F03\"; what no desk names counts at each; empty: one desk, all"
         ),
         .init(
+            "advisories.shelf_h", .number(0.1...24), default: "8", unit: "h", source: "domain rules C.2.16",
+            "longest shelf of an advisory of severity 3 or 4; severity 1 cannot be shelved"),
+        .init(
+            "advisories.shelf_high_h", .number(0.1...8), default: "1", unit: "h", source: "domain rules C.2.16",
+            "longest shelf of severity 2, by a supervisor"),
+        .init(
+            "advisories.out_of_service_days", .number(0.1...366), default: "30", unit: "d",
+            source: "domain rules C.2.21", "longest time out of service"),
+        .init(
+            "advisories.proposal_h", .number(0.1...168), default: "8", unit: "h", source: "one shift",
+            "a proposal to take an advisory out of service waits so long for somebody to agree"),
+        .init(
+            "advisories.re_alarm_min", .number(1...1440), default: "60", unit: "min", source: "domain rules C.2.8",
+            "severity 1 or 2, acknowledged and unresolved: annunciated again after this"),
+        .init(
+            "advisories.auto_close_h", .number(0.1...168), default: "8", unit: "h", source: "domain rules C.2.11",
+            "severity 3 or 4, over and not acknowledged: closed after this"),
+        .init(
+            "advisories.flood_begins", .number(1...1000), default: "10", unit: "1", source: "domain rules C.4",
+            "a desk with more new advisories in 10 minutes is in a flood"),
+        .init(
+            "advisories.flood_ends", .number(1...1000), default: "5", unit: "1", source: "domain rules C.4",
+            "with fewer the flood is over; not above advisories.flood_begins"),
+        .init(
             "webhooks.timeout_s", .number(1...300), default: "10", unit: "s", source: judgement,
             "a webhook must answer within this time"),
         .init(
@@ -364,6 +388,17 @@ enum SettingForms {
 }
 
 extension Settings {
+    var lifecycleLimits: AdvisoryLifecycle.Limits {
+        var limits = AdvisoryLifecycle.Limits()
+        limits.shelf = number("advisories.shelf_h") * 3600
+        limits.shelfOfHigh = number("advisories.shelf_high_h") * 3600
+        limits.outOfService = number("advisories.out_of_service_days") * 86_400
+        limits.proposal = number("advisories.proposal_h") * 3600
+        limits.reAlarm = number("advisories.re_alarm_min") * 60
+        limits.autoClose = number("advisories.auto_close_h") * 3600
+        return limits
+    }
+
     var accountLimits: Accounts.Limits {
         Accounts.Limits(session: number("access.session_s"), idle: number("access.idle_s"))
     }

@@ -15,6 +15,7 @@ import Testing
         ("GET", "v1/feeders", "", everyone), ("GET", "v1/feeders/F1", "", everyone),
         ("GET", "v1/feeders/F1/profile", "", everyone), ("GET", "v1/devices", "", everyone),
         ("GET", "v1/advisories", "", everyone), ("GET", "v1/advisory-rates", "", everyone),
+        ("GET", "v1/control-room", "", everyone),
         ("GET", "v1/events", "", everyone), ("GET", "v1/network", "", everyone), ("GET", "v1/audit", "", everyone),
         ("GET", "v1/switching/plans", "", everyone), ("GET", "v1/switching/due", "", everyone),
         ("GET", "v1/safety", "", everyone),

@@ -48,7 +48,7 @@ struct FixedBackend: Backend {
     func advisories(_ query: AdvisoryQuery) throws -> [String] { [] }
     func amendments(feeder: String?, since: Timestamp?, until: Timestamp?, limit: Int, offset: Int) -> [String] { [] }
     func advisory(_ id: String) throws -> String? { nil }
-    func act(_ act: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String {
+    func act(_ act: AdvisoryAct, on id: String, actor: String, account: Identity?) throws -> String {
         if id == "gone" { throw APIError(409, "Conflict", "the advisory is closed") }
         let more = act.seconds.map { ",\"for_s\":\($0)" } ?? ""
         return "{\"id\":\"\(id)\",\"version\":\(act.version ?? -1),\"actor\":\"\(actor)\"\(more)}"
@@ -64,6 +64,7 @@ struct FixedBackend: Backend {
     }
     func logIn(_ name: String, password: String, from address: String, replacing old: String?) throws -> String { "" }
     func logOut(_ session: String) throws {}
+    func controlRoom() -> String { "{\"desks\":[]}" }
     func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String] { ["{\"desk\":\"all\"}"] }
     func events(after sequence: Int64) throws -> [EventFrame] {
         (sequence + 1...sequence + 2).map { EventFrame(event: "advisory", sequence: $0, data: "{\"n\":\($0)}") }

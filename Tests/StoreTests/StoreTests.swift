@@ -439,8 +439,8 @@ enum TestCluster {
         // A second word of the same person makes it no younger.
         _ = try act(take, by: "eve", role: .engineer, &store)
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        #expect(try store.expire(now: now + AdvisoryLifecycle.proposalStands - 60, banks: [:]).isEmpty)
-        let ended = try store.expire(now: now + AdvisoryLifecycle.proposalStands + 60, banks: [:])
+        #expect(try store.expire(now: now + AdvisoryLifecycle.Limits().proposal - 60, banks: [:]).isEmpty)
+        let ended = try store.expire(now: now + AdvisoryLifecycle.Limits().proposal + 60, banks: [:])
         #expect(ended.map(\.type) == ["org.backfeed.advisory.updated"])
         #expect(ended.first?.json.contains("nobody agreed to take it out of service, as eve had proposed") == true)
         #expect(try state() == "unacknowledged_active true true 1")

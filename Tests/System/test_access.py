@@ -10,9 +10,10 @@ import urllib.parse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import OUTPUT, run, wait_for
+from conftest import DATA, OUTPUT, Service, run, wait_for
 from playwright.sync_api import expect
 from test_console import browser, open_page  # noqa: F401: a fixture
+from test_lifecycle import reverse
 
 PASSWORD = "a long enough password"
 
@@ -102,6 +103,86 @@ def test_everybody_acts_under_their_own_name_and_role(guarded):
     assert {("switch.positioned", "ope"), ("switch.positioned", "mac"), ("plan.kept", "ope"), ("plan.validated", "eng")} <= actors
 
 
+def test_an_operator_answers_for_the_own_desks_only(folder):
+    run("network", "import", DATA, "--data-dir", folder / "state")
+    desks = ["advisories.desks=north: F01 F02; south: F03 F04", "advisories.shelf_h=0.5"]
+    service = Service(folder, settings=desks)
+    try:
+        def access(*words, expect=0):
+            return run("access", *words, "--data-dir", folder / "state", "--set", desks[0], expect=expect)
+        advisory = {feeder: reverse(service, feeder)["id"] for feeder in ("F02", "F03", "F09")}
+        (folder / "password").write_text(PASSWORD + "\n")
+        assert "of north" in access("add-user", "ben", "--role", "operator", "--desks", "north", "--password-file", folder / "password").stdout
+        assert "expected of north, south" in access("add-user", "x", "--role", "operator", "--desks", "west", expect=2).stderr
+        assert "only an operator" in access("add-user", "x", "--role", "viewer", "--desks", "north", expect=2).stderr
+        access("add-user", "sue", "--role", "supervisor", "--password-file", folder / "password")
+        ben, sue = (access("add-token", name).stdout.strip() for name in ("ben", "sue"))
+        wait_for(lambda: call(service, "GET", "/v1/feeders")[0] == 401, what="the accounts to be known")
+        assert call(service, "GET", "/v1/session", token=ben)[1]["desks"] == ["north"]
+        room = call(service, "GET", "/v1/control-room", token=ben)[1]
+        assert room["desks"] == [{"name": "north", "feeders": ["F01", "F02"]}, {"name": "south", "feeders": ["F03", "F04"]}] and room["shelf_s"] == 1800
+
+        def act(feeder, name, token, **body):
+            return call(service, "POST", f"/v1/advisories/{advisory[feeder]}/{name}", body, token)
+        # Another desk's is refused and recorded; what no desk names is everybody's; comments are free.
+        for name, body in (("acknowledge", {}), ("shelve", {"reason": "r", "for_s": 60}), ("unshelve", {}), ("reset", {})):
+            status, problem, _ = act("F03", name, ben, **body)
+            assert status == 409 and "another desk's" in problem["detail"], problem
+        assert act("F03", "comment", ben, reason="seen")[0] == 200
+        assert [act(feeder, "acknowledge", ben)[0] for feeder in ("F02", "F09")] == [200, 200]
+        assert act("F03", "acknowledge", sue)[0] == 200
+        # The limit of a shelf is a setting.
+        assert "30 min at most" in act("F02", "shelve", ben, reason="r", for_s=1801)[1]["detail"]
+        assert act("F02", "shelve", ben, reason="r", for_s=1800)[0] == 200
+        refused = call(service, "GET", f"/v1/audit?subject={advisory['F03']}", token=sue)[1]["items"]
+        assert ("ben", "advisory.acknowledge.refused") in {(r["actor"], r["action"]) for r in refused}
+        # Moved to another desk: from the next request on.
+        assert "answers for south" in access("set-desks", "ben", "--desks", "south").stdout
+        assert act("F02", "unshelve", ben)[0] == 409
+        assert "south" in next(line for line in access("list").stdout.splitlines() if line.startswith("ben"))
+        access("set-desks", "sue", "--desks", "south", expect=1)
+        # A desk that is not set up any more covers nothing, and the doctor says whom that leaves without.
+        assert "operator ben answers for desk south" in run("doctor", "--data-dir", folder / "state", expect=1).stdout
+    finally:
+        service.stop()
+
+
+def test_the_console_begins_with_the_own_desk_and_counts_the_others(folder, browser):  # noqa: F811
+    run("network", "import", DATA, "--data-dir", folder / "state")
+    desks = "advisories.desks=north: F01 F02; south: F03 F04"
+    service = Service(folder, settings=[desks])
+    try:
+        advisory = {feeder: reverse(service, feeder)["id"] for feeder in ("F02", "F03")}
+        (folder / "password").write_text(PASSWORD + "\n")
+        run("access", "add-user", "ben", "--role", "operator", "--desks", "north", "--password-file", folder / "password", "--data-dir", folder / "state", "--set", desks)
+        wait_for(lambda: call(service, "GET", "/v1/feeders")[0] == 401, what="the account to be known")
+        page = open_page(browser, service)
+        page.get_by_label("User").fill("ben")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        rows = page.locator("#advisories tbody tr")
+        expect(page.locator("#account")).to_contain_text("ben, operator of north", timeout=20_000)
+        expect(rows).to_have_count(1, timeout=20_000)
+        assert rows.first.get_attribute("data-advisory") == advisory["F02"]
+        expect(page.locator("#feeders-title")).to_have_text("Feeders of desk north (9 of 11)")
+        expect(page.locator("#elsewhere")).to_contain_text("not acknowledged: 1")
+        OUTPUT.mkdir(exist_ok=True)
+        page.screenshot(path=OUTPUT / "console-desk-light.png")
+        assert Axe().run(page).violations_count == 0
+        page.locator("#desk").select_option("all")
+        expect(rows).to_have_count(2)
+        expect(page.locator("#elsewhere")).to_be_hidden()
+        # What is another desk's is refused there, and the page says why.
+        page.locator(f'button[data-advisory="{advisory["F03"]}"]').click()
+        expect(page.locator("#refusal")).to_contain_text("another desk's")
+        page.reload()
+        expect(rows).to_have_count(2, timeout=20_000)
+        # The refusals of the log-in and of the act are what the browser reports itself.
+        assert [text for text in page.problems if "401" not in text and "409" not in text] == []
+    finally:
+        service.stop()
+
+
 def log_in(service, user="ope", password=PASSWORD, **headers):
     return call(service, "POST", "/v1/session", {"user": user, "password": password}, **headers)
 
@@ -149,7 +230,7 @@ def test_a_session_is_ours_alone_and_ends(guarded):
     secure = log_in(guarded, X_Forwarded_Proto="https")[2]["Set-Cookie"]
     assert secure.startswith("__Host-backfeed=") and "; Secure" in secure and "Path=/" in secure and "Domain" not in secure
     mine = cookie(first)
-    assert call(guarded, "GET", "/v1/session", Cookie=mine)[1] == {"accounts": True, "user": "ope", "role": "operator"}
+    assert call(guarded, "GET", "/v1/session", Cookie=mine)[1] == {"accounts": True, "user": "ope", "role": "operator", "desks": []}
     # Fixation: what a browser brings along is never taken over, and ends with the login.
     planted = "backfeed=planted-by-somebody"
     taken = log_in(guarded, Cookie=planted)
@@ -227,7 +308,9 @@ def test_the_console_asks_who_it_is(guarded, browser):  # noqa: F811
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
     expect(page.locator("#account")).to_contain_text("ope, operator")
-    expect(page.get_by_label("Your name")).to_have_value("ope")
+    # The account's name needs no asking.
+    expect(page.locator("#actor")).to_be_hidden()
+    expect(page.locator("#actor")).to_have_value("ope")
     expect(page.locator("#lost")).to_be_hidden()
     page.screenshot(path=OUTPUT / "console-account.png")
     assert Axe().run(page).violations_count == 0

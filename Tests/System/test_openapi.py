@@ -62,7 +62,7 @@ def test_whatever_is_sent_is_answered_as_described(demo):
     OUTPUT.mkdir(exist_ok=True)
     (OUTPUT / "schemathesis.log").write_text(output.stdout + output.stderr)
     assert output.returncode == 0, output.stdout[-6000:]
-    assert re.search(r"([\d,]+) generated", output.stdout) and "Tested: 48" in output.stdout
+    assert re.search(r"([\d,]+) generated", output.stdout) and "Tested: 49" in output.stdout
     assert demo.process.poll() is None and demo.get("/readyz")["status"] == "ready"
 
 

@@ -6,14 +6,17 @@ internal import ServiceKit
 public struct Identity: Sendable, Equatable {
     public var name: String
     public var role: Role
+    /// For which an operator answers; empty: for all.
+    public var desks: [String]
     /// By the console's cookie, which a browser sends by itself: what changes something then needs another proof.
     public var isSession: Bool
     /// What tells whether this is still so later, for a stream that goes on: the digest of token or session.
     public var digest: String
 
-    public init(name: String, role: Role, isSession: Bool, digest: String = "") {
+    public init(name: String, role: Role, desks: [String] = [], isSession: Bool, digest: String = "") {
         self.name = name
         self.role = role
+        self.desks = desks
         self.isSession = isSession
         self.digest = digest
     }
@@ -133,8 +136,9 @@ extension Router {
         switch method {
         case "GET":
             guard let identity = try identify(request) else { return .json("{\"accounts\":false}") }
+            let desks = identity.desks.map(JSONText.quoted).joined(separator: ",")
             return .json(
-                "{\"accounts\":true,\"user\":\(JSONText.quoted(identity.name)),\"role\":\(JSONText.quoted(identity.role.rawValue))}"
+                "{\"accounts\":true,\"user\":\(JSONText.quoted(identity.name)),\"role\":\(JSONText.quoted(identity.role.rawValue)),\"desks\":[\(desks)]}"
             )
         case "POST":
             guard try backend.hasAccounts() else {

@@ -30,8 +30,10 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func advisory(_ id: String) throws -> String?
     /// The advisory as it is then.
     ///
-    /// - Parameter role: `nil`: there are no accounts.
-    func act(_ act: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String
+    /// - Parameter account: `nil`: there are no accounts.
+    func act(_ act: AdvisoryAct, on id: String, actor: String, account: Identity?) throws -> String
+    /// Desks and limits of what people do, one JSON object.
+    func controlRoom() -> String
     /// By desk, one JSON object each.
     func advisoryRates(from: Timestamp?, until: Timestamp?) throws -> [String]
     /// Advisory events after a number, for a client that comes back.

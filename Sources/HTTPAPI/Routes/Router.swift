@@ -136,7 +136,8 @@ public struct Router: Sendable {
             act.until = body.until
             return .json(
                 try backend.act(
-                    act, on: path[1], actor: try actor(request, body.actor), role: request.identity?.role))
+                    act, on: path[1], actor: try actor(request, body.actor), account: request.identity))
+        case ("GET", 1, "control-room"): return .json(backend.controlRoom())
         case ("GET", 1, "advisory-rates"):
             let (from, until) = (try query.time("from"), try query.time("until"))
             try Self.check(from, until)

@@ -48,6 +48,14 @@ extension AdvisoryStore {
             }
         }
 
+        /// An operator's answer to what was annunciated, which is for the operator of its area (C.2).
+        var isAnswer: Bool {
+            switch self {
+            case .acknowledge, .shelve, .unshelve, .reset: true
+            case .comment, .returnToService, .takeOutOfService: false
+            }
+        }
+
         /// What is silenced says why, and a comment is nothing but its text.
         var needsReason: Bool { self == .comment || seconds != nil }
     }
@@ -61,11 +69,16 @@ extension AdvisoryStore {
 
     /// Does what somebody asks; a refusal is recorded too.
     ///
-    /// - Parameter role: of the account; `nil`: there are no accounts.
+    /// - Parameters:
+    ///   - role: of the account; `nil`: there are no accounts.
+    ///   - answersFor: whether the feeder (or bank) is one that the account may answer for; comments and proposals are
+    ///     free to all.
     public mutating func act(
-        _ act: Act, on id: String, by actor: String, role: Role?, reason: String?, now: Timestamp
+        _ act: Act, on id: String, by actor: String, role: Role?, answersFor: (String) -> Bool = { _ in true },
+        reason: String?, now: Timestamp
     ) throws(StoreError) -> Outcome {
-        try session.use { connection throws(StoreError) in
+        let limits = limits
+        return try session.use { connection throws(StoreError) in
             try connection.transaction("advisory act") { connection throws(StoreError) in
                 try Self.lock(&connection)
                 guard var row = try AdvisoryRow.read(where: "id = $1", [id], &connection).first else {
@@ -76,6 +89,11 @@ extension AdvisoryStore {
                         actor: actor, "advisory.\(act.name).refused", subject: id,
                         ["reason": reason, "version": "\(row.version)"], &connection)
                     return .refused(reason)
+                }
+                if act.isAnswer, !answersFor(row.facts.feeder) {
+                    return try refused(
+                        "\(row.facts.feeder) is another desk's: \(act.name) is for its operator, or for a supervisor",
+                        &connection)
                 }
                 if act.needsReason, reason?.isEmpty ?? true {
                     return try refused("\(act.name) needs a reason", &connection)
@@ -99,7 +117,8 @@ extension AdvisoryStore {
                     }
                     // That it could be done at all is asked of the service: who agrees is asked later.
                     switch AdvisoryLifecycle.outcome(
-                        of: .takeOutOfService(seconds: seconds), in: row.situation, by: isProposal ? nil : role)
+                        of: .takeOutOfService(seconds: seconds), in: row.situation, by: isProposal ? nil : role,
+                        limits: limits)
                     {
                     case .refused(let reason): return try refused(reason, &connection)
                     case .moved(let found): move = found
@@ -110,7 +129,7 @@ extension AdvisoryStore {
                     }
                 } else {
                     isProposal = false
-                    switch AdvisoryLifecycle.outcome(of: act.event, in: row.situation, by: role) {
+                    switch AdvisoryLifecycle.outcome(of: act.event, in: row.situation, by: role, limits: limits) {
                     case .refused(let reason): return try refused(reason, &connection)
                     case .moved(let found): move = found
                     }
@@ -133,7 +152,8 @@ extension AdvisoryStore {
     /// What time does: shelves and times out of service that end, what is urgent and unresolved, what nobody
     /// acknowledged after it was over.
     public mutating func expire(now: Timestamp, banks: [String: Set<String>]) throws(StoreError) -> [StoredEvent] {
-        try session.use { connection throws(StoreError) in
+        let limits = limits
+        return try session.use { connection throws(StoreError) in
             try connection.transaction("advisory times") { connection throws(StoreError) in
                 try Self.lock(&connection)
                 let due = try AdvisoryRow.read(
@@ -146,8 +166,7 @@ extension AdvisoryStore {
                         OR proposed_at <= $1::timestamptz - make_interval(secs => $4)
                         """,
                     [
-                        now.description, "\(AdvisoryLifecycle.reAlarmAfter)", "\(AdvisoryLifecycle.autoCloseAfter)",
-                        "\(AdvisoryLifecycle.proposalStands)",
+                        now.description, "\(limits.reAlarm)", "\(limits.autoClose)", "\(limits.proposal)",
                     ], &connection)
                 var events: [StoredEvent] = []
                 for var row in due {
@@ -163,8 +182,12 @@ extension AdvisoryStore {
                     }
                     let (event, note): (AdvisoryLifecycle.Event, String) =
                         switch row.state {
-                        case .acknowledgedActive: (.reAlarm, "unresolved for 60 min")
-                        case .unacknowledgedCleared: (.autoClose, "auto_closed: over for 8 h, not acknowledged")
+                        case .acknowledgedActive: (.reAlarm, "unresolved for \(AdvisoryLifecycle.span(limits.reAlarm))")
+                        case .unacknowledgedCleared:
+                            (
+                                .autoClose,
+                                "auto_closed: over for \(AdvisoryLifecycle.span(limits.autoClose)), not acknowledged"
+                            )
                         default: (.holdEnded, "its time is over")
                         }
                     guard case .moved(let move) = AdvisoryLifecycle.outcome(of: event, in: row.situation) else {

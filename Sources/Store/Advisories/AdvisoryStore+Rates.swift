@@ -16,10 +16,6 @@ public struct DeskLoad: Sendable, Encodable {
 }
 
 extension AdvisoryStore {
-    /// New in ten minutes: more begin a flood, fewer end it.
-    public static let floodBegins = 10
-    public static let floodEnds = 5
-
     public mutating func deskLoads(
         _ desks: [Desk], from: Timestamp, until: Timestamp
     ) throws(StoreError) -> [DeskLoad] {
@@ -75,10 +71,12 @@ extension AdvisoryStore {
         }
     }
 
-    /// Begins and ends floods.
+    /// Begins and ends floods: new in ten minutes, more than `above` begin one, fewer than `below` end it.
     ///
     /// - Returns: what began or ended, in words.
-    public mutating func watchFloods(_ desks: [Desk], now: Timestamp) throws(StoreError) -> [String] {
+    public mutating func watchFloods(
+        _ desks: [Desk], above: Int = 10, below: Int = 5, now: Timestamp
+    ) throws(StoreError) -> [String] {
         try session.use { connection throws(StoreError) in
             let recent = try Self.happenings(from: now - 600, until: now + 60, &connection)
                 .filter { $0.what == .annunciated && $0.severity >= .medium }
@@ -89,13 +87,13 @@ extension AdvisoryStore {
             var said: [String] = []
             for desk in desks {
                 let count = recent.count { desk.covers($0.feeder, among: desks) }
-                if !floods.contains(desk.name), count > Self.floodBegins {
+                if !floods.contains(desk.name), count > above {
                     let feeders = desk.feeders.map { "{\($0.sorted().joined(separator: ","))}" }
                     try connection.query(
                         "INSERT INTO backfeed_store.advisory_flood VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                         [desk.name, feeders, now.description], as: "begin flood")
                     said.append("\(desk.name): \(count) new advisories in 10 minutes, a flood begins")
-                } else if floods.contains(desk.name), count < Self.floodEnds {
+                } else if floods.contains(desk.name), count < below {
                     try connection.query(
                         "UPDATE backfeed_store.advisory_flood SET ended_at = $2 WHERE desk = $1 AND ended_at IS NULL",
                         [desk.name, now.description], as: "end flood")

@@ -15,9 +15,16 @@ public struct StoredEvent: Sendable, Equatable {
 /// ``act(_:on:by:role:reason:now:)``, what time does through ``expire(now:banks:)``.
 public struct AdvisoryStore: ~Copyable {
     var session: DatabaseSession
+    let limits: AdvisoryLifecycle.Limits
 
-    /// - Parameter deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
-    public init(conninfo: String, deadlineMilliseconds: Int = 60_000, lockMilliseconds: Int? = nil) {
+    /// - Parameters:
+    ///   - deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
+    ///   - limits: of what people do and time does.
+    public init(
+        conninfo: String, deadlineMilliseconds: Int = 60_000, lockMilliseconds: Int? = nil,
+        limits: AdvisoryLifecycle.Limits = .init()
+    ) {
+        self.limits = limits
         session = DatabaseSession(
             conninfo, deadlineMilliseconds: deadlineMilliseconds, lockMilliseconds: lockMilliseconds)
     }

@@ -52,9 +52,12 @@ enum AccessCommands {
             From the first account on the service asks everybody who they are. Without --password-file a password is made and
             shown once. Roles: viewer looks; operator acknowledges, shelves, plans and switches; engineer plans and takes out of
             service; supervisor does what an operator may not alone; admin has no part in operation; machine is a program
-            (tokens only).
+            (tokens only). An operator with --desks answers for their feeders only: acknowledges, shelves and resets nothing else.
             """,
-        options: [Option("role", "ROLE", Role.allCases.map(\.rawValue).joined(separator: "|")), passwordFile]
+        options: [
+            Option("role", "ROLE", Role.allCases.map(\.rawValue).joined(separator: "|")), passwordFile,
+            Option("desks", "NAMES", "of an operator: desks of advisories.desks, separated by commas (default: all)"),
+        ]
     ) { invocation in
         let name = try accountName(invocation)
         let text = invocation.arguments.text("role") ?? ""
@@ -62,13 +65,32 @@ enum AccessCommands {
             throw UsageError(
                 "--role: expected \(Role.allCases.map(\.rawValue).joined(separator: ", ")), got \"\(text)\"")
         }
+        let desks = try desks(invocation)
+        guard desks.isEmpty || role == .operator else {
+            throw UsageError("--desks: only an operator answers for desks; \(role.rawValue) does not")
+        }
         let (password, isMade) = try role == .machine ? (nil, false) : password(invocation)
         let hash = password.map(Password.hash)
-        guard try accounts(invocation, { try $0.add(name, role: role, password: hash, by: actor) }) else {
+        guard try accounts(invocation, { try $0.add(name, role: role, desks: desks, password: hash, by: actor) }) else {
             complain("there is or was an account \(name): a name is not given twice")
             return .negative
         }
-        say("\(name) is \(role.rawValue)\(isMade ? "; password, shown this once: \(password ?? "")" : "")")
+        let place = desks.isEmpty ? "" : " of \(desks.joined(separator: ", "))"
+        say("\(name) is \(role.rawValue)\(place)\(isMade ? "; password, shown this once: \(password ?? "")" : "")")
+        return .done
+    }
+
+    static let setDesks = Command(
+        "access set-desks", operands: "NAME", "say for which desks an operator answers, from now on",
+        options: [Option("desks", "NAMES", "desks of advisories.desks, separated by commas (default: all)")]
+    ) { invocation in
+        let name = try accountName(invocation)
+        let desks = try desks(invocation)
+        guard try accounts(invocation, { try $0.setDesks(name, desks, by: actor) }) else {
+            complain("there is no operator \(name)")
+            return .negative
+        }
+        say("\(name) answers for \(desks.isEmpty ? "every desk" : desks.joined(separator: ", "))")
         return .done
     }
 
@@ -124,10 +146,11 @@ enum AccessCommands {
         say("")
         say(
             table(
-                ["account", "role", "logs in by", "added", "by", "state"],
+                ["account", "role", "desks", "logs in by", "added", "by", "state"],
                 try accounts(invocation) { try $0.list() }.map {
                     [
                         $0.name, $0.role,
+                        $0.role == "operator" && $0.desks.isEmpty ? "all" : $0.desks.joined(separator: ", "),
                         [$0.hasPassword ? "password" : nil, $0.tokens > 0 ? "\($0.tokens) tokens" : nil].compactMap(
                             \.self
                         )
@@ -167,6 +190,18 @@ enum AccessCommands {
         let name = try invocation.arguments.operand(0, "NAME of the account")
         if let complaint = Identifier.complaint(name) { throw UsageError("NAME: \(complaint)") }
         return name
+    }
+
+    /// Desks that are not set up cover nothing: a name that is mistyped must not be found out at night.
+    private static func desks(_ invocation: Invocation) throws -> [String] {
+        guard let text = invocation.arguments.text("desks") else { return [] }
+        let names = text.split(separator: ",").map(String.init)
+        let known = Desk.parse(invocation.settings.text("advisories.desks"))?.map(\.name) ?? []
+        guard !names.isEmpty, names.allSatisfy(known.contains) else {
+            throw UsageError(
+                "--desks: expected of \(known.joined(separator: ", ")) (advisories.desks), got \"\(text)\"")
+        }
+        return names
     }
 
     private static func password(_ invocation: Invocation) throws -> (String?, isMade: Bool) {

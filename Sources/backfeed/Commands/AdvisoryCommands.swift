@@ -196,7 +196,8 @@ enum AdvisoryCommands {
             let reason = options.contains { $0.name == "reason" } ? invocation.arguments.text("reason") : nil
             let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
             defer { database.closeUnlessShared() }
-            var store = AdvisoryStore(conninfo: database.conninfo)
+            var store = AdvisoryStore(
+                conninfo: database.conninfo, limits: invocation.settings.lifecycleLimits)
             let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
             switch try store.act(act, on: id, by: actor, role: nil, reason: reason, now: now) {
             case .done:

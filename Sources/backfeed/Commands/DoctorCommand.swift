@@ -51,6 +51,16 @@ enum DoctorCommand {
                 try queries.use { connection throws(StoreError) in try AuditLog.isProtected(&connection) },
                 "the audit log belongs to a role that the service cannot be",
                 "as superuser: SELECT backfeed_store.protect('the role in database.url'); see docs/audit.md")
+            let desks = Desk.parse(invocation.settings.text("advisories.desks"))?.map(\.name) ?? []
+            var accounts = Accounts(conninfo: database.conninfo)
+            for account in try accounts.list() where account.revokedAt == nil {
+                for desk in account.desks where !desks.contains(desk) {
+                    report(
+                        false,
+                        "operator \(account.name) answers for desk \(desk), which advisories.desks does not have",
+                        "backfeed access set-desks \(account.name), or put the desk back")
+                }
+            }
             let health = try queries.health()
             report(
                 health.defaultRows == 0, "\(health.defaultRows) samples in the default partition",

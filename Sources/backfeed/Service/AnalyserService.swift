@@ -12,6 +12,9 @@ final class AnalyserService: Sendable {
     private let metrics: Metrics
     private let input: BoundedQueue<AnalyserInput>
     private let desks: [Desk]
+    private let limits: AdvisoryLifecycle.Limits
+    /// Of a desk, new advisories in ten minutes.
+    private let flood: (begins: Int, ends: Int)
     private let pulse: Pulse
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
@@ -25,7 +28,8 @@ final class AnalyserService: Sendable {
     /// - Parameter announce: there are new events to publish.
     init(
         stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, live: LiveState, metrics: Metrics,
-        input: BoundedQueue<AnalyserInput>, desks: [Desk], pulse: Pulse,
+        input: BoundedQueue<AnalyserInput>, desks: [Desk], limits: AdvisoryLifecycle.Limits,
+        flood: (begins: Int, ends: Int), pulse: Pulse,
         announce: @escaping @Sendable () -> Void
     ) {
         self.stored = stored
@@ -35,6 +39,8 @@ final class AnalyserService: Sendable {
         self.metrics = metrics
         self.input = input
         self.desks = desks
+        self.limits = limits
+        self.flood = flood
         self.pulse = pulse
         self.announce = announce
     }
@@ -106,13 +112,15 @@ final class AnalyserService: Sendable {
 
     /// Shelves that end, what is urgent and unresolved, what nobody acknowledged: people's time, not that of the data.
     private func keepTimes(_ banks: [String: Set<String>]) {
-        var store = AdvisoryStore(conninfo: conninfo, deadlineMilliseconds: 5000, lockMilliseconds: 1000)
+        var store = AdvisoryStore(
+            conninfo: conninfo, deadlineMilliseconds: 5000, lockMilliseconds: 1000, limits: limits)
         var rounds = 0
         while case .timedOut = keeping.take(within: 1000) {
             do throws(StoreError) {
                 let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
                 if !(try store.expire(now: now, banks: banks)).isEmpty { announce() }
-                for line in try store.watchFloods(desks, now: now) { log.info("flood", ["desk": line]) }
+                let floods = try store.watchFloods(desks, above: flood.begins, below: flood.ends, now: now)
+                for line in floods { log.info("flood", ["desk": line]) }
                 if rounds % 10 == 0 {
                     for load in try store.deskLoads(desks, from: now - 86_400, until: now) { show(load) }
                 }

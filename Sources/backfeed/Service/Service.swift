@@ -103,6 +103,13 @@ final class Service {
                 "advisories.desks: expected as \"north: F01 F02; south: F03\", got \"\(settings.text("advisories.desks"))\""
             )
         }
+        let flood = (
+            begins: settings.integer("advisories.flood_begins"), ends: settings.integer("advisories.flood_ends")
+        )
+        guard flood.ends <= flood.begins else {
+            throw UsageError(
+                "advisories.flood_ends: expected at most advisories.flood_begins (\(flood.begins)), got \(flood.ends)")
+        }
         let backend = ServiceBackend(
             live: live, outlook: outlook, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub,
             desks: desks, announce: announce
@@ -122,7 +129,7 @@ final class Service {
         self.ingest = ingest
         analyser = AnalyserService(
             stored: stored, settings: analysis, conninfo: conninfo, live: live, metrics: metrics, input: input,
-            desks: desks, pulse: pulse, announce: announce)
+            desks: desks, limits: settings.lifecycleLimits, flood: flood, pulse: pulse, announce: announce)
         amender = LateAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"),

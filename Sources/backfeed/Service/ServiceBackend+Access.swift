@@ -93,11 +93,11 @@ extension ServiceBackend {
                 switch credential {
                 case .token:
                     try accounts.account(ofToken: digest).map {
-                        Identity(name: $0.name, role: $0.role, isSession: false, digest: digest)
+                        Identity(name: $0.name, role: $0.role, desks: $0.desks, isSession: false, digest: digest)
                     }
                 case .session:
                     try accounts.account(ofSession: digest).map {
-                        Identity(name: $0.name, role: $0.role, isSession: true, digest: digest)
+                        Identity(name: $0.name, role: $0.role, desks: $0.desks, isSession: true, digest: digest)
                     }
                 }
             }

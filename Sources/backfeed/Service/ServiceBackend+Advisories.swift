@@ -30,14 +30,19 @@ extension ServiceBackend {
         try sessions.use { queries throws(StoreError) in try queries.advisory(id) }
     }
 
-    func act(_ asked: AdvisoryAct, on id: String, actor: String, role: Role?) throws -> String {
-        var store = AdvisoryStore(conninfo: sessions.conninfo)
+    func act(_ asked: AdvisoryAct, on id: String, actor: String, account: Identity?) throws -> String {
+        var store = AdvisoryStore(conninfo: sessions.conninfo, limits: settings.lifecycleLimits)
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
         let act = try Self.act(asked, now: now)
         if let reason = asked.reason, reason.utf8.count > 400 {
             throw APIError.badRequest("reason: at most 400 bytes")
         }
-        switch try store.act(act, on: id, by: actor, role: role, reason: asked.reason, now: now) {
+        // A supervisor answers for all of them (C.2).
+        let mine = account?.role == .operator ? account?.desks ?? [] : []
+        let outcome = try store.act(
+            act, on: id, by: actor, role: account?.role, answersFor: { Desk.covers(mine, $0, among: desks) },
+            reason: asked.reason, now: now)
+        switch outcome {
         case .done:
             log.info("advisory act", ["act": act.name, "advisory": id, "actor": actor])
             announce()
@@ -76,6 +81,24 @@ extension ServiceBackend {
         return try store.events(after: sequence, limit: EventFrame.backlogLimit).map {
             EventFrame(event: "advisory", sequence: $0.sequence, data: $0.json)
         }
+    }
+
+    private struct ControlRoom: Encodable {
+        struct Place: Encodable {
+            var name: String
+            var feeders: [String]?
+        }
+        var desks: [Place]
+        var shelfS, shelfHighS, outOfServiceS, proposalS, reAlarmS, autoCloseS: Double
+    }
+
+    func controlRoom() -> String {
+        let limits = settings.lifecycleLimits
+        return JSONCoding.encode(
+            ControlRoom(
+                desks: desks.map { .init(name: $0.name, feeders: $0.feeders?.sorted()) }, shelfS: limits.shelf,
+                shelfHighS: limits.shelfOfHigh, outOfServiceS: limits.outOfService, proposalS: limits.proposal,
+                reAlarmS: limits.reAlarm, autoCloseS: limits.autoClose))
     }
 
     /// What each desk is asked to look at; the last day when no time is named.
