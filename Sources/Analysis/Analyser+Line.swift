@@ -48,7 +48,10 @@ extension Analyser {
         let known = stored
         point.withTrackers { $0.prepare(known[$0.key]) }
         // Found after the warm-up had begun: it takes over its stored advisories at once.
-        if settledMinute.contains(feeders[feeder].id) { point.withTrackers { Self.take(&$0, known) } }
+        if settledMinute.contains(feeders[feeder].id) {
+            point.withTrackers { Self.take(&$0, known) }
+            settleGap(number, feeder: feeders[feeder].id, known)
+        }
         let points = feeders[feeder].linePoints
         let place = points.firstIndex { $0.device > number } ?? points.count
         feeders[feeder].linePoints.insert(point, at: place)

@@ -85,17 +85,21 @@ extension Analyser {
             settledMinute.insert(id)
             feeders[number].withMinuteTrackers { Self.take(&$0, known) }
             for place in feeders[number].groups.indices { settleGroup(number, place) }
-            for device in feeders[number].ders {
-                let name = model.registry.devices[device].name
-                if stored["\(AdvisoryKind.dataGap.rawValue)|\(name)"] != nil, devices[device].gap == nil {
-                    devices[device].gap = AdvisoryTracker(
-                        .dataGap, feeder: id, element: name, timing: .init(on: 0, off: 0), rearm: settings.rearm)
-                }
-                if var tracker = devices[device].gap {
-                    Self.take(&tracker, known)
-                    devices[device].gap = tracker
-                }
+            for device in feeders[number].ders + feeders[number].linePoints.map(\.device) {
+                settleGap(device, feeder: id, known)
             }
+        }
+    }
+
+    mutating func settleGap(_ device: Int, feeder: String, _ known: [String: AdvisoryFacts]) {
+        let name = model.registry.devices[device].name
+        if stored["\(AdvisoryKind.dataGap.rawValue)|\(name)"] != nil, devices[device].gap == nil {
+            devices[device].gap = AdvisoryTracker(
+                .dataGap, feeder: feeder, element: name, timing: .init(on: 0, off: 0), rearm: settings.rearm)
+        }
+        if var tracker = devices[device].gap {
+            Self.take(&tracker, known)
+            devices[device].gap = tracker
         }
     }
 

@@ -47,6 +47,8 @@ public struct AnalysisSettings: Sendable {
     /// Silence before `data_gap`: head meters, DER; and the share of DER capacity that makes it the feeder's.
     public var headGap = 30.0
     public var derGap = 900.0
+    /// Regulators and reclosers, which are part of the control system.
+    public var lineGap = 180.0
     public var fleetGapShare = 0.2
     public var perDeviceGaps = true
     public var standard = Voltage.Standard.eu

@@ -349,11 +349,14 @@ enum SettingsCatalogue {
             "data_gap.der_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules B.4.1",
             "silence of a DER"),
         .init(
+            "data_gap.line_s", .number(1...86_400), default: "180", unit: "s",
+            source: "domain rules B.4.1: three of their minutes", "silence of a regulator or recloser"),
+        .init(
             "data_gap.fleet_share_pct", .number(0...100), default: "20", unit: "%", source: "domain rules B.4.1",
             "share of silent DER rating that makes it the feeder's"),
         .init(
             "data_gap.per_device", .flag, default: "true", source: "domain rules B.4.1",
-            "an advisory (severity 4) for each silent DER"),
+            "an advisory (severity 4) for each silent DER, or meter of a transformer"),
     ]
 
     /// Settings that decide what is detected: their fingerprint stands in each advisory's evidence.
@@ -414,6 +417,7 @@ extension Settings {
         made.rearm = number("analysis.rearm_s")
         made.headGap = number("data_gap.head_s")
         made.derGap = number("data_gap.der_s")
+        made.lineGap = number("data_gap.line_s")
         made.fleetGapShare = number("data_gap.fleet_share_pct") / 100
         made.perDeviceGaps = flag("data_gap.per_device")
         made.timeZone = text("site.time_zone")

@@ -39,6 +39,51 @@ import Testing
 
     private func blank() -> Sample { Sample(device: 0, time: Self.start) }
 
+    // MARK: Silence
+
+    /// What `device` says with one sample a minute, which ends after `spoken` minutes and begins again at `again`, while the head goes on for `minutes`.
+    private func silence(
+        _ network: Network, _ device: String, spoken: Int, again: Int, minutes: Int, interval: Float = 0
+    ) throws -> [AdvisoryReport] {
+        let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
+        var analyser = Analyser(
+            model: AnalysisModel(network: network, registry: registry, revision: 1), settings: .init())
+        let head = try #require(registry.index["FH-F1"])
+        let number = try #require(registry.index[device])
+        var found: [AdvisoryReport] = []
+        for second in stride(from: 0, to: minutes * 60, by: 10) {
+            let time = Self.start + Double(second)
+            var samples = [Sample(device: head, time: time, activePower: 400_000 + Float(second), voltage: 20_000)]
+            if second / 60 < spoken || second / 60 >= again, second % (interval > 0 ? Int(interval) : 60) == 0 {
+                var sample = Sample(device: number, time: time, activePower: 1000 + Float(second))
+                sample.interval = interval
+                samples.append(sample)
+            }
+            found += analyser.absorb(samples).reports
+        }
+        return found.filter { $0.facts.kind == .dataGap && $0.facts.element == device }
+    }
+
+    @Test(arguments: [("RG-R1", Severity.medium), ("RC-S-mid", .medium)]) func aSilentDeviceOnTheLineIsNamed(
+        device: String, severity: Severity
+    ) throws {
+        let found = try silence(Self.network(.bidirectional), device, spoken: 10, again: 20, minutes: 40)
+        #expect(found.map(\.change) == [.start, .clear])
+        #expect(found.first?.facts.severity == severity && found.first?.facts.limit.value == 180)
+        // Last heard at minute 9; silent for more than three minutes at the end of minute 12.
+        #expect(found.first?.facts.onset == Self.start + 12 * 60)
+        // Not one sample, but three in a row: those of minutes 20 to 22.
+        #expect(found.last?.facts.clearedAt == Self.start + 23 * 60)
+        #expect(found.last?.facts.message.contains("reports again") == true)
+    }
+
+    @Test func aTransformersMeterIsSilentOnlyAfterThreeOfItsMeans() throws {
+        let lost = try silence(SmallNetwork.make(), "TM-TL", spoken: 61, again: 1000, minutes: 180, interval: 900)
+        #expect(lost.map(\.change) == [.start] && lost.first?.facts.severity == .note)
+        let delayed = try silence(SmallNetwork.make(), "TM-TL", spoken: 61, again: 90, minutes: 180, interval: 900)
+        #expect(delayed.isEmpty)
+    }
+
     // MARK: Regulators
 
     @Test(arguments: [

@@ -17,32 +17,12 @@ extension FeederState {
                 silentRating += device.rating
                 silentCount += 1
             }
-            guard context.settings.perDeviceGaps, isSilent || devices[number].hasActiveGap else { continue }
-            var tracker =
-                devices[number].gap
-                ?? AdvisoryTracker(
-                    .dataGap, feeder: id, element: device.name, timing: .init(on: 0, off: 0),
-                    rearm: context.settings.rearm)
-            if !tracker.isActive || isSilent { devices[number].samplesAtGapEnd = devices[number].signal.count }
-            let back = devices[number].signal.count - devices[number].samplesAtGapEnd >= 3
-            let last = devices[number].signal.last
-            let isStale = devices[number].late > last
-            reports += tracker.step(
-                start, width: Self.minute, .bin(on: isSilent, off: back, value: age, badness: age, severity: .note),
-                unit: "s", watermark: end
-            ) { facts in
-                facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
-                facts.limit = .init(value: threshold, unit: "s", source: "setting data_gap.der_s (B.4.1)")
-                facts.message =
-                    facts.clearedAt == nil
-                    ? isStale
-                        ? "\(device.name) (\(device.kind.rawValue), feeder \(id)) reports, but too late to count since \(last)."
-                        : "\(device.name) (\(device.kind.rawValue), feeder \(id)) has been silent since \(last)."
-                    : "\(device.name) (\(device.kind.rawValue), feeder \(id)) reports again."
-                facts.response = "No action on shift; its aggregator should look after it."
-                facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
+            if context.settings.perDeviceGaps {
+                reports += watchGap(number, start, end, threshold, .note, &devices, context)
             }
-            devices[number].gap = tracker
+        }
+        for point in linePoints where devices[point.device].signal.count > 0 {
+            reports += stepGap(point, start, end, &devices, context)
         }
         let share = knownRating > 0 ? silentRating / knownRating : 0
         var tracker = fleetGap
@@ -67,5 +47,62 @@ extension FeederState {
         }
         fleetGap = tracker
         return reports
+    }
+
+    /// What is on a line is watched like a meter of the control system, a transformer's meter like DER.
+    private func stepGap(
+        _ point: LinePoint, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ context: Context
+    ) -> [AdvisoryReport] {
+        guard case .transformer = point.role else {
+            return watchGap(point.device, start, end, context.settings.lineGap + slack, .medium, &devices, context)
+        }
+        guard context.settings.perDeviceGaps else { return [] }
+        // One that sends means is not silent while they are being made.
+        let means = point.readings.last.map { 3 * ($0.end - $0.start) } ?? 0
+        let threshold = max(context.settings.derGap, means) + slack
+        return watchGap(point.device, start, end, threshold, .note, &devices, context)
+    }
+
+    /// One device that was heard and is silent for longer than `threshold`, in seconds.
+    private func watchGap(
+        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ threshold: Double, _ severity: Severity,
+        _ devices: inout [DeviceState], _ context: Context
+    ) -> [AdvisoryReport] {
+        let device = context.model.registry.devices[number]
+        let age = end - max(devices[number].signal.last, devices[number].heard)
+        let isSilent = age > threshold
+        guard isSilent || devices[number].hasActiveGap else { return [] }
+        var tracker =
+            devices[number].gap
+            ?? AdvisoryTracker(
+                .dataGap, feeder: id, element: device.name, timing: .init(on: 0, off: 0), rearm: context.settings.rearm)
+        // Of the minute and before: what came since does not count yet, however far ahead other devices are.
+        let signal = devices[number].signal
+        let count = signal.count - signal.samples.reversed().prefix { $0.time >= end }.count
+        if !tracker.isActive || isSilent { devices[number].samplesAtGapEnd = count }
+        let back = count - devices[number].samplesAtGapEnd >= 3
+        let last = devices[number].signal.last
+        let isStale = devices[number].late > last
+        defer { devices[number].gap = tracker }
+        return tracker.step(
+            start, width: Self.minute, .bin(on: isSilent, off: back, value: age, badness: age, severity: severity),
+            unit: "s", watermark: end
+        ) { facts in
+            facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
+            facts.limit = .init(
+                value: threshold, unit: "s",
+                source: severity == .note ? "setting data_gap.der_s (B.4.1)" : "setting data_gap.line_s (B.4.1)")
+            let name = "\(device.name) (\(device.kind.rawValue), feeder \(id))"
+            facts.message =
+                facts.clearedAt != nil
+                ? "\(name) reports again."
+                : isStale
+                    ? "\(name) reports, but too late to count since \(last)." : "\(name) has been silent since \(last)."
+            facts.response =
+                severity == .note
+                ? "No action on shift; its aggregator should look after it."
+                : "What it measures is not known: do not rely on its direction or tap. Check its link."
+            facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
+        }
     }
 }

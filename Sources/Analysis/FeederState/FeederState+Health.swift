@@ -31,13 +31,14 @@ extension FeederState {
         return counts
     }
 
-    /// Faults of the devices that this feeder feeds, and of its voltage meters.
+    /// Faults of the devices that this feeder feeds, of its voltage meters, and of what is on its lines.
     mutating func stepFaults(
         _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ context: Context
     ) -> [AdvisoryReport] {
         let registry = context.model.registry
         let meters = groups.flatMap(\.points).filter { !registry.devices[$0].kind.isDER }
-        let all = ders + meters
+        // Those with a voltage are among the meters.
+        let all = ders + meters + linePoints.map(\.device).filter { !devices[$0].hasVoltage }
         var reports = step(
             \.signs, ders.filter { devices[$0].sign.isWrong == true }, start, end, context,
             Wording(
