@@ -374,6 +374,38 @@ private final class RawConnection {
         #expect(!heard.contains("old"))
     }
 
+    /// The list of feeders comes every second: who is behind wants the newest, and the rest must not be kept for anybody.
+    @Test func ofWhatIsNotReplayedOnlyTheNewestIsKept() throws {
+        defer { server.stop() }
+        let padding = String(repeating: "x", count: 100_000)
+        let connection = try RawConnection(port: port)
+        connection.say("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        _ = connection.hear(until: "retry: 1000")
+        for number in 1...200 {
+            hub.publish([
+                EventFrame(event: "heartbeat", data: "{\"beat\":\(number)}"),
+                EventFrame(event: "feeders", data: "{\"list\":\(number),\"p\":\"\(padding)\"}"),
+            ])
+        }
+        hub.publish([EventFrame(event: "advisory", sequence: 9, data: "{\"n\":9}")])
+        #expect(hub.keptBytes < 110_000)
+        let heard = connection.hear(until: "\"n\":9")
+        #expect(heard.contains("\"list\":200") && heard.contains("\"beat\":200"))
+        #expect(heard.components(separatedBy: "\"list\"").count - 1 < 150)
+    }
+
+    /// Events are kept for those who come back, and no more of them than there is room for: the store has the rest.
+    @Test func eventsAreKeptUpToTheirRoom() throws {
+        defer { server.stop() }
+        let padding = String(repeating: "x", count: 100_000)
+        for number in 1...500 {
+            hub.publish([
+                EventFrame(event: "advisory", sequence: Int64(number), data: "{\"n\":\(number),\"p\":\"\(padding)\"}")
+            ])
+        }
+        #expect(hub.keptBytes > 1 << 22 && hub.keptBytes <= 1 << 24)
+    }
+
     @Test func aHundredStreamsAllHearAndTheServerStops() throws {
         let connections = try (0..<100).map { _ in try RawConnection(port: port) }
         for connection in connections { connection.say("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n") }

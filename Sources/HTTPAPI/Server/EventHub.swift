@@ -2,16 +2,23 @@ internal import CMicroHTTPD
 internal import ServiceKit
 
 /// Frames for all clients of `/v1/events`: one shared ring, a cursor a client. A client a whole ring behind is cut off
-/// and comes back with `Last-Event-ID`.
+/// and comes back with `Last-Event-ID`. Of what only the newest counts, the ring holds only the newest: the list of a few hundred
+/// feeders every second would otherwise fill it with gigabytes.
 public final class EventHub: Sendable {
     static let ringSize = 4096
+    /// Bytes of frames that are kept for those who are behind.
+    static let ringBytes = 16 << 20
     /// From so many bytes on a frame is not copied together with others.
     private static let large = 4096
 
-    private struct State: Sendable {
+    fileprivate struct State: Sendable {
         var ring: [EventFrame] = []
         /// Number of the ring's first frame, counted from the start of the process.
         var first = 0
+        /// Of all frames in the ring.
+        var bytes = 0
+        /// Number of the newest frame of each event that is not replayed.
+        var newest: [String: Int] = [:]
         var waiting: [Connection] = []
         var isClosed = false
         /// By digest of who reads: how many streams. The empty digest: from before there were accounts.
@@ -19,6 +26,9 @@ public final class EventHub: Sendable {
         /// Digests that are no longer valid, until their streams are gone.
         var barred: Set<String> = []
     }
+
+    /// Bytes of frames that are kept for those who are behind.
+    public var keptBytes: Int { state.withLock { $0.bytes } }
 
     /// `MHD_Connection *`. Only suspended and resumed, which libmicrohttpd allows from any thread.
     struct Connection: @unchecked Sendable {
@@ -42,12 +52,8 @@ public final class EventHub: Sendable {
     public func publish(_ frames: [EventFrame]) {
         guard !frames.isEmpty else { return }
         let waiting = state.withLock { state -> [Connection] in
-            state.ring += frames
-            if state.ring.count > Self.ringSize * 2 {
-                let surplus = state.ring.count - Self.ringSize
-                state.ring.removeFirst(surplus)
-                state.first += surplus
-            }
+            for frame in frames { state.add(frame) }
+            state.shorten()
             defer { state.waiting = [] }
             return state.waiting
         }
@@ -94,6 +100,8 @@ public final class EventHub: Sendable {
             while place < state.ring.count, bytes.count < 65_536 {
                 let frame = state.ring[place]
                 place += 1
+                // A newer one has taken its place.
+                if frame.bytes.isEmpty { continue }
                 // Already sent from the store.
                 if frame.sequence > 0, frame.sequence <= sequence { continue }
                 // From before it joined, a client is owed events, not heartbeats.
@@ -112,5 +120,33 @@ public final class EventHub: Sendable {
             MHD_suspend_connection(connection.handle)
             return .suspended
         }
+    }
+}
+
+extension EventHub.State {
+    fileprivate mutating func add(_ frame: EventFrame) {
+        if frame.sequence == 0 {
+            if let old = newest[frame.event], old >= first {
+                bytes -= ring[old - first].bytes.count
+                ring[old - first].bytes = []
+            }
+            newest[frame.event] = first + ring.count
+        }
+        bytes += frame.bytes.count
+        ring.append(frame)
+    }
+
+    /// In blocks, so that a frame costs the same however long the ring is.
+    fileprivate mutating func shorten() {
+        guard ring.count > EventHub.ringSize * 2 || bytes > EventHub.ringBytes else { return }
+        var surplus = max(0, ring.count - EventHub.ringSize)
+        var kept = bytes - ring[..<surplus].reduce(0) { $0 + $1.bytes.count }
+        while kept > EventHub.ringBytes / 2, surplus < ring.count - 1 {
+            kept -= ring[surplus].bytes.count
+            surplus += 1
+        }
+        ring.removeFirst(surplus)
+        first += surplus
+        bytes = kept
     }
 }

@@ -65,7 +65,7 @@ public final class HTTPServer: Sendable {
                 address: address, port: configuration.port, listen_socket: made?.descriptor ?? -1, threads: 2,
                 connection_limit: UInt32(configuration.maximumConnections),
                 timeout_s: UInt32(configuration.idleTimeout),
-                memory_limit: 32 * 1024, certificate: certificate, key: key)
+                memory_limit: 12 * 1024, certificate: certificate, key: key)
             return cmhd_start(
                 &settings, { Callbacks.access($0, $1, $2, $3, $4, $5, $6, $7) }, context,
                 { Callbacks.completed($0, $1, $2, $3) }, { Callbacks.connection($0, $1, $2, $3) }, { _, _, _ in })
@@ -198,9 +198,11 @@ public final class HTTPServer: Sendable {
             var bytes = bytes
             made = MHD_create_response_from_buffer(bytes.count, &bytes, .RESPMEM_MUST_COPY)
         case .events(let backlog, let after, let digest):
+            // A stream lasts for hours, and nobody reads again what asked for it.
+            exchange.forget()
             let client = EventClient(hub, exchange.connection, backlog: backlog, after: after, digest: digest)
             made = MHD_create_response_from_callback(
-                cmhd_size_unknown, 16 * 1024, { Callbacks.read($0, $1, $2, $3) },
+                cmhd_size_unknown, 1024, { Callbacks.read($0, $1, $2, $3) },
                 Unmanaged.passRetained(client).toOpaque(),
                 { Callbacks.free($0) })
         case .stream(let stream):
@@ -255,7 +257,7 @@ private final class Exchange: @unchecked Sendable {
     let method: String
     let url: String
     var query: [String: String] = [:]
-    let headers: [String: String]
+    private(set) var headers: [String: String]
     var body: [UInt8] = []
     var refusal: APIError?
     var isFirstCall = true
@@ -268,6 +270,8 @@ private final class Exchange: @unchecked Sendable {
         self.headers = Dictionary(
             headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
     }
+
+    func forget() { (query, headers, body) = ([:], [:], []) }
 
     func request() -> Request {
         // libmicrohttpd has decoded percent signs already.

@@ -94,11 +94,13 @@ public struct EventFrame: Sendable {
     /// Events that one answer takes from the store; a client further behind comes back for more.
     public static let backlogLimit = 10_000
 
-    /// Number of an advisory event; 0 for what is not replayed (heartbeats, heads).
+    public let event: String
+    /// Number of an advisory event; 0 for what is not replayed (heartbeats, heads): only the newest of it is worth sending.
     public var sequence: Int64
     public var bytes: [UInt8]
 
     public init(event: String, sequence: Int64 = 0, data: String) {
+        self.event = event
         self.sequence = sequence
         let id = sequence > 0 ? "id: \(sequence)\n" : ""
         bytes = Array("\(id)event: \(event)\ndata: \(data)\n\n".utf8)

@@ -83,18 +83,23 @@ struct QueryBench {
             ("csv_rows", "\(rows)"),
         ]
         if clients > 0 {
+            let before = targets[0].megabytes("VmRSS")
             let streams = try StreamClients(clients, port: service.httpPort).run(seconds: 12)
             result.figures += [
                 ("stream_clients", "\(clients)"), ("stream_p99_ms", Self.text(streams.p99 * 1000)),
-                ("stream_last_ms", Self.text(streams.worst * 1000)), ("service_mb", "\(targets[0].megabytes("VmRSS"))"),
+                ("stream_last_ms", Self.text(streams.worst * 1000)), ("service_mb_before", "\(before)"),
+                ("service_mb", "\(targets[0].megabytes("VmRSS"))"),
             ]
             result.tables.append(
                 table(
-                    ["event streams", "heartbeats", "p99 ms behind the first client", "last ms", "service MB"],
+                    [
+                        "event streams", "heartbeats", "p99 ms behind the first client", "last ms", "service MB before",
+                        "with them",
+                    ],
                     [
                         [
                             "\(clients)", "\(streams.beats)", Self.text(streams.p99 * 1000),
-                            Self.text(streams.worst * 1000),
+                            Self.text(streams.worst * 1000), "\(before)",
                             "\(targets[0].megabytes("VmRSS"))",
                         ]
                     ]))

@@ -322,6 +322,9 @@ final class ServiceBackend: Backend {
             help: "The clock of this machine, to compare")
         registry.set("backfeed_event_stream_clients", Double(hub.clientCount), help: "Clients of /v1/events")
         registry.set(
+            "backfeed_event_stream_kept_bytes", Double(hub.keptBytes),
+            help: "Frames of /v1/events that are kept for clients who are behind")
+        registry.set(
             "backfeed_advisory_sequence", Double(now.lastPublished), help: "Number of the newest published event")
         registry.set(
             "backfeed_store_healthy", now.storeProblem == nil ? 1 : 0,
