@@ -36,59 +36,76 @@ public struct SampleStore: ~Copyable {
     /// ``StoreError/Code/conflict``; ``holds(_:)`` then tells that it is stored.
     ///
     /// What the server refuses for its content is found by halving, and kept with the rejects instead.
-    public mutating func write(_ batch: SampleBatch) throws(StoreError) {
-        try makePartitions(batch.days)
+    ///
+    /// - Parameter batches: in their order, in one transaction: where they come faster than one commit takes, its cost is
+    ///   that of all of them.
+    public mutating func write(_ batches: [SampleBatch]) throws(StoreError) {
+        try makePartitions(batches.reduce(into: []) { $0.formUnion($1.days) })
         do throws(StoreError) {
-            try write(batch, isBisecting: false)
+            try write(batches, isBisecting: false)
         } catch {
             guard error.isAboutContent else { throw error }
-            try write(batch, isBisecting: true)
+            try write(batches, isBisecting: true)
         }
     }
 
-    private mutating func write(_ batch: SampleBatch, isBisecting: Bool) throws(StoreError) {
+    private mutating func write(_ batches: [SampleBatch], isBisecting: Bool) throws(StoreError) {
         try session.use { connection throws(StoreError) in
             try connection.transaction("store samples") { connection throws(StoreError) in
                 // Positions first: a batch that is stored already must not cost a COPY.
-                try StreamStore.move(batch.streams, &connection)
-                try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
-                var rejects = batch.rejects
-                if isBisecting {
-                    var bisection = Bisection()
-                    try bisection.store(batch.rows, Self.copyStatement, &connection)
-                    try bisection.store(batch.extra, Self.copyExtraStatement, &connection)
-                    rejects += bisection.refused
-                } else {
-                    if batch.rows.rows > 0 {
-                        try connection.copy(Self.copyStatement, batch.rows.finished(), as: "COPY sample")
+                try StreamStore.move(StreamStore.passages(batches), &connection)
+                var claims: [Int32: SampleBatch.Claim] = [:]
+                var clocks: [String: StoredClock] = [:]
+                for batch in batches {
+                    try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
+                    let refused = try Self.copy(batch, isBisecting: isBisecting, &connection)
+                    if !batch.rejects.isEmpty || !refused.isEmpty {
+                        try Self.store(batch.rejects + refused, &connection)
                     }
-                    if batch.extra.rows > 0 {
-                        try connection.copy(Self.copyExtraStatement, batch.extra.finished(), as: "COPY sample_extra")
+                    if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
+                    // Who spoke first, and the clock as it is in the end.
+                    for claim in batch.claims where claims[claim.id] == nil { claims[claim.id] = claim }
+                    for (feeder, clock) in batch.clocks {
+                        clocks[feeder] = StoredClock(areaId: clock.area, feeder: feeder, clock: clock.time)
                     }
                 }
-                if !rejects.isEmpty { try Self.store(rejects, &connection) }
-                if !batch.claims.isEmpty {
+                if !claims.isEmpty {
                     // One statement for all: a fleet speaks for the first time all at once.
                     try connection.query(
                         """
                         UPDATE backfeed_store.device AS d SET aggregator = c.aggregator \
                         FROM jsonb_to_recordset($1::jsonb) AS c(id int4, aggregator text) \
                         WHERE d.id = c.id AND d.aggregator IS NULL
-                        """, [JSONCoding.encode(batch.claims)], as: "claim devices")
+                        """, [JSONCoding.encode(Array(claims.values))], as: "claim devices")
                 }
-                if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
-                if !batch.clocks.isEmpty {
+                if !clocks.isEmpty {
                     // One statement for all feeders: one each would cost more than the rows.
-                    let clocks = batch.clocks.map { StoredClock(areaId: $1.area, feeder: $0, clock: $1.time) }
                     try connection.query(
                         """
                         INSERT INTO backfeed_store.feeder_clock SELECT area_id, feeder, clock \
                         FROM jsonb_to_recordset($1::jsonb) AS c(area_id int4, feeder text, clock timestamptz) \
                         ON CONFLICT (area_id, feeder) DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
-                        """, [JSONCoding.encode(clocks)], as: "store clocks")
+                        """, [JSONCoding.encode(Array(clocks.values))], as: "store clocks")
                 }
             }
         }
+    }
+
+    /// - Returns: what the server would not take, when it is looked for.
+    private static func copy(
+        _ batch: SampleBatch, isBisecting: Bool, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> [SampleBatch.Reject] {
+        if isBisecting {
+            var bisection = Bisection()
+            try bisection.store(batch.rows, copyStatement, &connection)
+            try bisection.store(batch.extra, copyExtraStatement, &connection)
+            return bisection.refused
+        }
+        if batch.rows.rows > 0 { try connection.copy(copyStatement, batch.rows.finished(), as: "COPY sample") }
+        if batch.extra.rows > 0 {
+            try connection.copy(copyExtraStatement, batch.extra.finished(), as: "COPY sample_extra")
+        }
+        return []
     }
 
     private struct StoredClock: Encodable {
@@ -97,9 +114,11 @@ public struct SampleStore: ~Copyable {
         var clock: Timestamp
     }
 
-    /// Whether the batch is in the table: asked after a lost connection left the outcome of ``write(_:)`` open.
-    public mutating func holds(_ batch: SampleBatch) throws(StoreError) -> Bool {
-        try session.use { connection throws(StoreError) in try StreamStore.hold(batch.streams, &connection) }
+    /// Whether the batches are in the table: asked after a lost connection left the outcome of ``write(_:)`` open.
+    public mutating func holds(_ batches: [SampleBatch]) throws(StoreError) -> Bool {
+        try session.use { connection throws(StoreError) in
+            try StreamStore.hold(StreamStore.passages(batches), &connection)
+        }
     }
 
     private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection)

@@ -10,6 +10,22 @@ enum StreamStore {
         var before: Int64?
     }
 
+    /// Where a stream stands after several batches, and its version before the first of them.
+    struct Passage {
+        var stream: SampleBatch.Stream
+        var before: Int64?
+    }
+
+    static func passages(_ batches: [SampleBatch]) -> [String: Passage] {
+        var passages: [String: Passage] = [:]
+        for batch in batches {
+            for (name, stream) in batch.streams {
+                passages[name, default: Passage(stream: stream, before: stream.versionBefore)].stream = stream
+            }
+        }
+        return passages
+    }
+
     private struct Gap: Encodable {
         var aggregator: String
         var epoch, first, last: String
@@ -17,14 +33,13 @@ enum StreamStore {
     }
 
     /// Moves all streams by compare-and-set, or throws ``StoreError/Code/conflict``.
-    static func move(_ streams: [String: SampleBatch.Stream], _ connection: inout PostgresConnection)
-        throws(StoreError)
-    {
+    static func move(_ streams: [String: Passage], _ connection: inout PostgresConnection) throws(StoreError) {
         guard !streams.isEmpty else { return }
-        let moves = streams.sorted { $0.key < $1.key }.map { name, stream in
-            Move(
-                aggregator: name, epoch: String(stream.position.epoch), last: String(stream.position.last),
-                newest: stream.position.newest, version: stream.version, before: stream.versionBefore)
+        let moves = streams.sorted { $0.key < $1.key }.map { name, passage in
+            let position = passage.stream.position
+            return Move(
+                aggregator: name, epoch: String(position.epoch), last: String(position.last), newest: position.newest,
+                version: passage.stream.version, before: passage.before)
         }
         // Ordered, so that two writers of the same streams wait for each other and do not deadlock.
         let moved = try connection.query(
@@ -43,10 +58,11 @@ enum StreamStore {
             let names = moves.map(\.aggregator).joined(separator: ", ")
             throw StoreError(.conflict, "move streams", message: "a position of \(names) is not what it was")
         }
-        let gaps = streams.flatMap { name, stream in
-            stream.position.missing.map {
+        let gaps = streams.flatMap { name, passage in
+            passage.stream.position.missing.map {
                 Gap(
-                    aggregator: name, epoch: String(stream.position.epoch), first: String($0.sequences.lowerBound),
+                    aggregator: name, epoch: String(passage.stream.position.epoch),
+                    first: String($0.sequences.lowerBound),
                     last: String($0.sequences.upperBound), after: $0.after, before: $0.before)
             }
         }
@@ -66,14 +82,13 @@ enum StreamStore {
             """, [JSONCoding.encode(gaps), JSONCoding.encode(moves.map(\.aggregator))], as: "store gaps")
     }
 
-    /// Whether every stream stands exactly where the batch left it.
-    static func hold(_ streams: [String: SampleBatch.Stream], _ connection: inout PostgresConnection)
-        throws(StoreError) -> Bool
-    {
+    /// Whether every stream stands exactly where the batches left it.
+    static func hold(_ streams: [String: Passage], _ connection: inout PostgresConnection) throws(StoreError) -> Bool {
         let known = try connection.query(
             "SELECT aggregator, epoch, last_sequence, version FROM backfeed_store.stream_position", as: "read streams")
-        return streams.allSatisfy { name, stream in
-            known.contains {
+        return streams.allSatisfy { name, passage in
+            let stream = passage.stream
+            return known.contains {
                 $0 == [
                     name, String(stream.position.epoch), String(stream.position.last), String(stream.version),
                 ]

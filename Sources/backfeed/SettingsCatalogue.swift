@@ -167,11 +167,12 @@ enum SettingsCatalogue {
             "threads that answer requests, each with its own database connection"),
         .init(
             "ingest.batch_rows", .number(100...1_000_000), default: "20000", unit: "rows",
-            source: "measured: COPY reaches its plateau there", "rows in one transaction at most"),
+            source: "measured: COPY reaches its plateau there",
+            "rows in one batch at most; batches that wait go in one transaction, up to half of ingest.batches"),
         .init(
             "ingest.batch_bytes", .number(65_536...1e9), default: "8388608", unit: "B",
             source: "20,000 rows come in 1 to 3 MB of messages",
-            "bytes of messages in one transaction, and one message more, at most; half as many of rejects"),
+            "bytes of messages in one batch, and one message more, at most; half as many of rejects"),
         .init(
             "ingest.flush_ms", .number(1...10_000), default: "100", unit: "ms",
             source: "measured: latency to commit is the flush interval",

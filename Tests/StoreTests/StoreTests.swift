@@ -69,7 +69,7 @@ enum TestCluster {
 
     @Test func rowsAndPositionsAreStoredTogether() throws {
         var store = SampleStore(conninfo: conninfo)
-        try store.write(batch(1000, last: 1))
+        try store.write([batch(1000, last: 1)])
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 1000)
         #expect(
             try count(
@@ -81,20 +81,53 @@ enum TestCluster {
 
     @Test func aBatchThatIsStoredAlreadyIsAConflictAndNothingIsDoubled() throws {
         var store = SampleStore(conninfo: conninfo)
-        try store.write(batch(10, last: 1))
-        try store.write(batch(10, from: 10, last: 2, before: 1))
-        let error = #expect(throws: StoreError.self) { try store.write(batch(10, from: 10, last: 2, before: 1)) }
+        try store.write([batch(10, last: 1)])
+        try store.write([batch(10, from: 10, last: 2, before: 1)])
+        let error = #expect(throws: StoreError.self) { try store.write([batch(10, from: 10, last: 2, before: 1)]) }
         #expect(error?.code == .conflict)
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 20)
-        #expect(try store.holds(batch(10, from: 10, last: 2, before: 1)))
-        #expect(try !store.holds(batch(10, from: 10, last: 3, before: 1)))
+        #expect(try store.holds([batch(10, from: 10, last: 2, before: 1)]))
+        #expect(try !store.holds([batch(10, from: 10, last: 3, before: 1)]))
+    }
+
+    /// What comes faster than one commit takes goes together: as a whole or not at all.
+    @Test func severalBatchesAreOneTransaction() throws {
+        var store = SampleStore(conninfo: conninfo)
+        try store.write([batch(10, last: 1)])
+        let gap = batch(10, from: 20, last: 4, before: 2)
+        gap.streams["agg"]?.position.missing = [MissingRange(3...3, after: start, before: start + 5)]
+        let other = batch(10, from: 40, last: 9)
+        other.streams = ["other": .init(position: StreamPosition(epoch: 7, last: 9), versionBefore: nil)]
+        let filled = batch(10, from: 30, last: 5, before: 3)
+        let together = [batch(10, from: 10, last: 2, before: 1), gap, other, filled]
+        for (place, made) in together.enumerated() {
+            made.clocks["F1"] = (area: stored.areaIDs[0], time: start + Double(place))
+            made.claims = [.init(id: stored.deviceIDs[0], aggregator: "agg-\(place)")]
+        }
+        try store.write(together)
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 50)
+        let state = try store.loadState()
+        #expect(state.streams["agg"]?.position.last == 5 && state.streams["other"]?.position.last == 9)
+        #expect(state.streams["agg"]?.position.missing.isEmpty == true)
+        #expect(state.clocks["F1"] == start + 3)
+        #expect(try count("SELECT count(*) FROM backfeed_store.device WHERE aggregator = 'agg-0'") == 1)
+        #expect(try store.holds(together))
+        // Once more, and with a beginning that is stored already: nothing of it.
+        for again in [together, [filled, batch(10, from: 50, last: 6, before: 4)]] {
+            let error = #expect(throws: StoreError.self) { try store.write(again) }
+            #expect(error?.code == .conflict)
+        }
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 50)
+        // The chain goes on where it ended.
+        try store.write([batch(10, from: 60, last: 6, before: 4), batch(10, from: 70, last: 7, before: 5)])
+        #expect(try store.loadState().streams["agg"]?.position.last == 7)
     }
 
     @Test func aBatchThatOnlyFillsAGapIsStoredOnceToo() throws {
         var store = SampleStore(conninfo: conninfo)
         let first = batch(1, last: 9)
         first.streams["agg"]?.position.missing = [MissingRange(3...4, after: start, before: start + 5)]
-        try store.write(first)
+        try store.write([first])
         let state = try store.loadState()
         #expect(state.streams["agg"]?.position.missing == [MissingRange(3...4, after: start, before: start + 5)])
         // The last sequence stays 9: only the version tells the second try from the first.
@@ -103,8 +136,8 @@ enum TestCluster {
             made.streams["agg"]?.position.missing = [MissingRange(4...4, after: start, before: start + 5)]
             return made
         }
-        try store.write(filling())
-        let error = #expect(throws: StoreError.self) { try store.write(filling()) }
+        try store.write([filling()])
+        let error = #expect(throws: StoreError.self) { try store.write([filling()]) }
         #expect(error?.code == .conflict)
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 2)
         #expect(try count("SELECT count(*) FROM backfeed.data_gap WHERE state = 'open' AND first_sequence = 4") == 1)
@@ -117,11 +150,11 @@ enum TestCluster {
             LostRange(
                 aggregator: "agg", epoch: 1, first: 5, last: nil, after: start, before: nil, reason: .epochReplaced)
         ]
-        try store.write(made)
+        try store.write([made])
         #expect(try store.loadState().openEnded == ["agg"])
         let next = batch(1, from: 20, last: 10, before: 1)
         next.lostEnds["agg"] = start + 20
-        try store.write(next)
+        try store.write([next])
         #expect(
             try count(
                 "SELECT count(*) FROM backfeed.data_gap WHERE reason = 'epoch_replaced' AND before_time - after_time = '20 s'"
@@ -131,7 +164,7 @@ enum TestCluster {
 
     @Test func aClosedPartitionIsIndexedOnceAndStillTakesLateRows() throws {
         var store = SampleStore(conninfo: conninfo)
-        try store.write(batch(100, last: 1))
+        try store.write([batch(100, last: 1)])
         let before = try store.indexClosedPartitions(after: 1e9)
         #expect(before.isEmpty)
         let built = try store.indexClosedPartitions(after: 3600)
@@ -142,7 +175,7 @@ enum TestCluster {
             try count(
                 "SELECT count(*) FROM pg_index WHERE indexrelid = 'backfeed_store.sample_20260621_device_time'::regclass AND indisvalid"
             ) == 1)
-        try store.write(batch(50, from: 100, last: 2, before: 1))
+        try store.write([batch(50, from: 100, last: 2, before: 1)])
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 150)
         // One that was broken off is built again.
         var connection = try PostgresConnection(conninfo)
@@ -169,11 +202,11 @@ enum TestCluster {
         try blocker.query("BEGIN; LOCK TABLE backfeed_store.stream_position IN ACCESS EXCLUSIVE MODE", as: "block")
         var store = SampleStore(conninfo: conninfo, deadlineMilliseconds: 300)
         let made = batch(10, last: 1)
-        let error = #expect(throws: StoreError.self) { try store.write(made) }
+        let error = #expect(throws: StoreError.self) { try store.write([made]) }
         #expect(error != nil)
         try blocker.query("COMMIT", as: "unblock")
         // The same batch, tried before: its rows are complete once.
-        try store.write(made)
+        try store.write([made])
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
     }
 
@@ -182,7 +215,10 @@ enum TestCluster {
         try owner.query(
             "ALTER TABLE backfeed_store.sample ADD CHECK (active_power_w NOT IN (13, 14, 700))", as: "own constraint")
         var store = SampleStore(conninfo: conninfo)
-        try store.write(batch(1000, last: 1))
+        // Refused are rows of the first and of the third.
+        try store.write([
+            batch(300, last: 1), batch(300, from: 300, last: 2, before: 1), batch(400, from: 600, last: 3, before: 2),
+        ])
         #expect(try count("SELECT count(*) FROM backfeed_store.sample") == 997)
         #expect(
             try count(
@@ -190,9 +226,9 @@ enum TestCluster {
                 SELECT count(*) FROM backfeed_store.rejected_sample WHERE reason = 'refused_by_database' \
                 AND detail LIKE '%23514%' AND length(bytes) > 40
                 """) == 3)
-        #expect(try count("SELECT last_sequence FROM backfeed_store.stream_position") == 1)
+        #expect(try count("SELECT last_sequence FROM backfeed_store.stream_position") == 3)
         // The connection is good for the next one.
-        try store.write(batch(10, from: 2000, last: 2, before: 1))
+        try store.write([batch(10, from: 2000, last: 4, before: 3)])
         #expect(try count("SELECT count(*) FROM backfeed_store.sample") == 1007)
     }
 
@@ -201,7 +237,7 @@ enum TestCluster {
         let batch = SampleBatch(capacity: 1)
         let bytes = (0...255).map { UInt8($0) }
         batch.rejects = [.init(aggregator: "a\0b", reason: "unknown_device", detail: "\0", bytes: bytes)]
-        try store.write(batch)
+        try store.write([batch])
         #expect(
             try count(
                 "SELECT count(*) FROM backfeed_store.rejected_sample WHERE length(bytes) = 256 AND get_byte(bytes, 255) = 255"
@@ -214,7 +250,7 @@ enum TestCluster {
         made.append(
             Sample(device: 0, time: start + 2.5, activePower: 9, quality: .late), deviceID: stored.deviceIDs[0],
             areaID: stored.areaIDs[0], current: .nan, frequency: .nan, state: 0)
-        try store.write(made)
+        try store.write([made])
         var back: [Sample] = []
         try store.replay(from: start + 1, indexOfDevice: stored.indexOfDeviceID) { back += $0 }
         #expect(back.map(\.activePower) == [1, 2, 9, 3, 4])
@@ -224,7 +260,7 @@ enum TestCluster {
 
     @Test func partitionsAreMadeAheadAndOldOnesDropped() throws {
         var store = SampleStore(conninfo: conninfo, retentionDays: 5)
-        try store.write(batch(10, last: 1))
+        try store.write([batch(10, last: 1)])
         let today = SystemClock.nowMicroseconds / 86_400_000_000
         try store.maintain(today: today)
         #expect(try count("SELECT count(*) FROM backfeed_store.sample_partition WHERE ends > now()") >= 3)
@@ -243,7 +279,7 @@ enum TestCluster {
     @Test func aMissingServerIsRetriableAndSaysSo() {
         let error = #expect(throws: StoreError.self) {
             var store = SampleStore(conninfo: "host=/nonexistent")
-            try store.write(SampleBatch(capacity: 1))
+            try store.write([SampleBatch(capacity: 1)])
         }
         #expect(error?.code == .connectionFailed)
         #expect(error?.isRetriable == true)

@@ -187,21 +187,26 @@ final class Ingest: Sendable {
 
     private func write() {
         var store = makeStore()
-        while case .element(let batch) = filled.take() {
-            guard persist(batch, &store) else { return }
-            let positions = batch.streams.mapValues(\.position)
-            let number = batch.number
+        while case .element(let first) = filled.take() {
+            // What else is waiting goes with it; half of the batches stay with the receiving thread.
+            var batches = [first]
+            while batches.count < max(1, limits.batches / 2), case .element(let next) = filled.take(within: 0) {
+                batches.append(next)
+            }
+            guard persist(batches, &store) else { return }
             exchange.update {
-                $0.committed.merge(positions) { $1 }
-                $0.committedBatch = number
+                for batch in batches { $0.committed.merge(batch.streams.mapValues(\.position)) { $1 } }
+                $0.committedBatch = batches[batches.count - 1].number
             }
             exchange.wake.wake()
-            live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
-            let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
-            let samples = batch.takeSamples()
-            recycle(batch)
-            // The analyser has its own copy: it may be a queue behind before anything waits for it.
-            guard output.put(.samples(samples, ticks: ticks)) else { return }
+            for batch in batches {
+                live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
+                let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
+                let samples = batch.takeSamples()
+                recycle(batch)
+                // The analyser has its own copy: it may be a queue behind before anything waits for it.
+                guard output.put(.samples(samples, ticks: ticks)) else { return }
+            }
         }
     }
 
@@ -237,25 +242,26 @@ final class Ingest: Sendable {
     // MARK: Writing
 
     /// Writes until it is written: nothing that was received is given up while the service runs.
-    private func persist(_ batch: SampleBatch, _ store: inout SampleStore) -> Bool {
+    private func persist(_ batches: [SampleBatch], _ store: inout SampleStore) -> Bool {
+        let rows = batches.reduce(0) { $0 + $1.count }
         var isInDoubt = false
         var wait: UInt32 = 50
         while true {
             let started = SystemClock.monotonicNanoseconds
             do throws(StoreError) {
                 do throws(StoreError) {
-                    try store.write(batch)
+                    try store.write(batches)
                 } catch {
                     // A try whose connection was lost may have committed, even after we gave it up.
-                    guard error.code == .conflict, isInDoubt, try store.holds(batch) else { throw error }
-                    log.warning("the batch was already stored", ["rows": "\(batch.count)"])
+                    guard error.code == .conflict, isInDoubt, try store.holds(batches) else { throw error }
+                    log.warning("the batch was already stored", ["rows": "\(rows)"])
                 }
                 let seconds = Double(SystemClock.monotonicNanoseconds - started) / 1e9
                 metrics.observe(
                     "backfeed_store_write_seconds", seconds, bounds: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5],
-                    help: "Time to store one batch")
+                    help: "Time to store what had come, a batch or several")
                 metrics.add(
-                    "backfeed_samples_stored_total", Double(batch.count), help: "Samples committed to the table")
+                    "backfeed_samples_stored_total", Double(rows), help: "Samples committed to the table")
                 live.update { $0.storeProblem = nil }
                 if exchange.update({ contents in
                     defer { contents.storeIsAway = false }
@@ -273,7 +279,7 @@ final class Ingest: Sendable {
                 isInDoubt = isInDoubt || error.code == .connectionFailed
                 live.update { $0.storeProblem = error.description }
                 metrics.add("backfeed_store_failures_total", 1, help: "Tries to store a batch that failed")
-                log.error("batch not stored, trying again", ["error": "\(error)", "rows": "\(batch.count)"])
+                log.error("batch not stored, trying again", ["error": "\(error)", "rows": "\(rows)"])
                 exchange.update { $0.storeIsAway = true }
                 exchange.wake.wake()
                 // The receiving thread puts what is not committed on the spool before it ends.
