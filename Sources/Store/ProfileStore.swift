@@ -57,14 +57,24 @@ public struct ProfileBatch: Sendable {
             """, [JSONCoding.encode(rows)], as: "store profile")
     }
 
-    /// Brings the coarser profiles up to date with the minutes of `rows`: a recomputation, so doing it late, or twice,
+    /// From when to when there are minutes, by feeder.
+    public var spans: [ProfileSpan] {
+        var found: [ProfileSpan.Key: ProfileSpan] = [:]
+        for row in rows {
+            let key = ProfileSpan.Key(area: row.areaId, feeder: row.feeder)
+            found[key, default: ProfileSpan(key: key, first: row.time, last: row.time)].cover(row.time)
+        }
+        return Array(found.values)
+    }
+
+    /// Brings the coarser profiles up to date with the minutes of `spans`: a recomputation, so doing it late, or twice,
     /// gives the same.
-    static func rollUp(_ rows: [Row], _ connection: inout PostgresConnection) throws(StoreError) {
+    static func rollUp(_ spans: [ProfileSpan], _ connection: inout PostgresConnection) throws(StoreError) {
         // One at a time: who reads minutes before another's are stored must not write what it read after it.
         try connection.query("SELECT pg_advisory_xact_lock(7316002)", as: "roll up profile")
-        for (area, members) in Dictionary(grouping: rows, by: \.areaId).sorted(by: { $0.key < $1.key }) {
-            guard let first = members.map(\.time).min(), let last = members.map(\.time).max() else { continue }
-            let feeders = "{" + Set(members.map(\.feeder)).sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"
+        for (area, members) in Dictionary(grouping: spans, by: \.key.area).sorted(by: { $0.key < $1.key }) {
+            guard let first = members.map(\.first).min(), let last = members.map(\.last).max() else { continue }
+            let feeders = "{" + members.map(\.key.feeder).sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"
             for (source, target, width) in [("1m", "15m", "15 minutes"), ("15m", "1d", "1 day")] {
                 try connection.query(
                     """
@@ -73,6 +83,34 @@ public struct ProfileBatch: Sendable {
                     """, [String(area), feeders, first.description, last.description], as: "roll up profile")
             }
         }
+    }
+}
+
+/// Minutes of a feeder whose quarter hours and days are to be brought up to date.
+public struct ProfileSpan: Sendable {
+    public struct Key: Sendable, Hashable {
+        public var area: Int32
+        public var feeder: String
+    }
+
+    public let key: Key
+    /// Begin of the first and of the last minute.
+    public private(set) var first, last: Timestamp
+
+    init(key: Key, first: Timestamp, last: Timestamp) {
+        self.key = key
+        self.first = first
+        self.last = last
+    }
+
+    mutating func cover(_ time: Timestamp) {
+        first = min(first, time)
+        last = max(last, time)
+    }
+
+    public mutating func cover(_ other: ProfileSpan) {
+        cover(other.first)
+        cover(other.last)
     }
 }
 
@@ -91,6 +129,15 @@ public struct ProfileStore: ~Copyable {
 
     public init(conninfo: String, deadlineMilliseconds: Int = 60_000) {
         session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
+    }
+
+    /// Brings quarter hours and days up to date with the minutes of `spans`, one span a feeder.
+    public mutating func rollUp(_ spans: [ProfileSpan]) throws(StoreError) {
+        try session.use { connection throws(StoreError) in
+            try connection.transaction("roll up profile") { connection throws(StoreError) in
+                try ProfileBatch.rollUp(spans, &connection)
+            }
+        }
     }
 
     private struct Mark: Encodable {
@@ -181,7 +228,7 @@ public struct ProfileStore: ~Copyable {
         try session.use { connection throws(StoreError) in
             try connection.transaction("amend profile") { connection throws(StoreError) in
                 try profile.store(&connection)
-                if !profile.rows.isEmpty { try ProfileBatch.rollUp(profile.rows, &connection) }
+                if !profile.rows.isEmpty { try ProfileBatch.rollUp(profile.spans, &connection) }
                 let marks = done.map {
                     Done(area: $0.area, feeder: $0.feeder, quarter: $0.quarter, version: $0.version)
                 }

@@ -344,7 +344,7 @@ enum TestCluster {
         commit.reports = reports
         commit.areaOfFeeder = ["F1": 1]
         commit.positions = ["F1": (start + 60, start)]
-        return try store.commit(commit, profile: ProfileBatch(), rollUp: [])
+        return try store.commit(commit, profile: ProfileBatch())
     }
 
     @Test func anAdvisoryGoesThroughItsLifeWithGaplessNumbers() throws {
@@ -607,8 +607,10 @@ enum TestCluster {
                     feeder: "F1", normalFeeder: "F1"))
         }
         var store = AdvisoryStore(conninfo: conninfo)
+        var rollUp = ProfileStore(conninfo: conninfo)
         for _ in 0..<2 {
-            _ = try store.commit(AdvisoryStore.Commit(), profile: profile, rollUp: profile.rows)
+            _ = try store.commit(AdvisoryStore.Commit(), profile: profile)
+            try rollUp.rollUp(profile.spans)
         }
         var queries = Queries(conninfo: conninfo)
         var rows: [[Double]] = []
@@ -638,7 +640,8 @@ enum TestCluster {
             (row.pvW, row.headCoverage) = (70, 0)
             return row
         }
-        _ = try store.commit(AdvisoryStore.Commit(), profile: moved, rollUp: moved.rows)
+        _ = try store.commit(AdvisoryStore.Commit(), profile: moved)
+        try rollUp.rollUp(moved.spans)
         func pv(_ feeder: String, _ view: Queries.DERView) throws -> [Double] {
             var found: [Double] = []
             try queries.profile(feeder: feeder, from: start, until: start + 3600, bucket: "15m", view: view) {

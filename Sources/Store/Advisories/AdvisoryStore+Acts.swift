@@ -231,44 +231,4 @@ extension AdvisoryStore {
     static func lock(_ connection: inout PostgresConnection) throws(StoreError) {
         try connection.query("SELECT last FROM backfeed_store.event_counter FOR UPDATE", as: "lock the numbers")
     }
-
-    /// Brings parents, and what they are worth, up to what is active now.
-    static func correlate(
-        banks: [String: Set<String>], _ connection: inout PostgresConnection
-    ) throws(StoreError) -> [StoredEvent] {
-        let rows = try AdvisoryRow.read(where: "state <> 'closed' ORDER BY id", [], &connection)
-        let tree = AdvisoryTree(
-            rows.filter { $0.isActive && $0.state != .outOfService }.map { row in
-                .init(
-                    id: row.id, kind: row.facts.kind, detector: row.facts.detector, feeder: row.facts.feeder,
-                    element: row.facts.element, severity: row.facts.severity, cause: row.facts.cause)
-            }, banks: banks)
-        var events: [StoredEvent] = []
-        for var row in rows {
-            let parent = row.state == .shelved ? nil : tree.parents[row.id]
-            let severity = tree.severities[row.id] ?? row.facts.severity
-            let rises = severity > row.severity
-            let event: AdvisoryLifecycle.Event
-            if parent != nil, [.unacknowledgedActive, .acknowledgedActive].contains(row.state) {
-                event = .suppress
-            } else if parent == nil, row.state == .suppressed {
-                event = .unsuppress
-            } else if severity != row.severity {
-                event = rises ? .severityRose(to: severity) : .severityFell
-            } else if parent != row.parent, row.state == .suppressed {
-                event = .amended
-            } else {
-                continue
-            }
-            row.severity = severity
-            guard case .moved(let move) = AdvisoryLifecycle.outcome(of: event, in: row.situation) else { continue }
-            row.parent = parent
-            events.append(
-                try row.take(
-                    move, rises: rises && move.state == .unacknowledgedActive, actor: "analyser",
-                    note: event == .suppress ? "part of \(parent ?? "")" : nil, at: row.facts.watermark,
-                    &connection))
-        }
-        return events
-    }
 }

@@ -14,14 +14,7 @@ extension AdvisoryStore {
     }
 
     /// Stores what the analyser found; returns the events to publish, in order.
-    ///
-    /// - Parameter rollUp: minutes, of this and earlier commits, whose quarter hours and days are now brought up to date.
-    ///   It costs more than all the rest, so an advisory does not wait for it.
-    public mutating func commit(
-        _ commit: Commit, profile: ProfileBatch, rollUp: [ProfileBatch.Row]
-    ) throws(StoreError)
-        -> [StoredEvent]
-    {
+    public mutating func commit(_ commit: Commit, profile: ProfileBatch) throws(StoreError) -> [StoredEvent] {
         try session.use { connection throws(StoreError) in
             try connection.transaction("store advisories") { connection throws(StoreError) in
                 var events: [StoredEvent] = []
@@ -36,7 +29,6 @@ extension AdvisoryStore {
                 }
                 try profile.store(&connection)
                 try ForecastRow.store(commit.forecasts.map { ForecastRow($0.run, area: $0.area) }, &connection)
-                if !rollUp.isEmpty { try ProfileBatch.rollUp(rollUp, &connection) }
                 if !commit.positions.isEmpty {
                     let positions = commit.positions.map {
                         StoredPosition(name: $0, head: $1.head, minute: $1.minute)
@@ -57,30 +49,6 @@ extension AdvisoryStore {
         var name: String
         var head: Timestamp
         var minute: Timestamp
-    }
-
-    /// Of what starts as a part of what is active, or starts with it, the advisory that stands for it.
-    private static func parents(
-        among commit: Commit, _ connection: inout PostgresConnection
-    ) throws(StoreError) -> [String: String] {
-        let started = commit.reports.filter { $0.change == .start }.map(\.facts)
-        guard !started.isEmpty else { return [:] }
-        var nodes: [String: AdvisoryTree.Node] = [:]
-        var rows: [String: String] = [:]
-        for row in try AdvisoryRow.read(
-            where: "is_active AND state NOT IN ('closed', 'out_of_service')", [], &connection)
-        {
-            nodes[row.spell] = AdvisoryTree.Node(row.facts)
-            rows[row.spell] = row.id
-        }
-        for facts in started { nodes[facts.id] = AdvisoryTree.Node(facts) }
-        let tree = AdvisoryTree(nodes.values.sorted { $0.id < $1.id }, banks: commit.banks)
-        var found: [String: String] = [:]
-        for facts in started {
-            guard let parent = tree.parents[facts.id] else { continue }
-            found[facts.id] = rows[parent] ?? parent
-        }
-        return found
     }
 
     /// - Parameter parent: what it starts as a part of: nobody is asked to look at it.

@@ -19,6 +19,7 @@ final class AnalyserService: Sendable {
     private let announce: @Sendable () -> Void
     private let thread = Guarded<WorkerThread?>(nil)
     private let keeper = Guarded<WorkerThread?>(nil)
+    private let rollUp: ProfileRollUp
     private let keeping = BoundedQueue<Bool>(capacity: 1)
     private let ending = Gate()
     /// The analyser looks back eight weeks; a little more, for gaps.
@@ -41,6 +42,7 @@ final class AnalyserService: Sendable {
         self.desks = desks
         self.limits = limits
         self.flood = flood
+        rollUp = ProfileRollUp(conninfo: conninfo)
         self.pulse = pulse
         self.announce = announce
     }
@@ -48,6 +50,7 @@ final class AnalyserService: Sendable {
     /// Rebuilds the state from the store, then starts. What the store holds beyond the last stored position is analysed
     /// here, so nothing is lost that was stored but not analysed before a crash.
     func start() throws {
+        rollUp.start()
         let model = AnalysisModel(
             network: stored.network, registry: stored.registry, revision: stored.revision, live: stored.livePositions)
         var analyser = Analyser(model: model, settings: settings)
@@ -73,14 +76,14 @@ final class AnalyserService: Sendable {
                 // A crash may have left hours: in portions, so that memory stays bounded.
                 if pending.isLarge, problem == nil {
                     do throws(StoreError) {
-                        try self.commit(&pending, analyser, &store, rollsUp: true)
+                        try self.commit(&pending, analyser, &store)
                     } catch {
                         problem = error
                     }
                 }
             }
             if let problem { throw problem }
-            try commit(&pending, analyser, &store, rollsUp: true)
+            try commit(&pending, analyser, &store)
             try store.rollUpRecent()
             log.info("rebuilt", ["samples": "\(count)", "advisories": "\(state.latest.count)"])
         }
@@ -108,6 +111,7 @@ final class AnalyserService: Sendable {
         keeping.close()
         keeper.withLock { $0 }?.join()
         thread.withLock { $0 }?.join()
+        rollUp.stop()
     }
 
     /// Shelves that end, what is urgent and unresolved, what nobody acknowledged: people's time, not that of the data.
@@ -157,8 +161,6 @@ final class AnalyserService: Sendable {
         var reports: [AdvisoryReport] = []
         var minutes: [FeederMinute] = []
         var forecasts: [ForecastRun] = []
-        /// Minutes that are stored but not in the quarter hours and days yet.
-        var toRollUp: [ProfileBatch.Row] = []
         var isLarge: Bool { reports.count + minutes.count > 5000 }
 
         mutating func take(_ output: AnalysisOutput) {
@@ -176,7 +178,6 @@ final class AnalyserService: Sendable {
         var queries = Queries(conninfo: conninfo)
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
-        var lastRollUp = lastCommit
         var isOpen = true
         while isOpen {
             pulse.beat("analyser")
@@ -200,9 +201,7 @@ final class AnalyserService: Sendable {
                 continue
             }
             lastCommit = now
-            let rollsUp = now - lastRollUp > 1_000_000_000 || !isOpen
-            if rollsUp { lastRollUp = now }
-            guard persist(&pending, analyser, &store, rollsUp: rollsUp) else {
+            guard persist(&pending, analyser, &store) else {
                 // Whoever waits to put something in must not wait for us.
                 input.close()
                 return
@@ -215,14 +214,14 @@ final class AnalyserService: Sendable {
     ///
     /// - Returns: false when it was left.
     private func persist(
-        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore, rollsUp: Bool
+        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore
     ) -> Bool {
         var attempt = 0
         while true {
             // Trying again is going round: a database that is away is no reason to be started again.
             pulse.beat("analyser")
             do throws(StoreError) {
-                try commit(&pending, analyser, &store, rollsUp: rollsUp)
+                try commit(&pending, analyser, &store)
                 return true
             } catch {
                 log.error("advisories not stored, trying again", ["error": "\(error)"])
@@ -235,12 +234,11 @@ final class AnalyserService: Sendable {
     }
 
     private func commit(
-        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore, rollsUp: Bool
+        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore
     ) throws(StoreError) {
         let positions = analyser.positions
         let known = live.now.positions
-        let hasRollUp = rollsUp && !pending.toRollUp.isEmpty
-        guard !pending.reports.isEmpty || !pending.minutes.isEmpty || hasRollUp || positions != known else { return }
+        guard !pending.reports.isEmpty || !pending.minutes.isEmpty || positions != known else { return }
         var commit = AdvisoryStore.Commit()
         commit.reports = pending.reports
         commit.banks = analyser.banksByFeeder
@@ -251,8 +249,9 @@ final class AnalyserService: Sendable {
         commit.forecasts = pending.forecasts.map { ($0, stored.areaID(ofFeeder: $0.feeder)) }
         var profile = ProfileBatch()
         profile.rows = pending.minutes.map { ProfileBatch.Row($0, stored) }
-        let events = try store.commit(
-            commit, profile: profile, rollUp: rollsUp ? pending.toRollUp + profile.rows : [])
+        let events = try store.commit(commit, profile: profile)
+        if !events.isEmpty { announce() }
+        rollUp.add(profile.spans)
         let coverage = pending.minutes
         live.update { live in
             live.positions = positions
@@ -266,10 +265,7 @@ final class AnalyserService: Sendable {
                 ["kind": report.facts.kind.rawValue, "severity": "\(report.facts.severity.rawValue)"],
                 help: "Advisories raised")
         }
-        let toRollUp = rollsUp ? [] : pending.toRollUp + profile.rows
         pending = Pending()
-        pending.toRollUp = toRollUp
-        if !events.isEmpty { announce() }
     }
 
     /// Positions that telemetry brought become part of the record.

@@ -79,7 +79,7 @@ final class DailyReport: Sendable {
             commit.areaOfFeeder[bank] = feeders.first.map { stored.areaID(ofFeeder: $0) }
         }
         guard !commit.reports.isEmpty else { return }
-        if !(try store.commit(commit, profile: ProfileBatch(), rollUp: [])).isEmpty { announce() }
+        if !(try store.commit(commit, profile: ProfileBatch())).isEmpty { announce() }
         log.info("banks by their last year", ["reports": "\(commit.reports.count)"])
     }
 }
