@@ -281,6 +281,9 @@ async function loadAdvisories() {
   } catch { /* the banner tells */ }
 }
 
+// Worst values become worse without an event: nobody is called for it, and who looks sees it within a minute.
+setInterval(loadAdvisories, 60_000);
+
 // MARK: rates
 const levels = { acceptable: "acceptable", manageable: "manageable", high: "▲ more than can be looked at", flood: "■ FLOOD" };
 

@@ -40,7 +40,7 @@ struct AdvisoryTracker: Sendable {
     private mutating func resume(_ stored: AdvisoryFacts) {
         detector.restore(
             onset: stored.onset, severity: stored.severity, peak: stored.peak.value, peakAt: stored.peak.at,
-            badness: stored.peak.badness, uncertain: stored.uncertain)
+            badness: stored.peak.badness, said: stored.watermark, uncertain: stored.uncertain)
     }
 
     /// Takes over what the store knows of the latest advisory with this key.
@@ -138,8 +138,32 @@ struct AdvisoryTracker: Sendable {
         change(&now)
         guard now != facts else { return nil }
         now.watermark = watermark
+        // Whoever restores it takes the worst value to be that of the watermark.
+        if let worst { now.peak = worst }
         facts = now
         return AdvisoryReport(change: .cause, facts: now)
+    }
+
+    /// Seconds of data between two looks at worst values.
+    static let worstEvery: Int64 = 300
+
+    /// Its worst value, where that has become worse since it was last said: a restart would find only what the samples of its
+    /// warm-up show, and who looks wants to know how bad it has been.
+    mutating func worsened(_ watermark: Timestamp) -> AdvisoryReport? {
+        guard var now = facts, let worst else { return nil }
+        now.peak = worst
+        now.watermark = watermark
+        facts = now
+        return AdvisoryReport(change: .peak, facts: now)
+    }
+
+    /// The worst value, where it is not the one that was said last.
+    private var worst: AdvisoryFacts.Peak? {
+        guard detector.isActive, let facts, facts.clearedAt == nil, detector.peak.at > facts.peak.at else { return nil }
+        let badness = detector.peakBadness
+        return .init(
+            value: detector.peak.value, unit: facts.peak.unit, at: detector.peak.at,
+            badness: badness.isFinite ? badness : nil)
     }
 
     private func makeID(_ onset: Timestamp) -> String {

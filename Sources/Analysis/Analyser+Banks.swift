@@ -68,7 +68,9 @@ extension Analyser {
                 minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
                 revision: model.revision)
             let strange = matchSteps(place, minute)
-            if isLoud("bank/\(banks[place].id)", minute + 60, head: false) { output.reports += reports + strange }
+            if isLoud("bank/\(banks[place].id)", minute + 60, head: false) {
+                output.reports += reports + strange + banks[place].worsened(minute + 60)
+            }
             if banks[place].reverse.isActive, banks[place].hasZeroSequence != true {
                 context.reversedBanks.insert(banks[place].id)
             } else {

@@ -261,6 +261,7 @@ public struct Analyser: Sendable {
                 if isLoud(feeders[number].id, end, head: true) {
                     front.note(reports)
                     say(reports, &output)
+                    output.reports += feeders[number].worsened(end, head: true)
                 }
                 if feeders[number].hasSeenHead {
                     headTimes[number] = feeders[number].nextHead
@@ -277,6 +278,7 @@ public struct Analyser: Sendable {
                     end, devices, context, stored: storedRuns[id]?.removeValue(forKey: end), isLoud: isLoud)
                 if isLoud {
                     say(reports + forecast.reports, &output)
+                    output.reports += feeders[number].worsened(end, head: false)
                     if let run = forecast.run { output.forecasts.append(run) }
                     say(chatters.step(end - FeederState.minute, feeder: feeders[number].id), &output)
                     output.minutes += rows

@@ -32,7 +32,7 @@ public struct LateReplay: Sendable {
         }
 
         mutating func take(_ output: AnalysisOutput) -> [FeederMinute] {
-            for report in output.reports { spells[report.facts.id] = report.facts }
+            for report in output.reports where report.change != .peak { spells[report.facts.id] = report.facts }
             return output.minutes
         }
     }

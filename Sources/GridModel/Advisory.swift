@@ -211,6 +211,8 @@ extension AdvisoryFacts {
 public struct AdvisoryReport: Sendable, Codable, Equatable {
     public enum Change: String, Sendable, Codable {
         case start, severity, cause, uncertain, certain, clear
+        /// Its worst value has become worse: kept, and nobody is told.
+        case peak
     }
 
     public var change: Change

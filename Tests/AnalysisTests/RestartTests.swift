@@ -58,7 +58,7 @@ import Testing
         return list
     }
 
-    @Test(arguments: 1...60) func whatIsOpenDoesNotDependOnRestarts(seed: UInt64) {
+    @Test(arguments: 1...100) func whatIsOpenDoesNotDependOnRestarts(seed: UInt64) {
         var random = SplitMix(seed: seed)
         let all = samples(&random)
         var undisturbed = analyser()
@@ -97,12 +97,12 @@ import Testing
         #expect(!runs.isEmpty)
         #expect(runs.sorted(by: order) == whole.forecasts.sorted(by: order))
 
-        // Ids, onsets, severities and occurrences of what is open, and how often each was raised.
+        // Ids, onsets, severities, occurrences and worst values of what is open, and how often each was raised.
         func open(_ list: [AdvisoryReport]) -> [String] {
             var last: [String: AdvisoryFacts] = [:]
             for report in list { last["\(report.facts.kind)|\(report.facts.element)"] = report.facts }
             return last.values.filter { $0.clearedAt == nil }.map {
-                "\($0.id) \($0.detector) \($0.severity) \($0.onset) \($0.occurrence) \($0.uncertain)"
+                "\($0.id) \($0.detector) \($0.severity) \($0.onset) \($0.occurrence) \($0.uncertain) \($0.peak.value) at \($0.peak.at)"
             }.sorted()
         }
         func starts(_ list: [AdvisoryReport]) -> [String] {

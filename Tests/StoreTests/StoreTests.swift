@@ -373,6 +373,30 @@ enum TestCluster {
         #expect(state.latest.first?.evidence.notes == ["threshold_w": -1])
     }
 
+    /// A worst value that becomes worse is kept for who looks, and for a restart; nobody is called, and no version changes.
+    @Test func aWorseValueIsKeptAndToldToNobody() throws {
+        var store = AdvisoryStore(conninfo: conninfo)
+        func worse(_ watts: Double, cleared: Timestamp? = nil) -> AdvisoryFacts {
+            facts { ($0.peak, $0.clearedAt) = (.init(value: watts, unit: "W", at: start + 600), cleared) }
+        }
+        // Of what nobody has raised nothing becomes worse.
+        #expect(try commit([.init(change: .peak, facts: worse(-5e5))], &store).isEmpty)
+        #expect(try count("SELECT count(*) FROM backfeed_store.advisory") == 0)
+        _ = try commit([.init(change: .start, facts: facts())], &store)
+        #expect(try commit([.init(change: .peak, facts: worse(-4e5))], &store).isEmpty)
+        let row =
+            "SELECT count(*) FROM backfeed.advisory WHERE peak = -4e5 AND version = 1 AND state = 'unacknowledged_active'"
+        #expect(try count(row) == 1)
+        #expect(try store.restartState().latest.first?.peak.value == -4e5)
+        guard case .done = try act(.acknowledge(version: 1), &store) else {
+            return #expect(Bool(false), "version 1 was seen")
+        }
+        _ = try commit([.init(change: .clear, facts: worse(-4e5, cleared: start + 900))], &store)
+        #expect(try commit([.init(change: .peak, facts: worse(-9e5, cleared: start + 900))], &store).isEmpty)
+        #expect(try count("SELECT count(*) FROM backfeed.advisory WHERE peak = -4e5 AND state = 'closed'") == 1)
+        #expect(try count("SELECT max(sequence) FROM backfeed_store.advisory_event") == 3)
+    }
+
     private func act(
         _ act: AdvisoryStore.Act, on id: String = "rp-1", by actor: String = "ann", role: Role? = nil,
         reason: String? = "test", at time: Timestamp? = nil, _ store: inout AdvisoryStore

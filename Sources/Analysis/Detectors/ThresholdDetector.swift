@@ -49,6 +49,8 @@ public struct ThresholdDetector: Sendable, Equatable {
     /// Worst value since the onset, and the start of its bin.
     public private(set) var peak: (value: Double, at: Timestamp) = (.nan, .distantPast)
     public private(set) var peakBadness = -Double.infinity
+    /// Bins that begin before have been looked at for the peak.
+    private var notedUntil = Timestamp.distantPast
     private var onFor = 0.0
     private var offFor = 0.0
     private var missingFor = 0.0
@@ -76,8 +78,12 @@ public struct ThresholdDetector: Sendable, Equatable {
     }
 
     /// Puts the detector back where a stored advisory says it was.
+    ///
+    /// - Parameter said: up to here its worst value is stored: a warm-up over what came before must not find it elsewhere, or in
+    ///   a spell that was over.
     public mutating func restore(
-        onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, badness: Double?, uncertain: Bool
+        onset: Timestamp, severity: Severity, peak: Double, peakAt: Timestamp, badness: Double?, said: Timestamp,
+        uncertain: Bool
     ) {
         // A warm-up over recent samples may have found the same activity; only what lies before it is added.
         if !isActive {
@@ -87,10 +93,9 @@ public struct ThresholdDetector: Sendable, Equatable {
         self.onset = onset
         self.severity = severity
         // What came after the advisory was stored last may have been worse.
-        if self.peak.at < onset || badness ?? .infinity >= peakBadness {
-            self.peak = (peak, peakAt)
-            peakBadness = badness ?? peakBadness
-        }
+        let stored = badness ?? .infinity
+        if self.peak.at < said || stored >= peakBadness { (self.peak, peakBadness) = ((peak, peakAt), stored) }
+        notedUntil = said
         isUncertain = uncertain
     }
 
@@ -199,7 +204,7 @@ public struct ThresholdDetector: Sendable, Equatable {
     }
 
     private mutating func note(_ value: Double, _ badness: Double, _ start: Timestamp) {
-        guard badness > peakBadness else { return }
+        guard badness > peakBadness, start >= notedUntil else { return }
         peakBadness = badness
         peak = (value, start)
     }

@@ -200,6 +200,25 @@ struct FeederState: Sendable {
     }
 
     mutating func withMinuteTrackers(_ body: (inout AdvisoryTracker) -> Void) {
+        eachMinuteTracker(body)
+        headSign.restore(isWrong: headSigns.isActive)
+    }
+
+    /// Worst values that have become worse, of what is looked at by head bins or by minutes.
+    mutating func worsened(_ end: Timestamp, head: Bool) -> [AdvisoryReport] {
+        guard end == end.floored(toSeconds: AdvisoryTracker.worstEvery) else { return [] }
+        var reports: [AdvisoryReport] = []
+        func look(_ tracker: inout AdvisoryTracker) { if let report = tracker.worsened(end) { reports.append(report) } }
+        if head {
+            withHeadTrackers(look)
+        } else {
+            eachMinuteTracker(look)
+            for place in groups.indices { groups[place].withTrackers(look) }
+        }
+        return reports
+    }
+
+    private mutating func eachMinuteTracker(_ body: (inout AdvisoryTracker) -> Void) {
         body(&fleetGap)
         body(&signs.tracker)
         body(&frozen.tracker)
@@ -220,7 +239,6 @@ struct FeederState: Sendable {
         body(&overloadForecast)
         body(&voltageForecast)
         for place in linePoints.indices { linePoints[place].withTrackers(body) }
-        headSign.restore(isWrong: headSigns.isActive)
     }
 
     /// Head bins end this much, minutes that much, before the clock when they become final.

@@ -53,6 +53,14 @@ struct BankState: Sendable {
         steps.withTrackers(body)
     }
 
+    /// Worst values that have become worse.
+    mutating func worsened(_ end: Timestamp) -> [AdvisoryReport] {
+        guard end == end.floored(toSeconds: AdvisoryTracker.worstEvery) else { return [] }
+        var reports: [AdvisoryReport] = []
+        withTrackers { if let report = $0.worsened(end) { reports.append(report) } }
+        return reports
+    }
+
     /// - Parameters:
     ///   - heads: Σ of the heads' minute means, W; NaN when one is missing.
     ///   - injection: Σ of all DER, W, busbar DER included.

@@ -24,7 +24,7 @@ extension AdvisoryStore {
                     let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
                     events += try Self.apply(report, area: area, parent: parents[report.facts.id], &connection)
                 }
-                if !commit.reports.isEmpty {
+                if commit.reports.contains(where: { $0.change != .peak }) {
                     events += try Self.correlate(banks: commit.banks, &connection)
                 }
                 try profile.store(&connection)
@@ -60,12 +60,18 @@ extension AdvisoryStore {
         var row =
             try AdvisoryRow.find(spell: facts, area: area, isStart: report.change == .start, &connection)
             ?? AdvisoryRow(facts, area: area)
+        if report.change == .peak {
+            guard row.state != nil, row.isActive else { return [] }
+            row.facts = facts
+            try row.store(&connection)
+            return []
+        }
         let event: AdvisoryLifecycle.Event
         switch report.change {
         // A spell that starts where the same cause is active goes on in it: there is never a second one.
         case .start: event = row.isActive ? .amended : .start
         case .severity: event = facts.severity > row.facts.severity ? .severityRose(to: facts.severity) : .severityFell
-        case .cause, .uncertain, .certain: event = .amended
+        case .cause, .uncertain, .certain, .peak: event = .amended
         case .clear: event = .clear
         }
         let outcome = AdvisoryLifecycle.outcome(of: event, in: row.situation)
