@@ -3,6 +3,7 @@
 import { acts, allowed, amount, pageOf, perform, severityText, shapes, stateText } from "./advisory-words.js";
 import { ask, byId, cell, clock, controlRoom, duration, el, follow, power, rememberName } from "./common.js";
 import { atDesk, deskName, fillDesks } from "./desk.js";
+import { byAttention, byName, isToLookAt } from "./feeder-order.js";
 
 let feeders = [], advisories = new Map(), chosen = null, plot = null, points = null;
 let forecast = null, asked = 0;
@@ -11,7 +12,8 @@ let forecast = null, asked = 0;
 function showFeeders() {
   const body = byId("feeders").tBodies[0];
   const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feeder : null;
-  const mine = feeders.filter(feeder => atDesk(feeder.id));
+  const mine = feeders.filter(feeder => atDesk(feeder.id)).sort(byId("by-name").checked ? byName : byAttention);
+  byId("feeders-note").textContent = `to look at: ${mine.filter(isToLookAt).length}`;
   const rows = mine.map(feeder => {
     const row = document.createElement("tr");
     const stale = feeder.direction === "unknown";
@@ -37,7 +39,8 @@ function showFeeders() {
     return row;
   });
   body.replaceChildren(...rows);
-  if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus();
+  // Without scrolling: somebody may be reading further down.
+  if (focused) body.querySelector(`button[data-feeder="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   byId("feeders-title").textContent = mine.length === feeders.length ? `Feeders (${feeders.length})` : `Feeders of ${deskName()} (${mine.length} of ${feeders.length})`;
   const wanted = new URLSearchParams(location.search).get("feeder");
   if (!chosen && feeders.length) choose((feeders.find(f => f.id === wanted) ?? mine[0] ?? feeders[0]).id);
@@ -207,7 +210,7 @@ function showAdvisories() {
   const body = byId("advisories").tBodies[0];
   const focused = document.activeElement?.dataset?.advisory, tag = document.activeElement?.tagName;
   body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, children.get(advisory.id) ?? [])));
-  if (focused) body.querySelector(`${tag === "SELECT" ? "select" : "button"}[data-advisory="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) body.querySelector(`${tag === "SELECT" ? "select" : "button"}[data-advisory="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   byId("none").hidden = shown.length > 0;
   byId("none").textContent = `No open advisory${deskName() ? ` at ${deskName()}` : ""}. This holds only while the heartbeat is fresh.`;
   // A desk is a view of one's own work, never of the whole: what the others have is always counted.
@@ -340,6 +343,7 @@ addEventListener("keydown", event => {
 });
 
 byId("filter").addEventListener("input", showAdvisories);
+byId("by-name").addEventListener("change", showFeeders);
 byId("notes").addEventListener("change", showAdvisories);
 byId("only-feeder").addEventListener("change", showAdvisories);
 byId("silenced").addEventListener("change", showAdvisories);

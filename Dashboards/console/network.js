@@ -34,8 +34,10 @@ function draw() {
   const { note, rows } = drawing.show({ ...state, stages: [state.stage] }, 0, marks, chosen);
   byId("picture-title").textContent = feeder() ? `${feeder()}, one-line diagram` : "Network now";
   byId("picture-note").textContent = `At ${clock(state.assessed_at)} UTC. ${note}`;
-  byId("unknown").hidden = !state.unknown_feeders.length;
-  byId("unknown").textContent = state.unknown_feeders.length ? `▲ No numbers for ${state.unknown_feeders.join(", ")}: nothing is heard of the head.` : "";
+  const untold = [[state.unknown_feeders, "nothing is heard of the head"], [state.contradicted_feeders, "more comes back than its DER can give; the head, a device or the network's data is wrong"]]
+    .filter(([names]) => names.length).map(([names, why]) => `▲ No numbers for ${names.join(", ")}: ${why}.`);
+  byId("unknown").hidden = !untold.length;
+  byId("unknown").textContent = untold.join(" ");
   say(false);
   byId("worst").tBodies[0].replaceChildren(...rows);
   const off = state.switches.filter(item => item.position !== item.normal_position);

@@ -54,7 +54,7 @@ async function loadPlans() {
   byId("plans").replaceChildren(...visible.map(plan => el("li", {}, el("button", {
     class: "choice", "data-plan": plan.id, "aria-pressed": String(plan.id === shown?.id), onclick: () => choose(plan.id),
   }, el("span", {}, plan.id), el("span", { class: `quiet ${states[plan.state][2] ?? ""}` }, `${states[plan.state][0]} ${plan.state}, ${plan.author}`)))));
-  if (focused) byId("plans").querySelector(`[data-plan="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) byId("plans").querySelector(`[data-plan="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   byId("no-plans").hidden = visible.length > 0;
   loadDue();
   const now = plans.find(plan => plan.id === shown?.id);
@@ -71,7 +71,7 @@ async function loadDue() {
     class: "choice", "data-due": item.plan + item.key, onclick: () => choose(item.plan),
   }, el("span", {}, `${item.plan}: ${item.text}`),
   el("span", { class: item.overdue ? "s2" : "quiet" }, `${item.overdue ? "✕ OVERDUE since" : "due"} ${clock(item.due_at)}`)))));
-  if (focused) byId("due").querySelector(`[data-due="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) byId("due").querySelector(`[data-due="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
 async function choose(id) {

@@ -6,7 +6,7 @@ import time
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import OUTPUT, ROOT, recorded_day, wait_for
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,19 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
     # A feeder that imports in the morning turns, and its advisory comes by itself.
     before = {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()}
     wait_for(lambda: {row.get_attribute("data-advisory") for row in page.locator("#advisories tbody tr").all()} - before, 60, what="a new advisory")
-    row = page.locator("#advisories tbody tr", has_text="feeds").first
-    expect(row).to_be_visible()
-    identity = row.get_attribute("data-advisory")
     page.get_by_label("Your name").fill("ann")
-    page.locator(f'button[data-advisory="{identity}"]').click()
-    row = page.locator(f'tr[data-advisory="{identity}"]')
-    expect(row).to_contain_text("by ann", timeout=5_000)
-    assert demo.get(f"/v1/advisories/{identity}")["acknowledged_by"] == "ann"
+
+    def acknowledged():
+        # The day is fast: what stood alone a moment ago may be a part of another by now, or over. Then it is the next one's turn.
+        row = page.locator("#advisories tbody tr", has_text="feeds").filter(has_text="Acknowledge").first
+        identity = row.get_attribute("data-advisory", timeout=10_000)
+        try:
+            page.locator(f'button[data-advisory="{identity}"]').click(timeout=2_000)
+            expect(page.locator(f'tr[data-advisory="{identity}"]')).to_contain_text("by ann", timeout=3_000)
+        except (AssertionError, TimeoutError):
+            return None
+        return demo.get(f"/v1/advisories/{identity}")["acknowledged_by"] == "ann"
+    wait_for(acknowledged, 40, what="an acknowledgement")
     # The chart follows the chosen feeder.
     page.locator('button[data-feeder="F02"]').click()
     expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")
@@ -84,9 +89,13 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)
-    # Past the five pages of the navigation, the search and the first feeder.
-    for _ in range(8):
+    # Past the five pages of the navigation, the search, the order and the first feeder.
+    for _ in range(7):
         page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "by-name"
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.feeder") == "F02"
     page.keyboard.press("Enter")
     expect(page.locator("#chart-title")).to_have_text("Power at the head of F02")

@@ -14,6 +14,8 @@ struct LiveNetwork: Encodable {
     var stage: PlanPicture.Stage
     /// Feeders whose head is silent: nothing is told of what they feed.
     var unknownFeeders: [String]
+    /// Feeders whose head measures what their DER cannot give: nothing is told of them, either.
+    var contradictedFeeders: [String]
     /// Groups of nodes that no source reaches.
     var deadIslands: [[String]]
     /// Switches that are open, or not where they normally stand.
@@ -35,8 +37,11 @@ struct LiveNetwork: Encodable {
         guard var stage = picture.stages.first else { return nil }
         // An estimate in the place of a silent head would look like a measurement.
         let silent = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "s" }.flatMap(\.elements))
-        func isSilent(_ node: Int) -> Bool { stage.feeder[node].map { silent.contains(picture.feeders[$0]) } ?? false }
-        let hidden = graph.nodeIDs.indices.map(isSilent)
+        // And one that had to leave the measurement would look as calm as a feeder that is.
+        let contradicted = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "W" }.flatMap(\.elements))
+        let untold = silent.union(contradicted)
+        func isUntold(_ node: Int) -> Bool { stage.feeder[node].map { untold.contains(picture.feeders[$0]) } ?? false }
+        let hidden = graph.nodeIDs.indices.map(isUntold)
         for node in hidden.indices where hidden[node] { stage.voltagePu[node] = nil }
         let edge = Dictionary(graph.edgeIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for (place, id) in picture.branches.enumerated() {
@@ -52,6 +57,7 @@ struct LiveNetwork: Encodable {
         branches = picture.branches
         limits = picture.limits
         unknownFeeders = picture.feeders.filter(silent.contains)
+        contradictedFeeders = picture.feeders.filter(contradicted.contains)
         deadIslands = Topology(graph, positions: snapshot.positions).deadIslands.map { island in
             island.map { graph.nodeIDs[$0] }
         }
