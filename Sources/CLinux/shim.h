@@ -1,10 +1,14 @@
-// Linux calls which Swift's Glibc module does not show: eventfd(2), the GNU pthread extensions, prctl(2) names.
+// Linux calls which Swift's Glibc module does not show: eventfd(2), the GNU pthread extensions, prctl(2) names, mallopt(3).
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/// At most so many heaps for the threads of this process; before the first of them starts.
+static inline void clinux_limit_heaps(int count) { mallopt(M_ARENA_MAX, count); }
 
 /// A descriptor which becomes readable when any thread calls clinux_wake, or -1 with errno set.
 static inline int clinux_wake_open(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

@@ -24,6 +24,7 @@ enum Program {
         ]
 
     static func main() -> Never {
+        Heaps.limit()
         ShutdownSignal.block()
         exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }

@@ -65,7 +65,7 @@ public final class HTTPServer: Sendable {
                 address: address, port: configuration.port, listen_socket: made?.descriptor ?? -1, threads: 2,
                 connection_limit: UInt32(configuration.maximumConnections),
                 timeout_s: UInt32(configuration.idleTimeout),
-                memory_limit: 12 * 1024, certificate: certificate, key: key)
+                memory_limit: 16 * 1024, certificate: certificate, key: key)
             return cmhd_start(
                 &settings, { Callbacks.access($0, $1, $2, $3, $4, $5, $6, $7) }, context,
                 { Callbacks.completed($0, $1, $2, $3) }, { Callbacks.connection($0, $1, $2, $3) }, { _, _, _ in })

@@ -40,6 +40,13 @@ public final class WorkerThread: Sendable {
     public func join() { ended.wait() }
 }
 
+/// The allocator's heaps, which threads share.
+public enum Heaps {
+    /// Two for each processor, instead of eight: with some twenty threads each would have one of its own, of which the unused part
+    /// is most. Call before the first thread.
+    public static func limit() { clinux_limit_heaps(CInt(2 * max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN))))) }
+}
+
 /// A descriptor that a poll loop watches beside its socket; any thread may call ``wake()``.
 public final class WakeDescriptor: Sendable {
     /// Readable from ``wake()`` until ``clear()``.
