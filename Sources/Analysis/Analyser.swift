@@ -95,7 +95,7 @@ public struct Analyser: Sendable {
         let places = model.network.nodes.compactMap { node in
             node.longitude.flatMap { x in node.latitude.map { (x, $0) } }
         }
-        if !places.isEmpty {
+        if settings.followsSun, !places.isEmpty {
             context.place = (
                 places.reduce(0) { $0 + $1.0 } / Double(places.count),
                 places.reduce(0) { $0 + $1.1 } / Double(places.count)

@@ -62,6 +62,9 @@ public struct AnalysisSettings: Sendable {
     /// Minutes of the local day at which a tariff changes, and the zone that says what is local.
     public var tariffBoundaries: [Int] = []
     public var timeZone = "UTC"
+    /// Whether the sun where the network lies is that of the data's times. It is not where a recorded day is played at
+    /// another season: then nothing is night.
+    public var followsSun = true
     /// Probabilities at which a forecast of reverse power, or of overload, becomes an advisory, and stops being one.
     public var forecastStart = 0.6
     public var forecastOverload = 0.5

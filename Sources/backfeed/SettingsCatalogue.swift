@@ -239,6 +239,10 @@ enum SettingsCatalogue {
             source: "domain rules B.1: windows are local civil time",
             "time zone of the network, by its IANA name, as Europe/Berlin"),
         .init(
+            "site.sun", .flag, default: "true", source: "domain rules B.4.6, B.5",
+            "whether the sun where the network lies is that of the data's times; false for a recorded day that is played at another season: then nothing is night, and no sky is clear"
+        ),
+        .init(
             "ramp.tariff_times", .form("times as \"06:00, 22:00\"") { SettingForms.times($0) != nil }, default: "",
             source: "domain rules B.3.3",
             "local times at which a tariff changes, as \"06:00, 22:00\": a rise of load then is taken for chargers"),
@@ -422,6 +426,7 @@ extension Settings {
         made.fleetGapShare = number("data_gap.fleet_share_pct") / 100
         made.perDeviceGaps = flag("data_gap.per_device")
         made.timeZone = text("site.time_zone")
+        made.followsSun = flag("site.sun")
         made.forecastStart = number("forecast.start_probability")
         made.forecastOverload = number("forecast.overload_probability")
         made.forecastClear = number("forecast.clear_probability")

@@ -167,15 +167,22 @@ import Testing
             (network.nodes[place].longitude, network.nodes[place].latitude) = (11, 48)
         }
         let midnight = Timestamp("2026-12-21T23:00:00Z") ?? .distantPast
-        let found = starts(
-            samples(from: midnight, minutes: 60) { sample, second in
-                if sample.device == device("FH-F1") {
-                    sample.activePower = second < 300 ? 10_000 + sample.activePower / 100 : -sample.activePower
-                }
-                if sample.device < 4 { sample.activePower = 10 + Float(second % 97) }
-            }, network)
+        let backwards = samples(from: midnight, minutes: 60) { sample, second in
+            if sample.device == device("FH-F1") {
+                sample.activePower = second < 300 ? 10_000 + sample.activePower / 100 : -sample.activePower
+            }
+            if sample.device < 4 { sample.activePower = 10 + Float(second % 97) }
+        }
+        let found = starts(backwards, network)
         #expect(found.map(\.detector) == ["DQ_SIGN"])
         #expect(found.map(\.element) == ["FH-F1"])
+        // A recorded day that is played at another season has no night that anybody knows of.
+        var settings = AnalysisSettings()
+        settings.followsSun = false
+        var played = Analyser(
+            model: AnalysisModel(network: network, registry: Self.registry, revision: 1), settings: settings)
+        let said = played.absorb(backwards).reports.filter { $0.change == .start }.map(\.facts.detector)
+        #expect(!said.contains("DQ_SIGN") && said.contains("RPF_HEAD"), "\(said)")
     }
 
     @Test func aHeadThatMovesWithItsDERInsteadOfAgainstThemIsWrong() {

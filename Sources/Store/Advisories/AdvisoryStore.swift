@@ -12,7 +12,7 @@ public struct StoredEvent: Sendable, Equatable {
 /// Advisories: row, event row and number in one transaction, so that a restart repeats and never skips.
 ///
 /// What the analyser found goes in through ``commit(_:profile:)``, what people do through
-/// ``act(_:on:by:role:reason:now:)``, what time does through ``expire(now:banks:)``.
+/// ``act(_:on:by:role:answersFor:reason:now:)``, what time does through ``expire(now:banks:)``.
 public struct AdvisoryStore: ~Copyable {
     var session: DatabaseSession
     let limits: AdvisoryLifecycle.Limits

@@ -22,6 +22,8 @@ struct LiveSnapshot {
         var lightLoad: Double
         /// A replay is judged: the data's own time is now.
         var isReplay: Bool
+        /// False: it may be day at any time.
+        var followsSun: Bool
 
         init(_ settings: Settings) {
             headAge = settings.number("validator.head_age_s")
@@ -30,6 +32,7 @@ struct LiveSnapshot {
             derShare = settings.number("validator.der_share_pct") / 100
             lightLoad = settings.number("validator.light_load_pct") / 100
             isReplay = settings.text("validator.clock") == "data"
+            followsSun = settings.flag("site.sun")
         }
     }
 
@@ -265,7 +268,7 @@ struct LiveSnapshot {
             node.longitude.flatMap { x in node.latitude.map { (x, $0) } }
         }
         .first
-        guard let place else { return true }
+        guard limits.followsSun, let place else { return true }
         return Sun.shines(from: start, to: end, longitude: place.0, latitude: place.1)
     }
 
