@@ -24,6 +24,10 @@ export const power = watts => watts === null || watts === undefined ? "–"
 export const percent = value => value === null || value === undefined ? "–" : value.toFixed(1) + " %";
 export const perUnit = value => value === null || value === undefined ? "–" : value.toFixed(4) + " pu";
 export const clock = text => text ? text.slice(11, 19) : "–";
+let zone = null, local = null;
+/** The same moment by the clock on the wall, where that is not UTC: `05:44:56 Europe/Berlin`. */
+export const localTime = time => local ? `${local.format(new Date(time))} ${zone}` : "";
+
 export const moment = text => text ? text.slice(5, 19).replace("T", " ") : "–";
 export const duration = s => s === null || s === undefined ? "–" : s < 100 ? s.toFixed(0) + " s" : s < 6000 ? Math.round(s / 60) + " min" : Math.round(s / 3600) + " h";
 
@@ -119,8 +123,14 @@ export function follow(handlers) {
     byId("lost").hidden = !lost;
     if (lost) byId("lost").textContent = `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`;
     if (lost && stream.readyState === EventSource.CLOSED) { connect(); ask("/v1/network").catch(() => {}); }
-    byId("clock").textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
+    const now = new Date();
+    byId("clock").textContent = `${now.toISOString().slice(0, 19).replace("T", " ")} UTC${local ? `, ${localTime(now)}` : ""}`;
   }, 500);
+  controlRoom().then(room => {
+    if (room.time_zone === "UTC") return;
+    zone = room.time_zone;
+    local = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  }).catch(() => {});
   ask("/v1/network").then(n => { byId("network").textContent = `${n.id}, revision ${n.revision}`; }).catch(() => {});
   connect();
 }

@@ -1,7 +1,7 @@
 "use strict";
 // The first page: feeders, one chart, advisories. Everything shown comes with its time and age.
 import { acts, allowed, amount, pageOf, perform, severityText, shapes, stateText } from "./advisory-words.js";
-import { ask, byId, cell, clock, controlRoom, duration, el, follow, power, rememberName } from "./common.js";
+import { ask, byId, cell, clock, controlRoom, duration, el, follow, localTime, power, rememberName } from "./common.js";
 import { atDesk, deskName, fillDesks } from "./desk.js";
 import { byAttention, byName, isToLookAt } from "./feeder-order.js";
 
@@ -185,7 +185,7 @@ function advisoryRow(advisory, children) {
       el("summary", {}, `and ${children.length} that ${children.length === 1 ? "is" : "are"} part of it`),
       el("ul", {}, ...children.map(child => el("li", {}, `${shapes[child.severity]} ${child.severity} `, el("a", { href: pageOf(child) }, child.message))))));
   }
-  return el("tr", { "data-advisory": advisory.id }, severity, text, cell(advisory.feeder), cell(advisory.onset.slice(5, 16).replace("T", " ")),
+  return el("tr", { "data-advisory": advisory.id }, severity, text, cell(advisory.feeder), el("td", { title: localTime(advisory.onset) }, advisory.onset.slice(5, 16).replace("T", " ")),
     cell(amount(advisory.peak.value, advisory.peak.unit), "number"), cell(stateText(advisory) + (advisory.occurrence > 1 ? `; ${advisory.occurrence} times` : "")), el("td", { class: "acts" }, ...buttons(advisory)));
 }
 

@@ -150,7 +150,7 @@ def test_an_operator_answers_for_the_own_desks_only(folder):
 def test_the_console_begins_with_the_own_desk_and_counts_the_others(folder, browser):  # noqa: F811
     run("network", "import", DATA, "--data-dir", folder / "state")
     desks = "advisories.desks=north: F01 F02; south: F03 F04"
-    service = Service(folder, settings=[desks])
+    service = Service(folder, settings=[desks, "site.time_zone=Asia/Kolkata"])
     try:
         advisory = {feeder: reverse(service, feeder)["id"] for feeder in ("F02", "F03")}
         (folder / "password").write_text(PASSWORD + "\n")
@@ -166,6 +166,9 @@ def test_the_console_begins_with_the_own_desk_and_counts_the_others(folder, brow
         assert rows.first.get_attribute("data-advisory") == advisory["F02"]
         expect(page.locator("#feeders-title")).to_have_text("Feeders of desk north (9 of 11)")
         expect(page.locator("#elsewhere")).to_contain_text("not acknowledged: 1")
+        # UTC, and the clock on the wall: half an hour and five hours apart.
+        utc, minutes = re.search(r"(\d\d):(\d\d):\d\d UTC, \d\d:(\d\d):\d\d Asia/Kolkata", page.locator("#clock").inner_text()).group(2, 3)
+        assert (int(minutes) - int(utc)) % 60 == 30
         OUTPUT.mkdir(exist_ok=True)
         page.screenshot(path=OUTPUT / "console-desk-light.png")
         assert Axe().run(page).violations_count == 0

@@ -88,6 +88,7 @@ extension ServiceBackend {
             var name: String
             var feeders: [String]?
         }
+        var timeZone: String
         var desks: [Place]
         var shelfS, shelfHighS, outOfServiceS, proposalS, reAlarmS, autoCloseS: Double
     }
@@ -96,6 +97,7 @@ extension ServiceBackend {
         let limits = settings.lifecycleLimits
         return JSONCoding.encode(
             ControlRoom(
+                timeZone: settings.text("site.time_zone"),
                 desks: desks.map { .init(name: $0.name, feeders: $0.feeders?.sorted()) }, shelfS: limits.shelf,
                 shelfHighS: limits.shelfOfHigh, outOfServiceS: limits.outOfService, proposalS: limits.proposal,
                 reAlarmS: limits.reAlarm, autoCloseS: limits.autoClose))
