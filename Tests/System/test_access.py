@@ -1,9 +1,7 @@
 """Accounts: who may look and act, over HTTP and in the console."""
 import http.client
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 import urllib.parse
@@ -14,6 +12,7 @@ from conftest import DATA, OUTPUT, Service, run, wait_for
 from playwright.sync_api import expect
 from test_console import browser, open_page  # noqa: F401: a fixture
 from test_lifecycle import reverse
+from test_lossless import freeze, postmaster, thaw
 
 PASSWORD = "a long enough password"
 
@@ -266,19 +265,15 @@ def test_a_session_is_ours_alone_and_ends(guarded):
 def test_an_outage_of_the_database_does_not_blind_whoever_watches(guarded):
     token = guarded.tokens["machine"]
     assert call(guarded, "GET", "/metrics", token=token)[0] == 200
-    postmaster = int((guarded.folder / "state/postgres/data/postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGSTOP)
-    children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True).stdout.split()
-    for child in children:
-        os.kill(int(child), signal.SIGSTOP)
+    frozen = freeze([postmaster(guarded)])
+    frozen += freeze(map(int, subprocess.run(["pgrep", "-P", str(frozen[0])], capture_output=True, text=True).stdout.split()))
     try:
         assert call(guarded, "GET", "/metrics", token=token)[0] == 200
         # Nobody becomes known meanwhile.
         assert call(guarded, "GET", "/metrics", token="der_unknown")[0] == 503
         assert call(guarded, "GET", "/metrics")[0] == 401
     finally:
-        for process in [postmaster, *map(int, children)]:
-            os.kill(process, signal.SIGCONT)
+        thaw(frozen)
     wait_for(lambda: call(guarded, "GET", "/v1/feeders", token=token)[0] == 200, what="the database to be back")
 
 

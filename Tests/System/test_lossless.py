@@ -1,4 +1,5 @@
 """Nothing lost from publisher to table: control channel, outages, keys. Everything here is killed for real."""
+import contextlib
 import json
 import os
 import pathlib
@@ -153,6 +154,24 @@ def backends(service):
     return [int(p) for p in listing.split()]
 
 
+def freeze(pids):
+    """Stops those that are still there: what psql has just left may be on its way out."""
+    return [pid for pid in pids if signalled(pid, signal.SIGSTOP)]
+
+
+def thaw(frozen):
+    """Lets them go on. One that was on its way out when it was stopped is gone by then."""
+    for pid in frozen:
+        signalled(pid, signal.SIGCONT)
+
+
+def signalled(pid, number):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
 def test_a_backend_that_stands_still_and_commits_late_makes_no_second_copy(folder):
     service = fixed_ports(folder, "ingest.database_deadline_ms=700")
     try:
@@ -167,16 +186,13 @@ def test_a_backend_that_stands_still_and_commits_late_makes_no_second_copy(folde
                 n += 50
                 publisher.serve()
                 if not frozen and until - time.monotonic() < 0.5:
-                    frozen = backends(service)
-                    for pid in frozen:
-                        os.kill(pid, signal.SIGSTOP)
+                    frozen = freeze(backends(service))
                 time.sleep(0.002)
             # Longer than the deadline: the service has cut the connection and tries again on another.
             until = time.monotonic() + 1.5
             while time.monotonic() < until:
                 publisher.serve(20)
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            thaw(frozen)
             serve_until(publisher, lambda: publisher.durable > n // 50 - 100, what="some progress")
         serve_until(publisher, lambda: publisher.durable == publisher.last)
         assert stored(service) == n and doubled(service) == "0"
@@ -200,9 +216,7 @@ def test_an_outage_goes_to_the_spool_and_comes_back_in_order(folder):
                 sent += 10
         send(50)
         wait_for(lambda: stored(service) == sent, what="the first part")
-        frozen = [postmaster(service), *backends(service)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        frozen = freeze([postmaster(service), *backends(service)])
         send(50)
         wait_for(lambda: service.metric("backfeed_spool_bytes") > 0, what="the spool")
         send(500)
@@ -210,8 +224,7 @@ def test_an_outage_goes_to_the_spool_and_comes_back_in_order(folder):
         # The service is killed while the database is away: what it had taken is on disk.
         service.process.send_signal(signal.SIGKILL)
         service.process.wait()
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+        thaw(frozen)
         segments = sorted((folder / "state/spool").glob("*.segment"))
         assert len(segments) > 1
         with open(segments[-1], "ab") as torn:
@@ -235,9 +248,7 @@ def test_a_full_spool_stops_reading_and_goes_on(folder):
         start = time.time() - 3600
         publisher.publish([sample(0, start)])
         serve_until(publisher, lambda: publisher.durable == 1)
-        frozen = [postmaster(service), *backends(service)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        frozen = freeze([postmaster(service), *backends(service)])
         try:
             n, until = 1, time.monotonic() + 60
             while service.metric("backfeed_spool_full_total") == 0:
@@ -249,8 +260,7 @@ def test_a_full_spool_stops_reading_and_goes_on(folder):
             used = sum(f.stat().st_size for f in (folder / "state/spool").glob("*"))
             assert 500_000 < used <= 1_000_000
         finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            thaw(frozen)
         serve_until(publisher, lambda: publisher.durable == publisher.last, 120)
         assert stored(service) == 1 + (n - 1) * 100 and doubled(service) == "0"
     finally:
@@ -266,9 +276,7 @@ def test_a_stop_while_the_spool_is_full_keeps_what_was_taken_from_the_socket(fol
         start = time.time() - 3600
         publisher.samples(sample(0, start))
         wait_for(lambda: stored(service) == 1, what="the first sample")
-        frozen = [postmaster(service), *backends(service)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        frozen = freeze([postmaster(service), *backends(service)])
         sent, until = 1, time.monotonic() + 60
         while service.metric("backfeed_spool_full_total") == 0:
             assert time.monotonic() < until
@@ -280,8 +288,7 @@ def test_a_stop_while_the_spool_is_full_keeps_what_was_taken_from_the_socket(fol
         service.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "stopping" in (folder / "service.log").read_text(), what="the stop")
         time.sleep(1)
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+        thaw(frozen)
         service.process.wait(60)
         publisher.socket.close(linger=0)
         service.start()
@@ -289,11 +296,7 @@ def test_a_stop_while_the_spool_is_full_keeps_what_was_taken_from_the_socket(fol
         wait_for(lambda: stored(service) >= 1 + (taken - 1) * 100, what="all that was taken")
         assert doubled(service) == "0"
     finally:
-        for pid in frozen:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
+        thaw(frozen)
         service.stop()
 
 
@@ -305,9 +308,7 @@ def test_stopping_while_the_database_is_away_leaves_everything_on_the_spool(fold
         start = time.time() - 3600
         publisher.samples(sample(0, start))
         wait_for(lambda: stored(service) == 1, what="the first sample")
-        frozen = [postmaster(service), *backends(service)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        frozen = freeze([postmaster(service), *backends(service)])
         for n in range(1, 100):
             publisher.samples(sample(n, start))
         wait_for(lambda: service.metric("backfeed_store_failures_total") > 0, what="a failure")
@@ -315,18 +316,13 @@ def test_stopping_while_the_database_is_away_leaves_everything_on_the_spool(fold
         # It must get away although PostgreSQL, its own child, does not answer.
         wait_for(lambda: "stopping" in (folder / "service.log").read_text(), what="the stop")
         wait_for(lambda: sum(f.stat().st_size for f in (folder / "state/spool").glob("*")) > 5_000, what="the spool")
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+        thaw(frozen)
         service.process.wait(60)
         service.start()
         wait_for(lambda: stored(service) == 100, what="all hundred")
         assert doubled(service) == "0"
     finally:
-        for pid in frozen:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
+        thaw(frozen)
         service.stop()
 
 

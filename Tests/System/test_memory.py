@@ -1,11 +1,9 @@
 """The service's memory is bounded by its settings, whatever it is sent."""
-import os
 import pathlib
-import signal
 import time
 
 from conftest import DATA, Service, run
-from test_lossless import Journalled, backends, postmaster, sample, stored
+from test_lossless import Journalled, backends, freeze, postmaster, sample, stored, thaw
 
 LIMIT_MB = 256
 
@@ -31,8 +29,7 @@ def test_memory_is_bounded_whatever_comes_and_nothing_is_lost(folder):
             # The database stands still in the second round: everything that can fill does. In the third it is the service
             # that stands, and then finds it all at once.
             standing = [[], frozen, [service.process.pid]][round]
-            for pid in standing:
-                os.kill(pid, signal.SIGSTOP)
+            standing = freeze(standing)
             try:
                 for n in range(40):
                     # What is not known is skipped, but must be read.
@@ -42,8 +39,7 @@ def test_memory_is_bounded_whatever_comes_and_nothing_is_lost(folder):
                     other.publish([sample(round * 1000 + n, start, "FH-F02")])
                 serve_for(publishers, 4 if round == 1 else 1)
             finally:
-                for pid in standing:
-                    os.kill(pid, signal.SIGCONT)
+                thaw(standing)
         until = time.monotonic() + 180
         while any(publisher.durable < publisher.last for publisher in publishers):
             assert time.monotonic() < until, [(publisher.durable, publisher.last) for publisher in publishers]

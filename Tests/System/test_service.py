@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 import zmq
 from conftest import BACKFEED, DATA, Publisher, ROOT, Service, free_port, rfc3339, run, wait_for
-from test_lossless import backends
+from test_lossless import backends, freeze, thaw
 
 DAY = 86_400
 
@@ -292,14 +292,13 @@ def test_memory_stays_bounded_while_the_database_stands_still(service):
                 time.sleep(0.02)
     flood(1)
     wait_for(lambda: stored(service) == sent, what="the first part")
-    pids = list(map(str, backends(service)))
-    assert pids
-    subprocess.run(["kill", "-STOP", *pids], check=True)
+    frozen = freeze(backends(service))
+    assert frozen
     try:
         flood(4)
         assert resident() < 400, resident()
     finally:
-        subprocess.run(["kill", "-CONT", *pids], check=True)
+        thaw(frozen)
     wait_for(lambda: stored(service) == sent, 120, what="everything that was sent")
 
 
