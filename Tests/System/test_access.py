@@ -166,6 +166,7 @@ def test_the_console_begins_with_the_own_desk_and_counts_the_others(folder, brow
         expect(page.locator("#feeders-title")).to_have_text("Feeders of desk north (9 of 11)")
         expect(page.locator("#elsewhere")).to_contain_text("not acknowledged: 1")
         # UTC, and the clock on the wall: half an hour and five hours apart.
+        expect(page.locator("#clock")).to_contain_text("Asia/Kolkata")
         utc, minutes = re.search(r"(\d\d):(\d\d):\d\d UTC, \d\d:(\d\d):\d\d Asia/Kolkata", page.locator("#clock").inner_text()).group(2, 3)
         assert (int(minutes) - int(utc)) % 60 == 30
         OUTPUT.mkdir(exist_ok=True)
