@@ -17,12 +17,12 @@ build: install-service-dependencies
 	$(SWIFT_BUILD) --product backfeed
 
 # Everything that continuous integration checks. Tests are built in release: the same code as the service. System tests mostly wait, for
-# clocks and killed processes: three at a time, each file by one of them, because its tests share services.
+# clocks and killed processes: two at a time, each file by one of them, because its tests share services.
 test: install-dependencies lint
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release --skip-build
 	FUZZ_SEED=1 scripts/fuzz 4
-	.venv/bin/python -m pytest -q -n 3 --dist loadfile --durations 25 Tests/System
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --durations 25 Tests/System
 
 lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
