@@ -231,7 +231,7 @@ async function act(advisory, name) {
   try {
     const result = await perform(advisory, name, byId("actor").value.trim());
     if (!result) return;
-    advisories.set(result.id, result);
+    know(result);
     showAdvisories();
   } catch (error) {
     refusal.textContent = `Not done: ${error.message}`;
@@ -270,15 +270,28 @@ byId("sound").addEventListener("change", event => {
   showAdvisories();
 });
 
+/** What came while a list was being loaded: the list may be older, and must not take it away again. */
+let arrived = null;
+
+function know(advisory) {
+  advisories.set(advisory.id, advisory);
+  arrived?.set(advisory.id, advisory);
+}
+
 async function loadAdvisories() {
   let cursor = "0";
-  const found = new Map();
+  const found = new Map(), late = new Map();
+  arrived = late;
   try {
     while (cursor !== null) {
       const page = await ask(`/v1/advisories?state=open&limit=1000&cursor=${cursor}`);
       for (const advisory of page.items) found.set(advisory.id, advisory);
       cursor = page.next;
     }
+    for (const [id, advisory] of late) if ((found.get(id)?.version ?? -1) < advisory.version) found.set(id, advisory);
+    // A later load has the word, with what came meanwhile.
+    if (arrived !== late) return;
+    arrived = null;
     advisories = found;
     showAdvisories();
   } catch { /* the banner tells */ }
@@ -318,7 +331,7 @@ follow({
     if (list.stale) return;
     feeders = list.items; showFeeders(); append();
   },
-  advisory: event => { advisories.set(event.data.id, event.data); soon(); },
+  advisory: event => { know(event.data); soon(); },
 });
 
 // MARK: keys
