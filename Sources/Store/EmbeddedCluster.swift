@@ -31,7 +31,9 @@ public final class EmbeddedCluster: Sendable {
     /// - Parameters:
     ///   - directory: for data, log and socket; made when missing.
     ///   - settings: added to the cluster's configuration at each start.
-    public init(directory: String, settings: [String: String] = [:]) throws {
+    ///   - endsWithUs: shut down when the thread that starts it ends, whatever ends it. (A service's goes on: the next one takes
+    ///     it over.)
+    public init(directory: String, settings: [String: String] = [:], endsWithUs: Bool = false) throws {
         let binaries = try Self.findBinaries()
         let files = FileManager.default
         let root = Self.home(for: directory)
@@ -45,7 +47,8 @@ public final class EmbeddedCluster: Sendable {
                     root.utf8.reduce(UInt64(14695981039346656037)) { ($0 ^ UInt64($1)) &* 1099511628211 }, radix: 16)
         }
         for path in [root, socket] { try files.createDirectory(atPath: path, withIntermediateDirectories: true) }
-        var prefix: [String] = []
+        let ending = endsWithUs ? ["--pdeathsig=INT"] : []
+        var prefix: [String] = endsWithUs ? ["setpriv"] + ending + ["--"] : []
         if geteuid() == 0 {
             guard let user = getpwnam(Self.userWhenRoot) else {
                 throw StoreError(
@@ -55,9 +58,8 @@ public final class EmbeddedCluster: Sendable {
                 )
             }
             for path in [root, socket] { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
-            prefix = [
-                "setpriv", "--reuid=\(user.pointee.pw_uid)", "--regid=\(user.pointee.pw_gid)", "--clear-groups", "--",
-            ]
+            let owner = ["--reuid=\(user.pointee.pw_uid)", "--regid=\(user.pointee.pw_gid)", "--clear-groups"]
+            prefix = ["setpriv"] + owner + ending + ["--"]
         }
         chmod(root, 0o750)
         conninfo = "host=\(socket) port=5432 user=backfeed dbname=postgres application_name=backfeed"
@@ -98,7 +100,7 @@ public final class EmbeddedCluster: Sendable {
         command = arguments
         self.data = data
         if let running = Self.runningProcess(data) {
-            log.info("taking over the cluster that is still running", ["pid": "\(running)"])
+            log.info("using the cluster that is running", ["pid": "\(running)"])
             server = Guarded(Server(processID: running))
         } else {
             let process = try ChildProcess(command, outputPath: logPath)

@@ -2,12 +2,15 @@ internal import Foundation
 
 /// Where the files are that ship beside the program: migrations, console, data.
 public enum Resources {
+    /// The file of this program.
+    public static let program =
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+
     /// The directory that holds `Migrations/`: `BACKFEED_SHARE`, or the nearest one above the program or its
     /// `share/backfeed`, or `/usr/share/backfeed`.
     public static let root: String = {
         let files = FileManager.default
         if let set = ProcessInfo.processInfo.environment["BACKFEED_SHARE"] { return set }
-        let program = (try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         var folder = URL(fileURLWithPath: program).deletingLastPathComponent()
         while folder.path != "/" {
             for root in [folder, folder.appendingPathComponent("share/backfeed")]

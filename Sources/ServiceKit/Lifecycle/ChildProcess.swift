@@ -8,8 +8,14 @@ public struct ChildProcess: Sendable {
         public let description: String
     }
 
-    /// - Parameter outputPath: file that takes standard output and error (appended), or `nil` to inherit ours.
-    public init(_ arguments: [String], outputPath: String? = nil, environment extra: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - outputPath: file that takes standard output and error (appended), or `nil` to inherit ours.
+    ///   - endsWithUs: SIGTERM when the thread that starts it ends, whatever ends it.
+    public init(
+        _ program: [String], outputPath: String? = nil, environment extra: [String: String] = [:],
+        endsWithUs: Bool = false
+    ) throws {
+        let arguments = (endsWithUs ? ["setpriv", "--pdeathsig=TERM", "--"] : []) + program
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -32,11 +38,14 @@ public struct ChildProcess: Sendable {
             posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o640)
             posix_spawn_file_actions_adddup2(&actions, 1, 2)
         }
+        // What systemd tells its service is not for a server that the service starts.
+        let ours = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"]
         var variables: [String] = []
         var entry = environ
         while let pointer = entry.pointee {
             let text = String(cString: pointer)
-            if !extra.keys.contains(where: { text.hasPrefix($0 + "=") }) { variables.append(text) }
+            let name = String(text.prefix { $0 != "=" })
+            if extra[name] == nil, !ours.contains(name) { variables.append(text) }
             entry += 1
         }
         variables += extra.map { "\($0)=\($1)" }

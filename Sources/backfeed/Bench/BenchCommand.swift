@@ -105,7 +105,7 @@ enum BenchCommand {
     /// - Parameter body: gets the database and a directory for what it needs beside it.
     private static func withDatabase<R>(_ invocation: Invocation, _ body: (String, String) throws -> R) throws -> R {
         let directory = "\(invocation.dataDirectory)/bench-\(getpid())"
-        let cluster = try EmbeddedCluster(directory: "\(directory)/postgres")
+        let cluster = try EmbeddedCluster(directory: "\(directory)/postgres", endsWithUs: true)
         defer {
             cluster.stop()
             try? FileManager.default.removeItem(atPath: directory)

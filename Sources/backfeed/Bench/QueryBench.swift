@@ -182,7 +182,8 @@ struct QueryBench {
 
         init(_ python: String, _ conninfo: String) throws {
             let output = FileManager.default.temporaryDirectory.appending(path: "bench-query-\(UUID().uuidString)").path
-            process = try ChildProcess([python, "\(Resources.root)/scripts/bench-query", conninfo], outputPath: output)
+            process = try ChildProcess(
+                [python, "\(Resources.root)/scripts/bench-query", conninfo], outputPath: output, endsWithUs: true)
             for _ in 0..<400 {
                 let text = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
                 if let line = text.split(separator: "\n").first(where: { $0.hasPrefix("ready ") }) {

@@ -25,8 +25,8 @@ final class BenchService {
                 "ingest.index_after_s=604800",
             ] + extra
         process = try ChildProcess(
-            ["/proc/self/exe", "run", "--data-dir", "\(directory)/data", "--log-level", "warning"]
-                + settings.flatMap { ["--set", $0] }, outputPath: output)
+            [Resources.program, "run", "--data-dir", "\(directory)/data", "--log-level", "warning"]
+                + settings.flatMap { ["--set", $0] }, outputPath: output, endsWithUs: true)
         // What the runs before have stored is in the analyser's window, and read again.
         for _ in 0..<12_000 {
             let text = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""

@@ -43,13 +43,13 @@ enum LoadPublisher {
     /// Starts a publisher in a process of its own.
     static func spawn(_ load: Load, to endpoint: String, report: String) throws -> ChildProcess {
         var arguments = [
-            "/proc/self/exe", "bench", "publish", "--to", endpoint, "--report", report, "--shape", load.shape.name,
+            Resources.program, "bench", "publish", "--to", endpoint, "--report", report, "--shape", load.shape.name,
             "--rows", "\(load.rows)", "--devices", "\(load.devices)",
         ]
         if let rate = load.rate { arguments += ["--rate", "\(Int(rate))"] }
         if let start = load.start { arguments += ["--start", "\(start)"] }
         if let key = load.key { arguments += ["--key", key] }
-        return try ChildProcess(arguments, outputPath: report + ".log")
+        return try ChildProcess(arguments, outputPath: report + ".log", endsWithUs: true)
     }
 
     static func command(_ invocation: Invocation) throws {

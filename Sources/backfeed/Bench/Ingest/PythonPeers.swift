@@ -17,7 +17,8 @@ struct PythonPeers {
         let output = "\(directory)/peer-\(method)"
         let messages = (load.rows + load.shape.samplesPerMessage - 1) / load.shape.samplesPerMessage
         let peer = try ChildProcess(
-            [python, "\(Resources.root)/scripts/bench-peers", method, conninfo, "\(messages)"], outputPath: output)
+            [python, "\(Resources.root)/scripts/bench-peers", method, conninfo, "\(messages)"], outputPath: output,
+            endsWithUs: true)
         let endpoint = try line(0, of: output, peer)
         let report = "\(output).report"
         let publisher = try LoadPublisher.spawn(load, to: endpoint, report: report)
