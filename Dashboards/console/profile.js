@@ -65,7 +65,7 @@ function showFigures(s) {
   const rows = [
     ["Net energy", energy(s.load.net_energy_wh), s.load.completeness_pct], ["Native energy", energy(s.load.native_energy_wh), s.minimum_load.completeness_pct],
     ["Net peak", at(s.load.net_peak)], ["Net minimum", at(s.load.net_minimum)], ["Load factor", ratio(s.load.load_factor, 3)], ["Native load that is estimated", share(s.load.estimated_pct)],
-    ["Minimum daytime load, 10 to 14 h", known(s.minimum_load.w, power), s.minimum_load.completeness_pct], ["DER rating over it", ratio(s.minimum_load.generation_load_ratio)],
+    ["Minimum daytime load, 10 to 14 h", known(s.minimum_load.w, power), s.minimum_load.completeness_pct], ["The same on clear spring days", known(s.minimum_load.clear_spring_w, power)], ["DER rating over it", ratio(s.minimum_load.generation_load_ratio)],
     ...s.screens.map(screen => [screen.name, `${known(screen.exceeded, is => is ? "exceeded" : "kept")}: ${known(screen.rating_w, power)} of ${known(screen.limit_w, power)}`]),
     ["Reverse flow", `${known(s.reverse.hours, h => `${h.toFixed(2)} h`)}, ${energy(s.reverse.energy_wh)}`, s.reverse.completeness_pct], ["Reverse peak", at(s.reverse.peak)],
     ...s.ramps.map(ramp => [`Change in ${ramp.minutes} min, 1 % and 99 %`, `${known(ramp.down_w, power)}, ${known(ramp.up_w, power)}`, ramp.completeness_pct]),
@@ -84,10 +84,26 @@ function showDuration(points) {
   }, [points.map(p => p.pct), points.map(p => p.net_w), points.map(p => p.native_w)]);
 }
 
-function showShape(shapes) {
-  const shape = shapes.reduce((best, each) => !best || each.days > best.days ? each : best, null);
-  byId("shape-note").textContent = shape ? `Median net load of ${shape.days} ${shape.day_type}${shape.days > 1 ? "s" : ""}, dashed P10 and P90; local time.`
-    + (shape.reversal_from ? ` Reverse from ${shape.reversal_from} to ${shape.reversal_until}.` : "") : "No whole day.";
+/** Days, months and skies to choose from, each with its days; what there is too little of cannot be chosen. */
+let shapes = [];
+function fillShapes(statistics) {
+  shapes = [...statistics.day_shapes, ...statistics.seasonal_shapes];
+  const best = statistics.day_shapes.reduce((best, each) => !best || each.days > best.days ? each : best, null);
+  if (!shapeOf() && best) { byId("day-type").value = best.day_type; byId("season").value = byId("sky").value = ""; }
+  showShape();
+}
+const shapeOf = (type = byId("day-type").value, season = byId("season").value, sky = byId("sky").value) =>
+  shapes.find(each => each.day_type === type && (each.season ?? "") === season && (each.sky ?? "") === sky);
+
+function showShape() {
+  for (const each of byId("day-type").options) each.disabled = !shapeOf(each.value, "", "");
+  for (const each of byId("season").options) each.disabled = !shapeOf(undefined, each.value, "");
+  for (const each of byId("sky").options) each.disabled = !shapeOf(undefined, undefined, each.value);
+  const shape = shapeOf();
+  charts.filter(([, box]) => box.id === "shape-chart").forEach(([chart]) => chart.destroy());
+  charts.splice(0, charts.length, ...charts.filter(([, box]) => box.id !== "shape-chart"));
+  byId("shape-note").textContent = shape ? `Median net load of ${shape.days} day${shape.days > 1 ? "s" : ""}, dashed P10 and P90; local time.`
+    + (shape.reversal_from ? ` Reverse from ${shape.reversal_from} to ${shape.reversal_until}.` : "") : "No such day, or fewer than three.";
   const { ink, quiet, axis } = colours();
   const band = { stroke: quiet, width: 1, dash: [6, 4], points: { show: false } };
   plot("shape-chart", {
@@ -120,7 +136,7 @@ async function show() {
     const [first, last] = [new Date(statistics.from), new Date(statistics.until)];
     byId("from").value = toInput(first); byId("until").value = toInput(last);
     history.replaceState(null, "", `?${new URLSearchParams({ feeder, from: toInput(first), until: toInput(last), ...(byId("beside").value ? { beside: byId("beside").value } : {}) })}`);
-    showFigures(statistics); showDuration(statistics.load.duration); showShape(statistics.day_shapes); showReverse(statistics.reverse);
+    showFigures(statistics); showDuration(statistics.load.duration); fillShapes(statistics); showReverse(statistics.reverse);
     await showProfile(feeder, first, last);
   } catch (error) {
     for (const id of ["profile-chart", "duration-chart", "shape-chart"]) byId(id).textContent = "";
@@ -144,6 +160,10 @@ async function start() {
 
 byId("range").addEventListener("submit", event => { event.preventDefault(); show(); });
 for (const id of ["feeder", "beside", "view"]) byId(id).addEventListener("change", show);
+byId("shape").addEventListener("submit", event => event.preventDefault());
+byId("day-type").addEventListener("change", () => { if (!shapeOf()) byId("season").value = byId("sky").value = ""; showShape(); });
+byId("season").addEventListener("change", () => { if (!shapeOf()) byId("sky").value = ""; showShape(); });
+byId("sky").addEventListener("change", showShape);
 addEventListener("resize", () => charts.forEach(([chart, box, height]) => chart.setSize({ width: Math.max(360, box.clientWidth), height })));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 follow({});

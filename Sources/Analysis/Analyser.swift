@@ -92,15 +92,7 @@ public struct Analyser: Sendable {
         normalFeederOfNode = normal.feeder
         lineRoles = Self.lineRoles(model, normal)
         front = Front(settings)
-        let places = model.network.nodes.compactMap { node in
-            node.longitude.flatMap { x in node.latitude.map { (x, $0) } }
-        }
-        if settings.followsSun, !places.isEmpty {
-            context.place = (
-                places.reduce(0) { $0 + $1.0 } / Double(places.count),
-                places.reduce(0) { $0 + $1.1 } / Double(places.count)
-            )
-        }
+        if settings.followsSun { context.place = model.network.centre }
         let bankOfBusbar = Self.banks(model)
         for (number, feeder) in model.network.feeders.enumerated() {
             let head = registry.index["FH-\(feeder.id)"].map(Int.init) ?? -1

@@ -284,6 +284,24 @@ public struct Network: Sendable, Codable, Equatable {
         self.nominalFrequency = nominalFrequency
     }
 
+    public struct Place: Sendable, Equatable {
+        /// Degrees; east and north positive.
+        public var longitude, latitude: Double
+        public init(longitude: Double, latitude: Double) {
+            self.longitude = longitude
+            self.latitude = latitude
+        }
+    }
+
+    /// The middle of the nodes whose place is known: a network is small beside the terminator. `nil`: none is.
+    public var centre: Place? {
+        let places = nodes.compactMap { node in node.longitude.flatMap { x in node.latitude.map { (x, $0) } } }
+        guard !places.isEmpty else { return nil }
+        return Place(
+            longitude: places.reduce(0) { $0 + $1.0 } / Double(places.count),
+            latitude: places.reduce(0) { $0 + $1.1 } / Double(places.count))
+    }
+
     /// VA a feeder head may carry, from its current rating and the busbar's nominal voltage; 0 unknown.
     public func ratingVA(of feeder: Feeder, nominalKilovolts: Double) -> Double {
         3.0.squareRoot() * feeder.ratedAmperes * nominalKilovolts * 1000

@@ -19,7 +19,7 @@ extension Queries {
                 WHERE normal_feeder = $1 AND feeder <> $1 AND time >= $2 AND time < $3) \
                 SELECT \(SQL.rfc3339("h.time")), extract(month FROM l.at)::int, \
                 (extract(hour FROM l.at) * 4 + floor(extract(minute FROM l.at) / 15))::int, extract(isodow FROM l.at)::int, \
-                net_w, native_w, pv_w, ev_w, reverse_wh, head, der, moved_here OR away.time IS NOT NULL \
+                net_w, native_w, pv_w, ev_w, reverse_wh, head, der, moved_here OR away.time IS NOT NULL, l.at::date - date '1970-01-01' \
                 FROM here h LEFT JOIN away ON away.time = h.time \
                 CROSS JOIN LATERAL (SELECT h.time AT TIME ZONE $4 AS at) AS l ORDER BY h.time
                 """, [feeder, from.description, until.description, zone], as: "read quarter hours", body)

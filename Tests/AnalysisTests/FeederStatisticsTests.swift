@@ -20,7 +20,7 @@ private enum TestDay {
             let net = native - sun
             return QuarterHour(
                 time: start + Double(day * 96 + quarter) * 900, month: 6, quarter: quarter, weekday: day % 7 + 1,
-                net: net, native: native, photovoltaic: sun, charger: -0.1e6,
+                day: day, net: net, native: native, photovoltaic: sun, charger: -0.1e6,
                 reverseEnergy: max(0, -net) / 4)
         }
     }
@@ -78,6 +78,67 @@ private enum TestDay {
         // Rows that are not there at all count as missing, too.
         #expect(TestDay.statistics(TestDay.rows(), days: 2).load.netPeak == nil)
         #expect(TestDay.statistics([]).load.completenessPct == 0)
+    }
+
+    /// Days of clear, broken and grey sky, in a year with its seasons; the sun of the day is known from its place.
+    @Test func dayShapesAreToldBySeasonAndSky() throws {
+        let parts = [1, 0.97, 0.6, 1, 0.2, 1, 0.95]
+        func sky(_ day: Int) -> DailySky { DailySky(ofClear: parts[day % 7]) }
+        let start = try #require(Timestamp("2026-01-01T00:00:00Z"))
+        var rows: [QuarterHour] = []
+        for day in 0..<365 {
+            let month = day / 31 + 1
+            for quarter in 0..<96 {
+                let time = start + Double(day * 96 + quarter) * 900
+                let sun = ForecastRules.clearSky(elevation: Sun.elevation(at: time + 450, longitude: 8, latitude: 48))
+                let power = 3e6 * sun * parts[day % 7]
+                rows.append(
+                    QuarterHour(
+                        time: time, month: month, quarter: quarter, weekday: (day + 3) % 7 + 1, day: day,
+                        net: 2e6 - power, native: 2e6 + Double(month) * 1000, photovoltaic: power, charger: 0,
+                        reverseEnergy: 0, clearSky: sun))
+            }
+        }
+        let skies = DailySky.judge(rows)
+        #expect(skies.count == 365 && skies.allSatisfy { $1 == sky($0) })
+        func statistics(_ rows: [QuarterHour]) -> FeederStatistics {
+            FeederStatistics(
+                feeder: "F01", from: start, until: start + 365 * 86_400, rows: rows,
+                ratings: .init(photovoltaic: 4e6, charger: 0, generation: 4e6))
+        }
+        let made = statistics(rows)
+        // Thursday is day 0: of the weekdays two are clear, one mixed (day 2 is a Saturday), one grey.
+        #expect(made.dayShapes.allSatisfy { $0.season == nil && $0.sky == nil } && made.dayShapes.count == 3)
+        let grey = made.seasonalShapes.filter { $0.sky == .overcast }
+        #expect(Set(grey.map(\.dayType)) == ["weekday"] && grey.map(\.season) == Season.allCases.map(Optional.some))
+        let summer = try #require(
+            made.seasonalShapes.first { $0.dayType == "weekday" && $0.season == .juneToAugust && $0.sky == .clear })
+        let all = try #require(
+            made.seasonalShapes.first { $0.dayType == "weekday" && $0.season == .juneToAugust && $0.sky == nil })
+        #expect(
+            summer.days
+                == rows.filter {
+                    $0.quarter == 0 && (6...8).contains($0.month) && $0.weekday < 6 && sky($0.day) == .clear
+                }.count)
+        #expect(all.days > summer.days)
+        let (belly, overcast) = (try #require(summer.bellyW), try #require(grey[2].bellyW))
+        #expect(belly < -0.2e6 && overcast > 1.4e6 && summer.reversalFrom != nil && grey[2].reversalFrom == nil)
+        // 2 MW and 1 kW a month: March is the lowest of spring.
+        #expect(made.minimumLoad.clearSpringW == 2e6 + 3000)
+
+        // No place, or too few days around: the sky is not known, the season is.
+        var dark = rows
+        for place in dark.indices { dark[place].clearSky = .nan }
+        let unknown = statistics(dark)
+        #expect(unknown.seasonalShapes.count == 12 && unknown.seasonalShapes.allSatisfy { $0.sky == nil })
+        #expect(unknown.minimumLoad.clearSpringW == nil && unknown.minimumLoad.w != nil)
+        #expect(DailySky.judge(Array(rows.prefix(9 * 96))).isEmpty)
+        // A day with a hole, one that switching changed, and one whose fleet was silent are not judged.
+        var holes = rows
+        holes.removeSubrange(40 * 96 + 30..<40 * 96 + 60)
+        for place in holes.indices where holes[place].day == 50 { holes[place].isSwitched = true }
+        for place in holes.indices where holes[place].day == 60 { holes[place].derCoverage = 0.5 }
+        #expect(Set((0..<365).filter { DailySky.judge(holes)[$0] == nil }) == [40, 50, 60])
     }
 
     @Test func loadThatSwitchingBroughtIsNoMeasureOfTheFeeder() {

@@ -4,7 +4,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import DATA, Service, run
+from conftest import DATA, OUTPUT, Service, run
+from playwright.sync_api import expect
+from test_console import browser, open_page  # noqa: F401: a fixture
 
 NATIVE = [2.0, 1.9, 1.8, 1.8, 1.9, 2.2, 2.8, 3.2, 3.1, 3.0, 2.9, 2.9, 3.0, 3.0, 3.1, 3.3, 3.7, 4.3, 4.8, 4.6, 4.0, 3.3, 2.7, 2.3]
 SUN = [0, 0, 0, 0, 0, 0, 0.1, 0.6, 1.4, 2.2, 2.9, 3.3, 3.4, 3.3, 2.8, 2.0, 1.1, 0.3, 0, 0, 0, 0, 0, 0]
@@ -77,3 +79,41 @@ def test_a_week_of_voltage_is_judged_by_en_50160(served):
     assert (week["week"], week["valid"], week["inner"], week["outer"]) == ("2026-06-15", 1008, 997, 1008)
     limit = 99 if float(base) >= 1000 else 95
     assert week["result"] == ("passes" if 997 / 10.08 >= limit else "fails") and week["compliance_pct"] == 98.91
+
+
+def test_the_shape_of_a_day_by_season_and_sky(served, browser):
+    """Half a year in which weekdays are clear and grey in turn, with the sun as it stands over the network."""
+    places = [node for node in served.get("/v1/network")["nodes"] if node.get("latitude")]
+    longitude, latitude = (sum(node[name] for node in places) / len(places) for name in ("longitude", "latitude"))
+    for table in ("1m", "15m"):
+        served.sql(f"""
+            INSERT INTO backfeed_store.feeder_profile_{table} (time, net_w, pv_w, battery_w, ev_charger_w, other_der_w, native_w, reverse_wh, forward_wh, head_coverage, der_coverage, area_id, feeder, normal_feeder)
+            SELECT time, 3e6 - pv, pv, 0, 0, 0, 3e6, greatest(0, pv - 3e6) / 4, 0, 1, 1, 1, 'F01', 'F01' FROM (
+                SELECT time, 5e6 * (CASE WHEN extract(doy FROM local)::int % 2 = 0 THEN 1 ELSE 0.2 END) * (CASE WHEN sine > 0.001 THEN 1.098 * sine * exp(-0.057 / sine) ELSE 0 END) AS pv
+                FROM (SELECT time, local, sin(radians({latitude})) * sin(declination) + cos(radians({latitude})) * cos(declination) * cos(hour) AS sine
+                    FROM (SELECT time, time AT TIME ZONE 'Europe/Berlin' AS local, radians(23.44) * sin(2 * pi() * (extract(doy FROM time) - 81) / 365) AS declination,
+                        radians(15 * (extract(epoch FROM time)::int8 % 86400 / 3600.0 + 0.125 - 12) + {longitude}) AS hour
+                        FROM generate_series('2026-02-28 23:00+00'::timestamptz, '2026-08-31 21:45+00', interval '15 minutes') AS time) AS angles) AS suns) AS rows""")
+    year = "from=2026-02-28T23:00:00Z&until=2026-08-31T22:00:00Z"
+    made = served.get(f"/v1/feeders/F01/statistics?{year}")
+    shapes = {(shape["day_type"], shape["season"], shape.get("sky")): shape for shape in made["seasonal_shapes"]}
+    clear, grey, both = (shapes["weekday", "jun_aug", sky] for sky in ("clear", "overcast", None))
+    assert ("weekday", "jun_aug", "mixed") not in shapes and not any(season == "dec_feb" for _, season, _ in shapes)
+    assert clear["days"] + grey["days"] == both["days"] == 66 and 31 <= clear["days"] <= 35
+    assert clear["belly_w"] < -0.5e6 and "reversal_from" in clear and grey["belly_w"] > 2e6 and "reversal_from" not in grey
+    assert made["minimum_load"]["clear_spring_w"] == 3e6
+    text = run("statistics", "F01", "--from", "2026-02-28T23:00:00Z", "--by-season", "--set", "site.time_zone=Europe/Berlin", "--data-dir", served.folder / "state").stdout
+    assert f"weekday, jun_aug, clear, median of {clear['days']}" in text
+
+    page = open_page(browser, served, path="/profile.html?feeder=F01&from=2026-02-28+23:00&until=2026-08-31+22:00")
+    page.get_by_label("Months").select_option("jun_aug")
+    expect(page.locator("#shape-note")).to_contain_text("66 days")
+    page.get_by_label("Sky").select_option("clear")
+    expect(page.locator("#shape-note")).to_contain_text(f"{clear['days']} days")
+    expect(page.locator("#shape-note")).to_contain_text(f"Reverse from {clear['reversal_from']} to {clear['reversal_until']}")
+    expect(page.locator("#shape-chart canvas")).to_be_visible()
+    # What there is no day of cannot be chosen.
+    expect(page.locator("#sky option", has_text="mixed")).to_be_disabled()
+    expect(page.locator("#season option[value=dec_feb]")).to_be_disabled()
+    page.screenshot(path=OUTPUT / "profile-season.png", full_page=True)
+    assert page.problems == []

@@ -268,7 +268,7 @@ struct FeederState: Sendable {
         /// By device: mean W in the newest finished minute, NaN where it is not known.
         var injections: [Double]
         /// Where the network is, to know when the sun is down; `nil`: not known.
-        var place: (longitude: Double, latitude: Double)?
+        var place: Network.Place?
 
         let calendar: LocalCalendar
         /// Banks known to have no 3V0 protection.

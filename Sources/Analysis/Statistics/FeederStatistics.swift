@@ -43,6 +43,8 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         public var fromHour, untilHour: Int
         /// Fifth lowest quarter hour; the lowest ones are mostly bad data.
         public var w, weekendW: Double?
+        /// The same on spring days with a clear sky: little load, most sun.
+        public var clearSpringW: Double?
         /// ΣDER rating over it: GLR_np.
         public var generationLoadRatio: Double?
     }
@@ -65,19 +67,6 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         public var peak: Point?
         /// Local month and hour of day; only those with reverse flow.
         public var byMonthHour: [Cell]
-    }
-
-    /// Net load of the days of one type, by local quarter hour.
-    public struct DayShape: Sendable, Codable, Equatable {
-        /// `weekday`, `saturday`, `sunday`.
-        public var dayType: String
-        public var days: Int
-        /// W, 96 each; `nil` where no day had the quarter.
-        public var p10W, medianW, p90W: [Double?]
-        /// Of the median: lowest from 10 to 16 h, largest rise within three hours, highest.
-        public var bellyW, rise3hW, neckW: Double?
-        /// Local quarter hours, as `11:00`, at which the median turns negative and back.
-        public var reversalFrom, reversalUntil: String?
     }
 
     public struct Ramps: Sendable, Codable, Equatable {
@@ -108,6 +97,8 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
     public var screens: [Screen]
     public var reverse: Reverse
     public var dayShapes: [DayShape]
+    /// The same by three months, and by these and the sky of the day.
+    public var seasonalShapes: [DayShape]
     public var ramps: [Ramps]
     public var pv: Photovoltaic
     public var evChargers: Chargers
@@ -126,8 +117,10 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
     /// - Parameters:
     ///   - rows: ordered by time, at most one a quarter hour.
     ///   - from: start of the range, which says how many quarter hours there should be.
+    ///   - spring: from March to May in the north.
     public init(
-        feeder: String, from: Timestamp, until: Timestamp, rows: [QuarterHour], ratings: Ratings
+        feeder: String, from: Timestamp, until: Timestamp, rows: [QuarterHour], ratings: Ratings,
+        spring: Season = .marchToMay
     ) {
         self.feeder = feeder
         self.from = from
@@ -143,12 +136,16 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
         load = Self.load(usual, known, complete: Double(usual.count) / expected, completeNative)
         let (nativePeak, nativeEnergy) = (load.nativePeak?.w, load.nativeEnergyWh)
 
+        let skies = DailySky.judge(rows)
         let hasNative = completeNative >= Self.neededForLoad
         let window = known.filter { (40..<56).contains($0.quarter) }
         let lowest = hasNative ? Self.fifthLowest(window.map(\.native)) : nil
         minimumLoad = MinimumLoad(
             completenessPct: percent(completeNative), fromHour: 10, untilHour: 14, w: lowest,
             weekendW: hasNative ? Self.fifthLowest(window.filter { $0.weekday >= 6 }.map(\.native)) : nil,
+            clearSpringW: hasNative
+                ? Self.fifthLowest(
+                    window.filter { Season(month: $0.month) == spring && skies[$0.day] == .clear }.map(\.native)) : nil,
             generationLoadRatio: lowest.flatMap { $0 > 0 ? ratings.generation / $0 : nil })
         func screen(_ name: String, _ limit: Double?) -> Screen {
             Screen(
@@ -181,9 +178,8 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
                     .init(month: $0.key / 24, hour: $0.key % 24, hours: $0.value.hours, energyWh: $0.value.energy)
                 } : [])
 
-        dayShapes = [("weekday", 1...5), ("saturday", 6...6), ("sunday", 7...7)].compactMap { name, days in
-            Self.shape(name, usual.filter { days.contains($0.weekday) })
-        }
+        dayShapes = DayShape.ofTypes(usual)
+        seasonalShapes = DayShape.ofSeasons(usual, skies)
         ramps = [15, 60].map { Self.ramps(minutes: $0, usual, expected: expected) }
 
         let lit = rows.filter { $0.derCoverage >= Self.neededOfFleet && !$0.photovoltaic.isNaN }
@@ -245,35 +241,11 @@ public struct FeederStatistics: Sendable, Codable, Equatable {
     }
 
     /// Linear between ranks.
-    private static func quantile(_ sorted: [Double], _ share: Double) -> Double? {
+    static func quantile(_ sorted: [Double], _ share: Double) -> Double? {
         guard let last = sorted.indices.last else { return nil }
         let place = share * Double(last)
         let low = Int(place)
         return sorted[low] + (place - Double(low)) * (sorted[min(low + 1, last)] - sorted[low])
-    }
-
-    private static func shape(_ name: String, _ rows: [QuarterHour]) -> DayShape? {
-        guard !rows.isEmpty else { return nil }
-        var quarters = [[Double]](repeating: [], count: 96)
-        for row in rows { quarters[row.quarter].append(row.net) }
-        for place in quarters.indices { quarters[place].sort() }
-        let median = quarters.map { quantile($0, 0.5) }
-        // From three o'clock on no quarter hour comes twice a day, not even when the clocks go back.
-        let days = max(1, quarters[12...].map(\.count).max() ?? 1)
-        let known = median.compactMap { $0 }
-        let rises = (0..<84).compactMap { start in
-            median[start].flatMap { low in median[start + 12].map { $0 - low } }
-        }
-        let negative = median.indices.filter { median[$0].map { $0 < 0 } ?? false }
-        func clock(_ quarter: Int) -> String {
-            let (hour, minute) = (quarter / 4, quarter % 4 * 15)
-            return "\(hour < 10 ? "0" : "")\(hour):\(minute < 10 ? "0" : "")\(minute)"
-        }
-        return DayShape(
-            dayType: name, days: days, p10W: quarters.map { quantile($0, 0.1) }, medianW: median,
-            p90W: quarters.map { quantile($0, 0.9) }, bellyW: median[40..<64].compactMap { $0 }.min(),
-            rise3hW: rises.max(), neckW: known.max(), reversalFrom: negative.first.map(clock),
-            reversalUntil: negative.last.map { clock($0 + 1) })
     }
 
     private static func ramps(minutes: Int, _ rows: [QuarterHour], expected: Double) -> Ramps {

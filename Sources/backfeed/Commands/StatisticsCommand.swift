@@ -15,6 +15,7 @@ enum StatisticsCommand {
         options: [
             Option("from", "T", "RFC 3339"), Option("until", "T", "RFC 3339"),
             Option("format", "table|json", "how to print it (default table)"),
+            Option("by-season", nil, "day shapes by three months and the sky of the day, too"),
         ]
     ) { invocation in
         let feeder = try invocation.arguments.operand(0, "FEEDER")
@@ -24,17 +25,20 @@ enum StatisticsCommand {
             guard
                 let made = try FeederReport.make(
                     feeder, from: from, until: until, zone: invocation.settings.text("site.time_zone"),
+                    place: invocation.settings.flag("site.sun") ? stored.network.centre : nil,
                     registry: stored.registry, &queries)
             else {
                 complain("feeder \(feeder) has no profile")
                 return .negative
             }
-            say(format == "json" ? JSONCoding.encode(made) : text(made))
+            say(
+                format == "json"
+                    ? JSONCoding.encode(made) : text(made, bySeason: invocation.arguments.has("by-season")))
             return .done
         }
     }
 
-    private static func text(_ made: FeederStatistics) -> String {
+    private static func text(_ made: FeederStatistics, bySeason: Bool) -> String {
         func power(_ value: Double?) -> String { value.map { String(format: "%.3f MW", $0 / 1e6) } ?? "n/a" }
         func point(_ value: FeederStatistics.Point?) -> String { value.map { "\(power($0.w)) at \($0.at)" } ?? "n/a" }
         func energy(_ value: Double?) -> String { value.map { String(format: "%.2f MWh", $0 / 1e6) } ?? "n/a" }
@@ -60,6 +64,7 @@ enum StatisticsCommand {
                 power(made.minimumLoad.w), part(made.minimumLoad.completenessPct),
             ],
             ["the same at weekends", power(made.minimumLoad.weekendW), ""],
+            ["the same on clear spring days", power(made.minimumLoad.clearSpringW), ""],
             ["DER rating over it", plain(made.minimumLoad.generationLoadRatio, "%.2f"), ""],
         ]
         rows += made.screens.map { screen in
@@ -73,10 +78,13 @@ enum StatisticsCommand {
             ],
             ["reverse peak", point(made.reverse.peak), ""],
         ]
-        for shape in made.dayShapes {
+        for shape in made.dayShapes + (bySeason ? made.seasonalShapes : []) {
             let reversal = shape.reversalFrom.map { ", reverse \($0) to \(shape.reversalUntil ?? "")" } ?? ""
             rows.append([
-                "\(shape.dayType), median of \(shape.days)",
+                ([shape.dayType, shape.season?.rawValue, shape.sky?.rawValue].compactMap(\.self) + [
+                    "median of \(shape.days)"
+                ])
+                .joined(separator: ", "),
                 "belly \(power(shape.bellyW)), rise in 3 h \(power(shape.rise3hW)), neck \(power(shape.neckW))\(reversal)",
                 "",
             ])

@@ -14,15 +14,15 @@ enum FeederReport {
 
     /// - Returns: `nil`: the feeder has no profile.
     static func make(
-        _ feeder: String, from: Timestamp?, until: Timestamp?, zone: String, registry: DeviceRegistry,
-        _ queries: inout Queries
+        _ feeder: String, from: Timestamp?, until: Timestamp?, zone: String, place: Network.Place?,
+        registry: DeviceRegistry, _ queries: inout Queries
     ) throws -> FeederStatistics? {
         guard let range = try queries.profileRange(feeder: feeder) else { return nil }
         let until = (until ?? range.last + 60).floored(toSeconds: 900)
         let from = (from ?? max(range.first, until - standardDays * 86_400)).floored(toSeconds: 900)
         var rows: [QuarterHour] = []
         try queries.quarterHours(feeder: feeder, from: from, until: until, zone: zone) { row in
-            if let made = quarterHour(row) { rows.append(made) }
+            if let made = quarterHour(row, place) { rows.append(made) }
             return true
         }
         var ratings = FeederStatistics.Ratings(photovoltaic: 0, charger: 0, generation: 0)
@@ -35,7 +35,9 @@ enum FeederReport {
             default: ratings.generation += device.rating
             }
         }
-        var made = FeederStatistics(feeder: feeder, from: from, until: until, rows: rows, ratings: ratings)
+        var made = FeederStatistics(
+            feeder: feeder, from: from, until: until, rows: rows, ratings: ratings,
+            spring: (place?.latitude ?? 0) < 0 ? .septemberToNovember : .marchToMay)
         let weeks = try queries.voltageWeeks(
             feeder: feeder, from: max(from, until - voltageWeeks * week), until: until, zone: zone)
         made.voltage = VoltageCompliance(
@@ -49,15 +51,19 @@ enum FeederReport {
         return made
     }
 
-    private static func quarterHour(_ row: [String?]) -> QuarterHour? {
+    private static func quarterHour(_ row: [String?], _ place: Network.Place?) -> QuarterHour? {
         func number(_ place: Int) -> Double { row[place].flatMap { Double($0) } ?? .nan }
         func integer(_ place: Int) -> Int { row[place].flatMap { Int($0) } ?? 0 }
         guard let time = row[0].flatMap({ Timestamp($0) }) else { return nil }
+        let clearSky = place.map {
+            ForecastRules.clearSky(
+                elevation: Sun.elevation(at: time + 450, longitude: $0.longitude, latitude: $0.latitude))
+        }
         return QuarterHour(
-            time: time, month: integer(1), quarter: integer(2), weekday: integer(3), net: number(4), native: number(5),
-            photovoltaic: number(6), charger: number(7),
+            time: time, month: integer(1), quarter: integer(2), weekday: integer(3), day: integer(12), net: number(4),
+            native: number(5), photovoltaic: number(6), charger: number(7),
             reverseEnergy: row[8].flatMap { Double($0) } ?? 0, headCoverage: number(9), derCoverage: number(10),
-            isSwitched: row[11] == "t")
+            clearSky: clearSky ?? .nan, isSwitched: row[11] == "t")
     }
 }
 
@@ -68,7 +74,8 @@ extension ServiceBackend {
             guard
                 let made = try FeederReport.make(
                     feeder, from: from, until: until, zone: settings.text("site.time_zone"),
-                    registry: live.stored.registry, &queries)
+                    place: settings.flag("site.sun") ? live.stored.network.centre : nil, registry: live.stored.registry,
+                    &queries)
             else { throw APIError.notFound("feeder \(feeder) has no profile yet") }
             return JSONCoding.encode(made)
         }

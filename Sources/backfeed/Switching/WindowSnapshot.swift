@@ -42,10 +42,9 @@ struct WindowSnapshot {
                 ))
         }
         let end = time + holdHours * 3600
-        let places = network.nodes.compactMap { node in node.longitude.flatMap { x in node.latitude.map { (x, $0) } } }
-        if let first = places.first {
-            // A network is small beside the terminator.
-            snapshot.hasDaylight = Sun.shines(from: time, to: end, longitude: first.0, latitude: first.1)
+        if let place = network.centre {
+            snapshot.hasDaylight = Sun.shines(
+                from: time, to: end, longitude: place.longitude, latitude: place.latitude)
         }
         var next = time.floored(toSeconds: 900) + 900
         while next <= end, next < window.end {

@@ -263,13 +263,8 @@ struct LiveSnapshot {
 
     /// Whether photovoltaics can give anything; without coordinates: yes.
     private func isDay(_ start: Timestamp, _ end: Timestamp) -> Bool {
-        let network = stored.network
-        let place = network.nodes.lazy.compactMap { node in
-            node.longitude.flatMap { x in node.latitude.map { (x, $0) } }
-        }
-        .first
-        guard limits.followsSun, let place else { return true }
-        return Sun.shines(from: start, to: end, longitude: place.0, latitude: place.1)
+        guard limits.followsSun, let place = stored.network.centre else { return true }
+        return Sun.shines(from: start, to: end, longitude: place.longitude, latitude: place.latitude)
     }
 
     /// What the service is not told yet.
