@@ -1,27 +1,52 @@
 internal import GridModel
 
 /// One possible advisory: a detector, the identity it has while it lasts, and what was last said of it.
+///
+/// Small: a feeder has dozens, and nearly none of them ever has anything to say.
 struct AdvisoryTracker: Sendable {
-    let kind: AdvisoryKind
-    let feeder: String
-    let element: String
+    /// What never changes.
+    private final class Subject: Sendable {
+        let kind: AdvisoryKind
+        let feeder, element: String
+        let rearm: Double
+        /// Seconds its end must last when nothing chatters.
+        let usualOff: Double
+
+        init(_ kind: AdvisoryKind, _ feeder: String, _ element: String, rearm: Double, usualOff: Double) {
+            self.kind = kind
+            self.feeder = feeder
+            self.element = element
+            self.rearm = rearm
+            self.usualOff = usualOff
+        }
+    }
+
+    private indirect enum Said: Sendable {
+        case nothing
+        case last(AdvisoryFacts)
+    }
+
+    private let subject: Subject
     private(set) var detector: ThresholdDetector
-    private(set) var facts: AdvisoryFacts?
-    private let rearm: Double
-    /// Seconds its end must last when nothing chatters.
-    private let usualOff: Double
+    private var said = Said.nothing
     /// The newest ends of bins at which it started or cleared.
     private var turns: [Timestamp] = []
 
     init(
         _ kind: AdvisoryKind, feeder: String, element: String, timing: ThresholdDetector.Timing, rearm: Double
     ) {
-        self.kind = kind
-        self.feeder = feeder
-        self.element = element
-        self.rearm = rearm
-        usualOff = timing.off
+        subject = Subject(kind, feeder, element, rearm: rearm, usualOff: timing.off)
         detector = ThresholdDetector(timing)
+    }
+
+    var kind: AdvisoryKind { subject.kind }
+    var feeder: String { subject.feeder }
+    var element: String { subject.element }
+
+    /// What was said last; `nil`: nothing yet.
+    private(set) var facts: AdvisoryFacts? {
+        get { if case .last(let facts) = said { facts } else { nil } }
+        set { said = newValue.map { .last($0) } ?? .nothing }
     }
 
     var isActive: Bool { detector.isActive }
@@ -47,7 +72,7 @@ struct AdvisoryTracker: Sendable {
     mutating func restore(_ stored: AdvisoryFacts) {
         facts = stored
         turns = stored.turns ?? []
-        detector.timing.off = stored.evidence.notes[Chatter.note] ?? usualOff
+        detector.timing.off = stored.evidence.notes[Chatter.note] ?? subject.usualOff
         if let end = stored.clearedAt {
             if detector.isActive { detector.reset(endedAt: end) }
             return
@@ -58,26 +83,46 @@ struct AdvisoryTracker: Sendable {
     /// Nothing is stored under this key: an activity that the warm-up found never became an advisory.
     mutating func forget() {
         (facts, turns) = (nil, [])
-        detector.timing.off = usualOff
+        detector.timing.off = subject.usualOff
         if detector.isActive { detector.reset() }
     }
 
-    /// - Parameter compose: fills in severity-dependent and descriptive facts; called only when there is news.
+    /// What a bin has brought that is to be said.
+    struct News {
+        var outputs: [ThresholdDetector.Output]
+        var start: Timestamp
+        var width: Double
+    }
+
+    /// Takes a bin; nearly none brings news. Apart from ``say(_:unit:watermark:compose:)``, because a tracker is large and its caller
+    /// has to copy it to describe it.
+    mutating func detect(_ start: Timestamp, width: Double, _ input: ThresholdDetector.Input) -> News? {
+        let outputs = detector.step(start, width: width, input)
+        return outputs.isEmpty ? nil : News(outputs: outputs, start: start, width: width)
+    }
+
     mutating func step(
         _ start: Timestamp, width: Double, _ input: ThresholdDetector.Input, unit: String, watermark: Timestamp,
         compose: (inout AdvisoryFacts) -> Void
     ) -> [AdvisoryReport] {
-        let outputs = detector.step(start, width: width, input)
-        guard !outputs.isEmpty else { return [] }
+        guard let news = detect(start, width: width, input) else { return [] }
+        return say(news, unit: unit, watermark: watermark, compose: compose)
+    }
+
+    /// - Parameter compose: fills in severity-dependent and descriptive facts.
+    mutating func say(
+        _ news: News, unit: String, watermark: Timestamp, compose: (inout AdvisoryFacts) -> Void
+    ) -> [AdvisoryReport] {
+        let (start, width) = (news.start, news.width)
         let end = start + width
-        noteTurns(outputs, end)
-        return outputs.compactMap { output in
+        noteTurns(news.outputs, end)
+        return news.outputs.compactMap { output in
             let change: AdvisoryReport.Change
             switch output {
             case .start(let onset, let severity):
                 change = .start
                 let again = facts.flatMap { old in
-                    old.clearedAt.flatMap { onset - $0 <= rearm ? old : nil }
+                    old.clearedAt.flatMap { onset - $0 <= subject.rearm ? old : nil }
                 }
                 let id = again?.id ?? makeID(onset)
                 facts = AdvisoryFacts(
@@ -109,7 +154,7 @@ struct AdvisoryTracker: Sendable {
             now.watermark = watermark
             compose(&now)
             now.turns = turns
-            if detector.timing.off != usualOff { now.evidence.notes[Chatter.note] = detector.timing.off }
+            if detector.timing.off != subject.usualOff { now.evidence.notes[Chatter.note] = detector.timing.off }
             facts = now
             return AdvisoryReport(change: change, facts: now)
         }
@@ -120,7 +165,7 @@ struct AdvisoryTracker: Sendable {
         for output in outputs {
             switch output {
             case .start:
-                if let last = turns.last, end - last > Chatter.span { detector.timing.off = usualOff }
+                if let last = turns.last, end - last > Chatter.span { detector.timing.off = subject.usualOff }
             case .clear: break
             default: continue
             }

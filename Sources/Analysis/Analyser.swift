@@ -73,9 +73,8 @@ public struct Analyser: Sendable {
         let registry = model.registry
         devices = Array(repeating: DeviceState(), count: registry.devices.count)
         context = FeederState.Context(
-            settings: settings, model: model,
-            injections: Array(repeating: .nan, count: registry.devices.count),
-            calendar: LocalCalendar(zone: settings.timeZone))
+            given: FeederState.Context.Given(settings, model),
+            injections: Array(repeating: .nan, count: registry.devices.count))
         let feederNumber = model.graph.feederIndex
         clockRules = registry.devices.map { FeederClock.Rule($0.kind, settings) }
         isHead = registry.devices.map { $0.kind == .feederHead }
@@ -195,7 +194,7 @@ public struct Analyser: Sendable {
                 addVoltagePoint(number, to: home)
             }
         }
-        feeders[home].begin(at: feeders[home].clock == .distantPast ? min(clock.now, sample.time) : clock.now, settings)
+        feeders[home].begin(at: feeders[home].clock == .distantPast ? min(clock.now, sample.time) : clock.now, context)
         feeders[home].clock = clock.now
         advance(home, &output)
     }
@@ -244,7 +243,7 @@ public struct Analyser: Sendable {
     mutating func advance(_ number: Int, _ output: inout AnalysisOutput) {
         while true {
             let clock = feeders[number].clock
-            let (head, minute) = (feeders[number].headDue(settings), feeders[number].minuteDue(settings))
+            let (head, minute) = (feeders[number].headDue(context), feeders[number].minuteDue(context))
             guard min(head, minute) <= clock else { return }
             if head <= minute {
                 settle(number, head: true)

@@ -101,10 +101,14 @@ public struct AdvisoryRates: Sendable, Encodable, Equatable {
 
         let bySource = Dictionary(grouping: annunciated) { "\($0.kind)|\($0.element)" }
         let total = Double(max(1, annunciated.count))
-        topSources = bySource.values.sorted { ($1.count, $0[0].element) < ($0.count, $1[0].element) }.prefix(10).map {
+        // By name where they are equally many: the same input must give the same words.
+        let largest = bySource.sorted {
+            ($1.value.count, $0.value[0].element, $0.key) < ($0.value.count, $1.value[0].element, $1.key)
+        }
+        topSources = largest.prefix(10).map { _, items in
             Source(
-                kind: $0[0].kind, feeder: $0[0].feeder, element: $0[0].element, count: $0.count,
-                sharePct: Double($0.count) / total * 100)
+                kind: items[0].kind, feeder: items[0].feeder, element: items[0].element, count: items.count,
+                sharePct: Double(items.count) / total * 100)
         }
         topSourcesSharePct = topSources.reduce(0) { $0 + $1.sharePct }
         chattering = bySource.values.count { items in

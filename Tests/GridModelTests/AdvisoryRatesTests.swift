@@ -6,10 +6,10 @@ import Testing
 
     private func at(
         _ minutes: Double, _ what: AdvisoryRates.Happening.What = .annunciated, _ id: String = "a",
-        element: String = "FH-F1", severity: Severity = .medium
+        element: String = "FH-F1", kind: String = "reverse_power", severity: Severity = .medium
     ) -> AdvisoryRates.Happening {
         .init(
-            what, at: start + minutes * 60, advisory: id, kind: "reverse_power", feeder: "F1", element: element,
+            what, at: start + minutes * 60, advisory: id, kind: kind, feeder: "F1", element: element,
             severity: severity)
     }
 
@@ -41,6 +41,13 @@ import Testing
         let serious = try #require(rates.acknowledgedSerious.p90S)
         #expect(abs(serious - 240) < 1e-6)
         #expect(AdvisoryRates([], from: start, until: start + 60).acknowledged.medianS == nil)
+    }
+
+    @Test func sourcesThatAreEquallyManyStandInOneOrder() {
+        let kinds = ["voltage_high", "fast_ramp", "voltage_rise", "voltage_low", "data_gap"]
+        let happenings = kinds.enumerated().map { at(Double($0), .annunciated, "\($0)", element: "LV1", kind: $1) }
+        let rates = AdvisoryRates(happenings, from: start, until: start + 3600)
+        #expect(rates.topSources.map(\.kind) == kinds.sorted())
     }
 
     @Test func desksAreReadAndWhatNobodyNamesBelongsToAll() throws {

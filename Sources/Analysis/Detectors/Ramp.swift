@@ -36,6 +36,9 @@ public enum Ramp {
         public var severity: Severity { [.note, .medium, .high][rawValue - 1] }
     }
 
+    /// Whether it goes as far as the lowest level asks, however fast.
+    static func isFar(_ measure: Measure, scale: Double) -> Bool { abs(measure.change) / scale >= 8 }
+
     /// Both gates must open: slope alone chatters, change alone is slow.
     public static func level(_ measure: Measure, scale: Double = 1) -> Level? {
         let slope = abs(measure.slope) / scale

@@ -49,10 +49,14 @@ public struct SignWatch: Sendable, Equatable {
 
     private mutating func mean(_ power: Double) -> Double? {
         if powers.count == Self.window { powers.removeFirst() }
+        if powers.isEmpty { powers.reserveCapacity(Self.window) }
         powers.append(Float(power))
-        let known = powers.filter { !$0.isNaN }
-        guard known.count >= Self.needed else { return nil }
-        return Double(known.reduce(0, +)) / Double(known.count)
+        var (sum, known) = (Float(0), 0)
+        for power in powers where !power.isNaN {
+            sum += power
+            known += 1
+        }
+        return known >= Self.needed ? Double(sum) / Double(known) : nil
     }
 
     /// - Parameter wrong: the direction that the device cannot have for so long.

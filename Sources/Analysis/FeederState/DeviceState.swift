@@ -43,13 +43,14 @@ struct DeviceState: Sendable {
 extension DeviceState {
     /// - Returns: mean W of the minute, INJ; NaN where it is not known, or known to be wrong.
     mutating func finishMinute(
-        _ start: Timestamp, _ end: Timestamp, _ device: Device, _ settings: AnalysisSettings, _ variations: inout Int
+        _ start: Timestamp, _ end: Timestamp, _ device: DeviceTraits, _ given: FeederState.Context.Given,
+        _ variations: inout Int
     ) -> Double {
-        var power = signal.bin(start, width: FeederState.minute, hold: settings.derHold, .activePower).mean
+        let hold = given.settings.derHold
+        var power = signal.bin(start, width: FeederState.minute, hold: hold, .activePower).mean
         inspect(start, end, device, &variations)
-        if hasVoltage { binVoltage(start, end, device.voltageBase, settings.standard) }
-        let charge =
-            device.kind == .battery ? signal.held(at: end, hold: settings.derHold, .stateOfCharge) : nil
+        if hasVoltage { binVoltage(start, end, device.voltageBase, given.settings.standard) }
+        let charge = device.kind == .battery ? signal.held(at: end, hold: hold, .stateOfCharge) : nil
         sign.step(kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
         if sign.isWrong == true || frozen.isFrozen { power = .nan }
         minutes.append(Float(power))
@@ -58,7 +59,7 @@ extension DeviceState {
     }
 
     /// Looks at what came in the minute; call before the minute's samples are discarded.
-    mutating func inspect(_ start: Timestamp, _ end: Timestamp, _ device: Device, _ variations: inout Int) {
+    mutating func inspect(_ start: Timestamp, _ end: Timestamp, _ device: DeviceTraits, _ variations: inout Int) {
         let samples = signal.samples(from: start, until: end)
         for sample in samples { frozen.take(sample, kind: device.kind, rating: device.rating, &variations) }
         let good = samples.count
@@ -79,6 +80,13 @@ extension DeviceState {
         }
         extreme = extremes.take(signal.samples(from: start, until: end), base, standard)
     }
+}
+
+/// What is asked of each device each minute: a ``Device`` has names, and costs a copy of each of them.
+struct DeviceTraits: Sendable {
+    var kind: DeviceKind
+    /// W, and V of 1 pu.
+    var rating, voltageBase: Double
 }
 
 /// Sums of a feeder's devices by their kind.

@@ -41,9 +41,10 @@ extension FeederState {
                     badness: abs(perMinute), severity: level?.severity.milder(by: hasSeenHead ? 1 : 0) ?? .note)
             }
         }
+        guard let news = fleetRamp.detect(start, width: Self.minute, input) else { return [] }
         var tracker = fleetRamp
         defer { fleetRamp = tracker }
-        return tracker.step(start, width: Self.minute, input, unit: "W/min", watermark: end) { facts in
+        return tracker.say(news, unit: "W/min", watermark: end) { facts in
             let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
             let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
             if facts.clearedAt == nil, facts.detector.isEmpty {

@@ -9,12 +9,12 @@ extension FeederState {
         var (silentRating, knownRating, silentCount) = (0.0, 0.0, 0)
         let threshold = context.settings.derGap + slack
         for number in ders where devices[number].signal.count > 0 {
-            let device = context.model.registry.devices[number]
+            let rating = context.given.traits[number].rating
             let age = end - max(devices[number].signal.last, devices[number].heard)
             let isSilent = age > threshold
-            knownRating += device.rating
+            knownRating += rating
             if isSilent {
-                silentRating += device.rating
+                silentRating += rating
                 silentCount += 1
             }
             if context.settings.perDeviceGaps {
@@ -25,28 +25,28 @@ extension FeederState {
             reports += stepGap(point, start, end, &devices, context)
         }
         let share = knownRating > 0 ? silentRating / knownRating : 0
-        var tracker = fleetGap
-        reports += tracker.step(
+        let news = fleetGap.detect(
             start, width: Self.minute,
             .bin(
                 on: share > context.settings.fleetGapShare, off: share <= context.settings.fleetGapShare / 2,
-                value: share * 100, badness: share, severity: .medium),
-            unit: "%", watermark: end
-        ) { facts in
-            facts.detector = "DQ_FLEET_GAP"
-            facts.limit = .init(
-                value: context.settings.fleetGapShare * 100, unit: "%",
-                source: "setting data_gap.fleet_share_pct (B.4.1)")
-            facts.message =
-                facts.clearedAt == nil
-                ? "Feeder \(id): \(silentCount) DER with \(Words.decimal(share * 100, 0)) % of the rating are silent; "
-                    + "its generation is not known."
-                : "Feeder \(id): its DER report again."
-            facts.response = "Treat generation as unknown when switching; ask the aggregator."
-            facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
-        }
-        fleetGap = tracker
+                value: share * 100, badness: share, severity: .medium))
+        guard let news else { return reports }
+        var tracker = fleetGap
+        defer { fleetGap = tracker }
         return reports
+            + tracker.say(news, unit: "%", watermark: end) { facts in
+                facts.detector = "DQ_FLEET_GAP"
+                facts.limit = .init(
+                    value: context.settings.fleetGapShare * 100, unit: "%",
+                    source: "setting data_gap.fleet_share_pct (B.4.1)")
+                facts.message =
+                    facts.clearedAt == nil
+                    ? "Feeder \(id): \(silentCount) DER with \(Words.decimal(share * 100, 0)) % of the rating are silent; "
+                        + "its generation is not known."
+                    : "Feeder \(id): its DER report again."
+                facts.response = "Treat generation as unknown when switching; ask the aggregator."
+                facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
+            }
     }
 
     /// What is on a line is watched like a meter of the control system, a transformer's meter like DER.
@@ -68,10 +68,10 @@ extension FeederState {
         _ number: Int, _ start: Timestamp, _ end: Timestamp, _ threshold: Double, _ severity: Severity,
         _ devices: inout [DeviceState], _ context: Context
     ) -> [AdvisoryReport] {
-        let device = context.model.registry.devices[number]
         let age = end - max(devices[number].signal.last, devices[number].heard)
         let isSilent = age > threshold
         guard isSilent || devices[number].hasActiveGap else { return [] }
+        let device = context.model.registry.devices[number]
         var tracker =
             devices[number].gap
             ?? AdvisoryTracker(

@@ -73,15 +73,15 @@ extension FeederState {
         if !headGap.isActive || isSilent { headCountAtGap = head.count }
         let silentFor = age
         let isStale = headLate > head.last
-        var tracker = headGap
-        defer { headGap = tracker }
-        return tracker.step(
+        let news = headGap.detect(
             bin.start, width: Self.headBin,
             .bin(
                 on: isSilent, off: head.count - headCountAtGap >= 3, value: silentFor, badness: silentFor,
-                severity: .medium),
-            unit: "s", watermark: end
-        ) { facts in
+                severity: .medium))
+        guard let news else { return [] }
+        var tracker = headGap
+        defer { headGap = tracker }
+        return tracker.say(news, unit: "s", watermark: end) { facts in
             facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
             facts.limit = .init(
                 value: context.settings.headGap, unit: "s",
@@ -104,22 +104,36 @@ extension FeederState {
 
     mutating func stepReverse(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
         let threshold = limits.reverseOnThreshold
-        let limit = limits.effectiveReverseLimit
         let wasIdle = reverse.detector.phase == .idle
         var input = ThresholdDetector.Input.missing
         // Reverse flow that nothing can feed is no reverse flow but a wrong sign, which is said instead (B.4.6).
         if !bin.power.isNaN, !isReverseDoubtful(bin.power), !isOut {
             let severity = ReversePower.severity(
-                reverseW: max(0, -bin.power), limitW: limit, permission: limits.reversePermission,
+                reverseW: max(0, -bin.power), limitW: limits.effectiveReverseLimit,
+                permission: limits.reversePermission,
                 feedsReversedBank: context.reversedBanks.contains(bank),
                 passesUnsafeRegulator: linePoints.contains(where: \.isUnsafe))
             input = .bin(
                 on: bin.power <= -threshold, off: bin.power >= -0.5 * threshold, value: bin.power, badness: -bin.power,
                 severity: severity)
         }
+        let news = reverse.detect(bin.start, width: Self.headBin, input)
+        let reports = news.map { sayReverse($0, bin, end, context) } ?? []
         // Energy from onset to clear-onset: what flows while clearing counts only if it goes on.
+        if reverse.detector.phase != .idle, !bin.power.isNaN {
+            if wasIdle { reverseEnergy = 0 }
+            reverseEnergy += max(0, -bin.power) * Self.headBin
+        }
+        return reports
+    }
+
+    private mutating func sayReverse(
+        _ news: AdvisoryTracker.News, _ bin: HeadBin, _ end: Timestamp, _ context: Context
+    ) -> [AdvisoryReport] {
+        let (threshold, limit) = (limits.reverseOnThreshold, limits.effectiveReverseLimit)
         var tracker = reverse
-        let reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W", watermark: end) { facts in
+        defer { reverse = tracker }
+        return tracker.say(news, unit: "W", watermark: end) { facts in
             facts.detector = "RPF_HEAD"
             facts.limit = .init(
                 value: -limit, unit: "W",
@@ -133,12 +147,6 @@ extension FeederState {
             facts.message = Words.reverse(id, now: now, peak: facts.peak.value, limit: limit, facts: facts)
             facts.response = Words.reverseResponse(facts.severity)
         }
-        reverse = tracker
-        if reverse.detector.phase != .idle, !bin.power.isNaN {
-            if wasIdle { reverseEnergy = 0 }
-            reverseEnergy += max(0, -bin.power) * Self.headBin
-        }
-        return reports
     }
 
     mutating func stepRamp(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
@@ -148,23 +156,21 @@ extension FeederState {
         var measure: Ramp.Measure?
         var swung = false
         if !bin.power.isNaN {
-            var (minutes, power): ([Double], [Double]) = ([], [])
             var (low, high) = (Double.infinity, -Double.infinity)
-            var shortFrom: Int?
+            var (oldest, known) = (Double.nan, 0)
             for item in window where !item.power.isNaN {
-                if shortFrom == nil, end - item.start <= 70 { shortFrom = minutes.count }
-                minutes.append((item.start - (end - 310)) / 60)
-                power.append(item.power)
+                known += 1
+                if oldest.isNaN { oldest = item.power }
                 low = min(low, item.power)
                 high = max(high, item.power)
             }
-            // Theil–Sen is the costly part: a window that never leaves 8 % of the rating cannot open the second gate.
-            let isCalm = high - low < 0.01 * rating && ramp.isActive || high - low < 0.08 * rating * limits.rampScale
-            if isCalm, !ramp.isActive || high - low < 0.01 * rating {
-                measure = Ramp.Measure(slope: 0, change: power.last.map { ($0 - power[0]) / rating * 100 } ?? 0)
-            } else {
-                measure = Ramp.Measure(minutes: minutes, power: power, rating: rating, shortFrom: shortFrom)
-            }
+            // Theil–Sen is the costly part: with less change than opens the second gate, nothing can start.
+            let still = Ramp.Measure(slope: 0, change: (bin.power - oldest) / rating * 100)
+            let isNear = known >= Slope.minimumPoints && !Ramp.isFar(still, scale: limits.rampScale)
+            let isCalm =
+                ramp.isActive
+                ? high - low < 0.01 * rating : isNear || high - low < 0.08 * rating * limits.rampScale
+            measure = isCalm ? still : Self.rampMeasure(window, end, rating: rating)
             if let measure {
                 let level = Ramp.level(measure, scale: limits.rampScale)
                 let perMinute = measure.slope / 100 * rating
@@ -179,8 +185,39 @@ extension FeederState {
                     badness: abs(perMinute), severity: severity ?? .note)
             }
         }
+        let news = ramp.detect(bin.start, width: Self.headBin, input)
+        guard news != nil || swung && ramp.isActive else { return [] }
+        return sayRamp(news, measure, bin, end, context)
+    }
+
+    private static func rampMeasure(
+        _ window: ArraySlice<HeadBin>, _ end: Timestamp, rating: Double
+    ) -> Ramp.Measure? {
+        var (minutes, power): ([Double], [Double]) = ([], [])
+        var shortFrom: Int?
+        for item in window where !item.power.isNaN {
+            if shortFrom == nil, end - item.start <= 70 { shortFrom = minutes.count }
+            minutes.append((item.start - (end - 310)) / 60)
+            power.append(item.power)
+        }
+        return Ramp.Measure(minutes: minutes, power: power, rating: rating, shortFrom: shortFrom)
+    }
+
+    private mutating func sayRamp(
+        _ news: AdvisoryTracker.News?, _ measure: Ramp.Measure?, _ bin: HeadBin, _ end: Timestamp, _ context: Context
+    ) -> [AdvisoryReport] {
+        let rating = limits.rating
         var tracker = ramp
-        var reports = tracker.step(bin.start, width: Self.headBin, input, unit: "W/min", watermark: end) { facts in
+        defer { ramp = tracker }
+        guard let news else {
+            // An opposite ramp soon after is no second advisory, but one that swings (B.3.2).
+            let report = tracker.amend(end) { facts in
+                facts.evidence.notes["swings"] = Double(rampSwings)
+                if let measure { facts.message = Words.ramp(id, measure, rating: rating, facts: facts) }
+            }
+            return report.map { [$0] } ?? []
+        }
+        let reports = tracker.say(news, unit: "W/min", watermark: end) { facts in
             let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
             let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
             if facts.clearedAt == nil, facts.detector.isEmpty {
@@ -197,15 +234,6 @@ extension FeederState {
             facts.message = Words.ramp(id, measure, rating: rating, facts: facts)
             facts.response = Words.rampResponse(facts)
         }
-        // An opposite ramp soon after is no second advisory, but one that swings (B.3.2).
-        if swung, reports.isEmpty, tracker.isActive {
-            let report = tracker.amend(end) { facts in
-                facts.evidence.notes["swings"] = Double(rampSwings)
-                if let measure { facts.message = Words.ramp(id, measure, rating: rating, facts: facts) }
-            }
-            if let report { reports.append(report) }
-        }
-        ramp = tracker
         for report in reports where report.change == .start {
             let change = (measure?.change ?? 0) / 100 * rating
             rampStarted = (bin.start - 300, end, change)

@@ -136,7 +136,13 @@ extension FeederState {
             head: net, fleet: known, threshold: threshold, rating: limits.rating, isNight: isNight, end: end)
         let flagged = Self.takeFlagged(&headFlagged, until: end)
         headFlags.step(flagged: flagged.clock, good: row.net == nil ? 0 : 1)
-        var reports = say(
+        var reports: [AdvisoryReport] = []
+        // Nearly always there is nothing to say; each way of saying it costs more than the question.
+        guard
+            headSign.isWrong || headSigns.isActive || headFrozen.isFrozen || headStands.isActive || headFlags.isOn
+                || headClock.isActive
+        else { return reports }
+        reports += say(
             \.headSigns, headSign.isWrong, start, end, context, "DQ_SIGN",
             .init(
                 value: HeadSignWatch.wrong, unit: "1",
@@ -202,9 +208,10 @@ extension FeederState {
         if known.count >= 8 {
             input = .bin(on: mean > limit, off: mean < limit / 2, value: mean, badness: mean, severity: .medium)
         }
+        guard let news = model.detect(start, width: Self.minute, input) else { return [] }
         var tracker = model
         defer { model = tracker }
-        return tracker.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
+        return tracker.say(news, unit: "W", watermark: end) { facts in
             facts.detector = "DQ_MODEL"
             facts.limit = .init(value: limit, unit: "W", source: "B.4.7: 3 σ of the load, at least 10 % of the rating")
             facts.confidence = .low

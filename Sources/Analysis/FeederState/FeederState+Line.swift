@@ -13,10 +13,10 @@ extension FeederState {
         linePoints = []
         for place in points.indices {
             let (number, role) = (points[place].device, points[place].role)
-            points[place].take(start, end, devices[number], context.settings)
+            points[place].take(start, end, devices[number], context.given)
             // Where it reports no voltage it is in no voltage group, which would do this.
             if !devices[number].hasVoltage {
-                devices[number].inspect(start, end, context.model.registry.devices[number], &variations)
+                devices[number].inspect(start, end, context.given.traits[number], &variations)
                 devices[number].signal.discard(before: end)
             }
             switch role {
@@ -217,11 +217,11 @@ extension FeederState {
 
 extension LinePoint {
     fileprivate mutating func take(
-        _ start: Timestamp, _ end: Timestamp, _ device: DeviceState, _ settings: AnalysisSettings
+        _ start: Timestamp, _ end: Timestamp, _ device: DeviceState, _ given: FeederState.Context.Given
     ) {
         let signal = device.signal
         // A transformer's meter that sends no means may speak as seldom as DER do.
-        let hold = if case .transformer = role { settings.derHold } else { settings.meterHold }
+        let hold = if case .transformer = role { given.settings.derHold } else { given.settings.meterHold }
         func mean(_ measure: HeldSignal.Measure) -> HeldSignal.Bin {
             signal.bin(start, width: FeederState.minute, hold: hold, measure)
         }

@@ -9,11 +9,10 @@ extension FeederState {
         let start = nextMinute
         nextMinute = start + Self.minute
         let end = nextMinute
-        let registry = context.model.registry
-        let settings = context.settings
+        let given = context.given
 
         var row = FeederMinute(feeder: id, normalFeeder: id, area: area, time: start)
-        summariseHead(start, end, &row)
+        row.summarise(headBins.newest(480), from: start, until: end)
         binUnbalance(start, end, devices)
 
         // The fleet, by the feeder the devices belong to in the normal state.
@@ -21,8 +20,8 @@ extension FeederState {
         var sums = KindSums()
         var (reporting, sites) = (0, 0)
         for number in ders {
-            let device = registry.devices[number]
-            let power = devices[number].finishMinute(start, end, device, settings, &variations)
+            let device = given.traits[number]
+            let power = devices[number].finishMinute(start, end, device, given, &variations)
             context.injections[number] = power
             sums[device.kind].total += device.rating
             guard !power.isNaN else { continue }
@@ -30,17 +29,18 @@ extension FeederState {
             if device.kind == .photovoltaic { sites += 1 }
             sums[device.kind].power += power
             sums[device.kind].reporting += device.rating
-            if device.normalFeeder != id { fleets[device.normalFeeder, default: FleetPower()][device.kind] += power }
+            let home = given.model.registry.devices[number].normalFeeder
+            if home != id { fleets[home, default: FleetPower()][device.kind] += power }
         }
         let line = stepLine(start, end, &devices, context)
-        for group in groups {
-            for number in group.points where !registry.devices[number].kind.isDER {
-                devices[number].inspect(start, end, registry.devices[number], &variations)
-                devices[number].binVoltage(start, end, registry.devices[number].voltageBase, settings.standard)
+        for place in groups.indices {
+            for number in groups[place].points where !given.traits[number].kind.isDER {
+                devices[number].inspect(start, end, given.traits[number], &variations)
+                devices[number].binVoltage(start, end, given.traits[number].voltageBase, given.settings.standard)
                 devices[number].signal.discard(before: end)
             }
         }
-        let alive = aliveInTheDark(start, end, &devices, context)
+        let alive = darkDevices.isEmpty ? [] : aliveInTheDark(start, end, &devices, context)
         let rated = DeviceKind.allCases.reduce(0) { $0 + sums[$1].total }
         let heard = DeviceKind.allCases.reduce(0) { $0 + sums[$1].reporting }
         row.derCoverage = rated > 0 ? heard / rated : 1
@@ -91,28 +91,6 @@ extension FeederState {
         return (reports, rows)
     }
 
-    private func summariseHead(_ start: Timestamp, _ end: Timestamp, _ row: inout FeederMinute) {
-        var power: [Double] = []
-        var (reactive, voltage): ([Double], [Double]) = ([], [])
-        var coverage = 0.0
-        for bin in headBins.newest(480).reversed() {
-            if bin.start < start { break }
-            if bin.start >= end { continue }
-            coverage += bin.coverage
-            if !bin.power.isNaN { power.append(bin.power) }
-            if !bin.reactive.isNaN { reactive.append(bin.reactive) }
-            if !bin.voltage.isNaN { voltage.append(bin.voltage) }
-        }
-        func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
-        row.headCoverage = min(1, coverage / 6)
-        guard power.count >= 3 else { return }
-        row.net = (mean(power), power.min() ?? .nan, power.max() ?? .nan)
-        row.reverseEnergy = power.reduce(0) { $0 + max(0, -$1) * Self.headBin / 3600 }
-        row.forwardEnergy = power.reduce(0) { $0 + max(0, $1) * Self.headBin / 3600 }
-        if !reactive.isEmpty { row.reactive = mean(reactive) }
-        if !voltage.isEmpty { row.voltage = (mean(voltage), voltage.min() ?? .nan, voltage.max() ?? .nan) }
-    }
-
     // MARK: Near reverse
 
     /// A metered head that is about to feed back: a notice, no alarm (B.1.1).
@@ -132,9 +110,10 @@ extension FeederState {
                 on: isLow && slope ?? 0 < 0, off: now > 0.03 * limits.rating || reverse.isActive || isOut, value: now,
                 badness: -now, severity: .note)
         }
+        guard let news = near.detect(start, width: Self.minute, input) else { return [] }
         var tracker = near
         defer { near = tracker }
-        return tracker.step(start, width: Self.minute, input, unit: "W", watermark: end) { facts in
+        return tracker.say(news, unit: "W", watermark: end) { facts in
             facts.detector = "RPF_NEAR"
             facts.limit = .init(
                 value: 0.02 * limits.rating, unit: "W", source: "B.1.1: 2 % of the head's rating, falling")
@@ -243,5 +222,30 @@ extension FeederState {
                 facts.message = "\(facts.message.dropLast()); cause: \(found.cause.rawValue)."
             }
         }.map { [$0] } ?? []
+    }
+}
+
+extension FeederMinute {
+    /// Of the head's bins, those of the minute.
+    fileprivate mutating func summarise(_ bins: ArraySlice<HeadBin>, from start: Timestamp, until end: Timestamp) {
+        var power: [Double] = []
+        var (reactive, voltage): ([Double], [Double]) = ([], [])
+        var coverage = 0.0
+        for bin in bins.reversed() {
+            if bin.start < start { break }
+            if bin.start >= end { continue }
+            coverage += bin.coverage
+            if !bin.power.isNaN { power.append(bin.power) }
+            if !bin.reactive.isNaN { reactive.append(bin.reactive) }
+            if !bin.voltage.isNaN { voltage.append(bin.voltage) }
+        }
+        func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+        headCoverage = min(1, coverage / 6)
+        guard power.count >= 3 else { return }
+        net = (mean(power), power.min() ?? .nan, power.max() ?? .nan)
+        reverseEnergy = power.reduce(0) { $0 + max(0, -$1) * FeederState.headBin / 3600 }
+        forwardEnergy = power.reduce(0) { $0 + max(0, $1) * FeederState.headBin / 3600 }
+        if !reactive.isEmpty { self.reactive = mean(reactive) }
+        if !voltage.isEmpty { self.voltage = (mean(voltage), voltage.min() ?? .nan, voltage.max() ?? .nan) }
     }
 }

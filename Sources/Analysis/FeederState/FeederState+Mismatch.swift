@@ -29,8 +29,10 @@ extension FeederState {
         let registry = context.model.registry
         var dead: [Int] = []
         if !isOut, !outage.isActive {
-            for group in groups {
-                dead += group.points.filter { devices[$0].voltages.last.map { $0 < Float(Voltage.dead) } ?? false }
+            for place in groups.indices {
+                for number in groups[place].points where devices[number].voltages.last ?? .nan < Float(Voltage.dead) {
+                    dead.append(number)
+                }
             }
         }
         if dead.count < Self.severalDead { dead = [] }

@@ -20,6 +20,8 @@ extension FeederState {
             beforeOutage = (last.map { $0.net + $0.fleet.total } ?? .nan, last?.fleet.total ?? .nan)
         }
         if wasOut, !isOut { outageEnded = bin.start }
+        let news = outage.detect(bin.start, width: Self.headBin, input)
+        guard news != nil || outage.isActive && wasOut != isOut else { return [] }
         var tracker = outage
         defer { outage = tracker }
         func describe(_ facts: inout AdvisoryFacts) {
@@ -48,9 +50,7 @@ extension FeederState {
                 : "Feeder \(id) has settled after its outage of \(Words.decimal(lasted / 60, 0)) min."
             facts.response = "Watch its loading; expect DER back within 10 min."
         }
-        let reports = tracker.step(
-            bin.start, width: Self.headBin, input, unit: "pu", watermark: end, compose: describe)
-        guard reports.isEmpty, tracker.isActive, wasOut != isOut else { return reports }
+        if let news { return tracker.say(news, unit: "pu", watermark: end, compose: describe) }
         return tracker.amend(end, describe).map { [$0] } ?? []
     }
 

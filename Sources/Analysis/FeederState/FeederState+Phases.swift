@@ -14,9 +14,10 @@ extension FeederState {
                 off: bin.leastPhase >= -0.5 * threshold || bin.power <= 0, value: bin.leastPhase,
                 badness: -bin.leastPhase, severity: .note)
         }
+        guard let news = phase.detect(bin.start, width: Self.headBin, input) else { return [] }
         var tracker = phase
         defer { phase = tracker }
-        return tracker.step(bin.start, width: Self.headBin, input, unit: "W", watermark: end) { facts in
+        return tracker.say(news, unit: "W", watermark: end) { facts in
             facts.detector = "RPF_PHASE"
             facts.limit = .init(
                 value: -threshold, unit: "W", source: "B.1.1: half of the threshold of reverse power, in a phase")
@@ -52,9 +53,10 @@ extension FeederState {
                 on: worst.percent > limit, off: worst.percent < 0.9 * limit, value: worst.percent,
                 badness: worst.percent, severity: worst.percent > limit + 1 ? .high : .medium)
         }
+        guard let news = unbalance.detect(start, width: Self.minute, input) else { return [] }
         var tracker = unbalance
         defer { unbalance = tracker }
-        return tracker.step(start, width: Self.minute, input, unit: "%", watermark: end) { facts in
+        return tracker.say(news, unit: "%", watermark: end) { facts in
             facts.detector = "V_UNBALANCE"
             facts.limit = .init(value: limit, unit: "%", source: "setting voltage.unbalance_pct (B.2.4)")
             let place = worst.map { context.model.registry.devices[$0.device].name } ?? "?"

@@ -242,17 +242,17 @@ struct FeederState: Sendable {
     }
 
     /// Head bins end this much, minutes that much, before the clock when they become final.
-    func headDue(_ settings: AnalysisSettings) -> Timestamp {
-        nextHead + (Self.headBin + settings.scadaLateness + slack)
+    func headDue(_ context: Context) -> Timestamp {
+        nextHead + (Self.headBin + context.given.settings.scadaLateness + slack)
     }
-    func minuteDue(_ settings: AnalysisSettings) -> Timestamp {
-        nextMinute + (Self.minute + settings.gatewayLateness + slack)
+    func minuteDue(_ context: Context) -> Timestamp {
+        nextMinute + (Self.minute + context.given.settings.gatewayLateness + slack)
     }
 
     /// Starts the bins at the first sample.
-    mutating func begin(at time: Timestamp, _ settings: AnalysisSettings) {
+    mutating func begin(at time: Timestamp, _ context: Context) {
         guard nextHead == .distantPast else { return }
-        let first = (time - settings.scadaLateness - slack).floored(toSeconds: 60)
+        let first = (time - context.given.settings.scadaLateness - slack).floored(toSeconds: 60)
         nextHead = first
         nextMinute = first
     }
@@ -261,16 +261,34 @@ struct FeederState: Sendable {
 
     /// What a detector may look at besides its own bins.
     struct Context: Sendable {
-        let settings: AnalysisSettings
-        let model: AnalysisModel
+        /// What does not change. Behind a reference, because a context is handed to each detector of each bin.
+        final class Given: Sendable {
+            let settings: AnalysisSettings
+            let model: AnalysisModel
+            let calendar: LocalCalendar
+            /// By device.
+            let traits: [DeviceTraits]
+
+            init(_ settings: AnalysisSettings, _ model: AnalysisModel) {
+                self.settings = settings
+                self.model = model
+                calendar = LocalCalendar(zone: settings.timeZone)
+                traits = model.registry.devices.map { device in
+                    DeviceTraits(kind: device.kind, rating: device.rating, voltageBase: device.voltageBase)
+                }
+            }
+        }
+
+        let given: Given
+        var settings: AnalysisSettings { given.settings }
+        var model: AnalysisModel { given.model }
+        var calendar: LocalCalendar { given.calendar }
         /// Banks that flow back and are not known to have 3V0 protection.
         var reversedBanks: Set<String> = []
         /// By device: mean W in the newest finished minute, NaN where it is not known.
         var injections: [Double]
         /// Where the network is, to know when the sun is down; `nil`: not known.
         var place: Network.Place?
-
-        let calendar: LocalCalendar
         /// Banks known to have no 3V0 protection.
         var banksWithoutZeroSequence: Set<String> = []
 
