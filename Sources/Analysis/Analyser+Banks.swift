@@ -67,7 +67,7 @@ extension Analyser {
             let reports = banks[place].step(
                 minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
                 revision: model.revision)
-            let strange = matchSteps(place, minute)
+            let strange = matchSteps(place, minute) + stepBalance(place, minute, power: heads - busbar)
             if isLoud("bank/\(banks[place].id)", minute + 60, head: false) {
                 output.reports += reports + strange + banks[place].worsened(minute + 60)
             }
@@ -91,6 +91,22 @@ extension Analyser {
         guard ratios.count >= 2, let median = Slope.median(&ratios) else { return nil }
         var deviations = ratios.map { abs($0 - median) }
         return (median, 1.25 * (Slope.median(&deviations) ?? 0))
+    }
+
+    /// What the transformers' meters say against the heads'.
+    private mutating func stepBalance(_ place: Int, _ minute: Timestamp, power: Double) -> [AdvisoryReport] {
+        guard let balance = banks[place].balance else { return [] }
+        // With a coupler moved, other feeders hang on these transformers.
+        let isNormal = balance.couplers.allSatisfy { model.positions[$0] == model.graph.normalPositions[$0] }
+        var measured = isNormal ? 0.0 : .nan
+        for number in balance.meters {
+            measured += devices[number].signal.bin(minute, width: 60, hold: settings.derHold, .activePower).mean
+            devices[number].signal.discard(before: minute + 60)
+        }
+        let bank = banks[place].id
+        return banks[place].balance?.step(
+            minute, bank: bank, measured: measured, power: power, settings: settings,
+            revision: model.revision) ?? []
     }
 
     /// Devices whose steps another head of the bank shows.

@@ -32,7 +32,9 @@ extension Analyser {
                     role: .recloser(pickup: relay.phasePickup), edge: edge,
                     isForwardFrom: normal.isFedFrom(edge: edge, of: model.graph) ?? true))
         }
-        for item in model.network.transformers {
+        // Those of a substation are looked at with its bank.
+        let substations = Set(model.network.nodes.lazy.filter { $0.kind == "mv_busbar" }.map(\.id))
+        for item in model.network.transformers where !substations.contains(item.lowNode) {
             add("TM-\(item.id)", LineRole(role: .transformer, edge: nil, isForwardFrom: true))
         }
         return roles

@@ -39,7 +39,9 @@ public struct Analyser: Sendable {
     /// Per device: number of its feeder in the normal state, -1 without.
     let homeFeeder: [Int]
     let clockRules: [FeederClock.Rule]
-    let isHead: [Bool]
+    let isHead, isDER: [Bool]
+    /// DER and transformers' meters at busbars: looked at with their bank.
+    var isAtBusbar: [Bool]
     var topologies: [(time: Timestamp, feeder: [Int32])] = []
     /// By topology and feeder: most of it is dead.
     var isFeederOff: [[Bool]] = []
@@ -78,6 +80,8 @@ public struct Analyser: Sendable {
         let feederNumber = model.graph.feederIndex
         clockRules = registry.devices.map { FeederClock.Rule($0.kind, settings) }
         isHead = registry.devices.map { $0.kind == .feederHead }
+        isDER = registry.devices.map(\.kind.isDER)
+        isAtBusbar = Array(repeating: false, count: registry.devices.count)
         homeFeeder = registry.devices.map { feederNumber[$0.normalFeeder] ?? -1 }
         topologyOfFeeder = Array(repeating: 0, count: model.network.feeders.count)
 
@@ -121,7 +125,13 @@ public struct Analyser: Sendable {
                         ?? (units.allSatisfy { $0.hasZeroSequenceProtection == true } ? true : nil),
                     reverseLimit: settings.bankReverseLimit, rearm: settings.rearm, gap: settings.gap))
             if banks[banks.count - 1].hasZeroSequence == false { context.banksWithoutZeroSequence.insert(bank) }
+            banks[banks.count - 1].balance = BankBalance(
+                bank, busbars: busbars, feeders: members, ratingVA: banks[banks.count - 1].ratingVA, model,
+                rearm: settings.rearm, gap: settings.gap)
             banks[banks.count - 1].steps.watch(members.map { feeders[$0].id }, rearm: settings.rearm)
+        }
+        for bank in banks {
+            for number in bank.busbarDevices + (bank.balance?.meters ?? []) { isAtBusbar[number] = true }
         }
         headTimes = Array(repeating: .distantPast, count: feeders.count)
         bankOfFeeder = Array(repeating: -1, count: feeders.count)
@@ -166,7 +176,7 @@ public struct Analyser: Sendable {
             return
         }
         guard home >= 0 else {
-            devices[number].signal.insert(sample)
+            if isAtBusbar[number] { devices[number].signal.insert(sample) }
             return
         }
         // Nobody waits for the quarter hours of transformers' meters.
@@ -185,7 +195,10 @@ public struct Analyser: Sendable {
             if !sample.activePower.isNaN { feeders[home].hasSeenHead = true }
             feeders[home].head.insert(sample)
         } else {
-            devices[number].signal.insert(sample)
+            // What nobody looks at is not kept: a switch that repeats its position all year.
+            if isDER[number] || !sample.voltage.isNaN || lineRoles[number] != nil {
+                devices[number].signal.insert(sample)
+            }
             if !lineRoles.isEmpty, !sample.activePower.isNaN || !sample.tapPosition.isNaN {
                 addLinePoint(number, to: home)
             }
@@ -277,6 +290,11 @@ public struct Analyser: Sendable {
                 advanceBank(of: number, &output)
             }
         }
+    }
+
+    /// Samples that it holds until their bins are final: some for each device that reports.
+    public var heldSamples: Int {
+        devices.reduce(0) { $0 + $1.signal.samples.count } + feeders.reduce(0) { $0 + $1.head.samples.count }
     }
 
     private mutating func say(_ reports: [AdvisoryReport], _ output: inout AnalysisOutput) {

@@ -55,6 +55,9 @@ public struct AnalysisSettings: Sendable {
     public var limits = FeederLimits()
     /// %, ten-minute mean of half an hour.
     public var unbalanceLimit = 2.0
+    /// Share of the larger side, and error of the meters as a share of the bank's rating, by which a bank's sums may differ.
+    public var balanceShare = 0.05
+    public var meterError = 0.01
     public var feederLimits: [String: FeederLimits] = [:]
     /// Per substation: 3V0 protection, reverse limit in W.
     public var bankHasZeroSequence: Bool?

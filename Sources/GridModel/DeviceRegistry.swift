@@ -11,7 +11,7 @@ public struct DeviceRegistry: Sendable {
 
     /// The devices that a network implies: each DER by its id, `FH-<feeder>` for each feeder head, `VM-<node>` for
     /// each node that may carry a voltage meter, each switch by its id; `RG-<regulator>`, `RC-<switch>` for each switch
-    /// with protection, and `TM-<transformer>` for each service transformer.
+    /// with protection, and `TM-<transformer>` for the low side of each transformer of a substation or a low-voltage grid.
     public static func devices(of network: Network, graph: NetworkGraph) -> [Device] {
         let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let normal = Topology(graph, positions: graph.normalPositions)
@@ -46,7 +46,7 @@ public struct DeviceRegistry: Sendable {
         return list + lineDevices(of: network, nodes, device)
     }
 
-    /// Regulators, reclosers and service transformers.
+    /// Regulators, reclosers and transformers' meters.
     private static func lineDevices(
         of network: Network, _ nodes: [String: Network.Node],
         _ device: (String, DeviceKind, String, Double) -> Device
@@ -72,7 +72,7 @@ public struct DeviceRegistry: Sendable {
             }
             list.append(made)
         }
-        for item in network.transformers where nodes[item.lowNode]?.kind == "lv_busbar" {
+        for item in network.transformers where ["lv_busbar", "mv_busbar"].contains(nodes[item.lowNode]?.kind) {
             list.append(device("TM-\(item.id)", .transformerMeter, item.lowNode, item.ratedKVA * 1000))
         }
         return list

@@ -287,6 +287,13 @@ enum SettingsCatalogue {
             source: "domain rules B.2.4: EN 50160 2 %, ANSI C84.1 3 %",
             "unbalance of three voltages of a point that is an advisory after half an hour; 0: by voltage.standard"),
         .init(
+            "topology.balance_pct", .number(0.1...100), default: "5", unit: "%", source: "domain rules B.4.8 c",
+            "of the larger of what a bank's transformers and its feeders carry: more apart for a quarter hour is an advisory"
+        ),
+        .init(
+            "topology.meter_error_pct", .number(0...100), default: "1", unit: "%",
+            source: "IEC 62053: class 1, of the bank's rating", "added to it for the error of the meters"),
+        .init(
             "forecast.start_probability", .number(0.36...1), default: "0.6", source: "domain rules B.5",
             "probability from which expected reverse power is an advisory"),
         .init(
@@ -435,6 +442,8 @@ extension Settings {
         made.standard = Voltage.Standard(rawValue: standard) ?? (nominalFrequency > 55 ? .us : .eu)
         let unbalance = number("voltage.unbalance_pct")
         made.unbalanceLimit = unbalance > 0 ? unbalance : made.standard == .us ? 3 : 2
+        made.balanceShare = number("topology.balance_pct") / 100
+        made.meterError = number("topology.meter_error_pct") / 100
         made.bankHasZeroSequence = ["true": true, "false": false][text("bank.has_3v0")]
         made.bankReverseLimit = number("bank.reverse_limit_w")
         made.limits = limits(of: nil)

@@ -233,6 +233,86 @@ import Testing
         #expect(facts.response.contains("as live"))
     }
 
+    /// Samples with the transformer's meter, which carries what the heads do, ``samples(from:minutes:_:)``; every 20 s.
+    private func withBank(_ samples: [Sample], _ change: (inout Sample, Int) -> Void = { _, _ in }) -> [Sample] {
+        var heads = [Int32: Float]()
+        var list: [Sample] = []
+        for sample in samples {
+            if sample.device == device("FH-F1") || sample.device == device("FH-F2") || sample.device == device("FH-F3")
+            {
+                heads[sample.device] = sample.activePower
+            }
+            list.append(sample)
+            let second = Int(sample.time - Self.noon)
+            guard sample.device == device("FH-F3"), second % 20 == 0 else { continue }
+            var meter = Sample(
+                device: device("TM-T"), time: sample.time, activePower: heads.values.reduce(0, +) * 1.01)
+            change(&meter, second)
+            if !meter.activePower.isNaN { list.append(meter) }
+        }
+        return list
+    }
+
+    @Test func aBankWhoseSumsDifferHasAWrongMeterOrSomethingUnknown() throws {
+        // 1 % apart is no error; 1.4 MW that no head shows are one, after a quarter of an hour.
+        #expect(starts(withBank(samples(minutes: 60))).isEmpty)
+        let wrong = withBank(samples(minutes: 90)) { meter, second in
+            if second >= 1200, second < 3600 { meter.activePower += 1_400_000 }
+        }
+        var analyser = analyser()
+        let reports = analyser.absorb(wrong).reports.filter { $0.change != .peak }
+        #expect(reports.map(\.facts.detector) == ["DQ_TOPO", "DQ_TOPO"])
+        #expect(reports.map(\.change) == [.start, .clear])
+        let facts = try #require(reports.first).facts
+        #expect(facts.kind == .topologyMismatch && facts.element == "SUB/balance" && facts.severity == .high)
+        #expect(facts.onset == Self.noon + 1200 && facts.raisedAt == Self.noon + 2100)
+        // 5 % of the larger side, and 1 % of 40 MVA.
+        let larger = try #require(facts.evidence.notes["transformers_w"])
+        #expect(abs(facts.limit.value - 0.05 * larger - 400_000) < 1)
+        #expect(facts.message.contains("its transformers carry 3.7") && facts.message.contains("its feeders 2.3"))
+        // The same the other way round: a head that shows too much.
+        let much = starts(
+            withBank(samples(minutes: 60)) { meter, second in if second >= 600 { meter.activePower -= 1_400_000 } })
+        #expect(much.map(\.element) == ["SUB/balance"])
+    }
+
+    @Test func aBankIsOnlyAddedUpWhereAllOfItIsKnown() {
+        let wrong: (inout Sample, Int) -> Void = { meter, second in
+            meter.activePower = second < 600 ? .nan : meter.activePower + 1_400_000
+        }
+        #expect(starts(withBank(samples(minutes: 60), wrong)).map(\.element) == ["SUB/balance"])
+        // A silent head: its part is not known.
+        let silent = withBank(samples(minutes: 60), wrong).filter {
+            $0.device != device("FH-F2") || $0.time < Self.noon + 900
+        }
+        #expect(!starts(silent).contains { $0.kind == .topologyMismatch })
+        // A load, or a line without a head, at the busbar: what goes there is not metered.
+        var loaded = Self.network
+        loaded.loads.append(.init(id: "L9", node: "MV", kilowatts: 500))
+        #expect(starts(withBank(samples(minutes: 60), wrong), loaded).isEmpty)
+        var branched = Self.network
+        branched.lines.append(.init(id: "LX", from: "MV", to: "C1", ratedAmperes: 300))
+        #expect(starts(withBank(samples(minutes: 60), wrong), branched).isEmpty)
+    }
+
+    @Test func whatNobodyLooksAtIsNotKept() {
+        var analyser = analyser()
+        let minutes = samples(minutes: 30)
+        _ = analyser.absorb(minutes)
+        let before = analyser.heldSamples
+        for second in 0..<20_000 {
+            let time = Self.noon + 1800 + Double(second) / 10
+            // A switch that repeats its position, a meter at the busbar, one that sends nothing that is binned.
+            for name in ["S-mid", "VM-MV", "VM-B1"] {
+                var sample = Sample(device: device(name), time: time, activePower: 0)
+                if name == "VM-MV" { sample.voltage = 20_000 }
+                if name == "S-mid" { sample.switchPosition = SwitchPosition.closed.rawValue }
+                _ = analyser.absorb([sample])
+            }
+        }
+        #expect(before > 10 && analyser.heldSamples <= before)
+    }
+
     // MARK: Outage
 
     @Test func anOutageIsOneAdvisoryUntilTheFeederHasSettled() throws {

@@ -20,6 +20,8 @@ struct BankState: Sendable {
     var ratio: AdvisoryTracker
     var watch: AdvisoryTracker
     var steps = StepWatch()
+    /// `nil`: not all that is connected to its busbars has a meter.
+    var balance: BankBalance?
     var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
 
     init(
@@ -51,6 +53,10 @@ struct BankState: Sendable {
         body(&ratio)
         body(&watch)
         steps.withTrackers(body)
+        if var found = balance {
+            body(&found.tracker)
+            balance = found
+        }
     }
 
     /// Worst values that have become worse.

@@ -38,7 +38,17 @@ enum AdvisoryChecks {
     ) -> Finding? {
         let isReceiving = moved.receiving.contains(advisory.feeder)
         let isBank = advisory.kind == .reversePowerBank
-        guard moved.touched.contains(advisory.feeder) || isBank && !moved.receiving.isEmpty else { return nil }
+        // What is wrong with a bank's meters is wrong for each of its feeders.
+        let isOfTouchedBank =
+            advisory.kind == .topologyMismatch
+            && context.network.feeders.contains { feeder in
+                let substation = feeder.substation.isEmpty ? "BANK" : feeder.substation
+                return moved.touched.contains(feeder.id)
+                    && (advisory.feeder == substation || advisory.feeder.hasPrefix("\(substation)/"))
+            }
+        guard moved.touched.contains(advisory.feeder) || isOfTouchedBank || isBank && !moved.receiving.isEmpty else {
+            return nil
+        }
         func finding(_ severity: Finding.Severity, _ text: String, _ remedy: String?) -> Finding {
             Finding(
                 "D8", severity, elements: [advisory.element],
