@@ -58,16 +58,19 @@ extension Analyser {
                 heads += found?.net ?? .nan
                 injection += found?.fleet.total ?? 0
             }
-            var busbar = 0.0
+            var (busbar, isBusbarKnown) = (0.0, true)
             for number in banks[place].busbarDevices {
-                busbar += devices[number].signal.held(at: minute + 60, hold: settings.derHold, .activePower) ?? 0
+                let power = devices[number].signal.held(at: minute + 60, hold: settings.derHold, .activePower)
+                busbar += power ?? 0
+                isBusbarKnown = isBusbarKnown && power != nil
                 devices[number].signal.discard(before: minute)
             }
             settleBank(place)
             let reports = banks[place].step(
                 minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
                 revision: model.revision)
-            let strange = matchSteps(place, minute) + stepBalance(place, minute, power: heads - busbar)
+            let strange =
+                matchSteps(place, minute) + stepBalance(place, minute, power: isBusbarKnown ? heads - busbar : .nan)
             if isLoud("bank/\(banks[place].id)", minute + 60, head: false) {
                 output.reports += reports + strange + banks[place].worsened(minute + 60)
             }

@@ -286,9 +286,11 @@ import Testing
             $0.device != device("FH-F2") || $0.time < Self.noon + 900
         }
         #expect(!starts(silent).contains { $0.kind == .topologyMismatch })
-        // A load, or a line without a head, at the busbar: what goes there is not metered.
+        // A load at the busbar may take what is missing; a line without a head, anything.
         var loaded = Self.network
         loaded.loads.append(.init(id: "L9", node: "MV", kilowatts: 500))
+        #expect(starts(withBank(samples(minutes: 60), wrong), loaded).map(\.element) == ["SUB/balance"])
+        loaded.loads.append(.init(id: "L10", node: "MV", kilowatts: 500))
         #expect(starts(withBank(samples(minutes: 60), wrong), loaded).isEmpty)
         var branched = Self.network
         branched.lines.append(.init(id: "LX", from: "MV", to: "C1", ratedAmperes: 300))

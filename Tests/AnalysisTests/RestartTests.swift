@@ -21,7 +21,9 @@ import Testing
         var silentUntil: [Int32: Int] = [:]
         var list: [Sample] = []
         var tap: Float = 0
-        let names = ["FH-F1", "FH-F2", "FH-F3", "pv-1", "pv-2", "pv-3", "pv-4", "VM-LV2", "RG-R1", "RC-S-mid", "TM-TL", "TM-T"]
+        let names = [
+            "FH-F1", "FH-F2", "FH-F3", "pv-1", "pv-2", "pv-3", "pv-4", "VM-LV2", "RG-R1", "RC-S-mid", "TM-TL", "TM-T",
+        ]
         let numbers = names.compactMap { Self.registry.index[$0] }
         for second in stride(from: 0, to: 14_400, by: 10) {
             for number in numbers {

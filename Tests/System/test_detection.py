@@ -224,3 +224,27 @@ def test_a_bank_whose_der_outrun_its_least_load_is_reported(service):
     service.start()
     time.sleep(3)
     assert [a["id"] for a in service.get("/v1/advisories?state=active")["items"] if a["detector"] == "GLR_STATIC"] == [found["id"]]
+
+
+def test_a_bank_whose_transformers_carry_what_no_head_shows_is_reported(service):
+    start = int(time.time() // 60) * 60 - 3000
+    rows = list(csv.DictReader(open(DATA / "network/ders.csv")))
+    at_busbar = [row["der_id"] for row in rows if row["node_id"].startswith("MV2.101_busbar")]
+    assert len(at_busbar) == 3
+    samples = []
+    for feeder in FEEDERS:
+        # From the tenth minute on 3 MW go past this head.
+        samples += heads(feeder, start, [2e6 - (3e6 if feeder == "F05" and n >= 120 else 0) + n % 7 * 1000 for n in range(600)])
+    for n in range(50):
+        samples += [{"device": device, "time": rfc3339(start + n * 60), "active_power_w": 500_000 + n % 5 * 100} for device in at_busbar]
+    for n in range(150):
+        samples += [{"device": f"TM-HV1-MV2.101-Trafo{unit}", "time": rfc3339(start + n * 20), "active_power_w": (11 * 2e6 - 3 * 500_000) / 2 + n % 9 * 500} for unit in (1, 2)]
+    publish(service, "UTIL-SCADA", samples)
+    for feeder in FEEDERS:
+        analysed(service, feeder, start + 3000)
+    (found,) = wait_for(lambda: [a for a in service.get("/v1/advisories?state=active")["items"] if a["kind"] == "topology_mismatch"], what="the bank's advisory")
+    assert (found["element"], found["feeder"], found["detector"], found["severity"]) == ("SUB1/balance", "SUB1", "DQ_TOPO", 2)
+    assert found["evidence"]["notes"]["transformers_w"] - found["evidence"]["notes"]["feeders_w"] == pytest.approx(3e6, rel=0.02)
+    # 600 s without a fault, and a quarter hour with it.
+    assert [found[name][:19] for name in ("onset", "raised_at")] == [rfc3339(start + seconds)[:19] for seconds in (600, 1500)]
+    assert service.sql("SELECT count(*) FROM backfeed_store.rejected_sample") == "0"

@@ -8,10 +8,12 @@ struct BankBalance: Sendable {
     /// Couplers of its busbars, which stand as normal when the sum is one of these feeders.
     let couplers: [Int]
     let ratingVA: Double
+    /// W of the loads at the busbars themselves: what they take now is not known.
+    let unmetered: Double
     var tracker: AdvisoryTracker
     private var bins = Ring<(start: Timestamp, difference: Double)>(capacity: 60)
 
-    /// - Returns: `nil`: a branch has no meter, or what hangs at the busbars has none.
+    /// - Returns: `nil`: a branch has no meter.
     init?(
         _ bank: String, busbars: [String], feeders: [Int], ratingVA: Double, _ model: AnalysisModel, rearm: Double,
         gap: Double
@@ -19,8 +21,7 @@ struct BankBalance: Sendable {
         let (network, registry) = (model.network, model.registry)
         let units = network.transformers.filter { busbars.contains($0.lowNode) }
         let found = units.compactMap { registry.index["TM-\($0.id)"].map(Int.init) }
-        guard !units.isEmpty, found.count == units.count, !network.loads.contains(where: { busbars.contains($0.node) })
-        else { return nil }
+        guard !units.isEmpty, found.count == units.count else { return nil }
         let heads = Set(feeders.map { network.feeders[$0].headLine })
         let ends = network.lines.filter { busbars.contains($0.from) || busbars.contains($0.to) }
         guard ends.allSatisfy({ heads.contains($0.id) }) else { return nil }
@@ -30,6 +31,7 @@ struct BankBalance: Sendable {
             return item.connects == .bus && (busbars.contains(item.node) || busbars.contains(item.element))
         }
         self.ratingVA = ratingVA
+        unmetered = network.loads.reduce(0) { $0 + (busbars.contains($1.node) ? $1.kilowatts * 1000 : 0) }
         tracker = AdvisoryTracker(
             .topologyMismatch, feeder: bank, element: "\(bank)/balance", timing: .init(on: 900, off: 900, gap: gap),
             rearm: rearm)
@@ -44,7 +46,7 @@ struct BankBalance: Sendable {
         let end = start + 60
         let difference = measured - power
         bins.append((start, difference))
-        let limit = settings.balanceShare * max(abs(measured), abs(power)) + settings.meterError * ratingVA
+        let limit = settings.balanceShare * max(abs(measured), abs(power)) + settings.meterError * ratingVA + unmetered
         var input = ThresholdDetector.Input.missing
         if !difference.isNaN {
             input = .bin(
