@@ -59,6 +59,13 @@ def test_the_documented_settings_are_the_settings():
     assert table.strip() in (ROOT / "docs/configuration.md").read_text(), "run: backfeed settings --format markdown, into docs/configuration.md"
 
 
+def test_every_setting_that_detectors_read_is_in_the_hash_of_their_evidence():
+    source = (ROOT / "Sources/backfeed/DetectionSettings.swift").read_text()
+    deciding = tuple(re.findall(r'"(\w+\.)"', source))
+    read = set(re.findall(r'(?:number|text|flag|given)\(\s*"(\w+\.\w+)"', source))
+    assert len(read) > 30 and all(key.startswith(deciding) for key in read), [key for key in read if not key.startswith(deciding)]
+
+
 def verified(directory, *options):
     result = json.loads(run("verify", directory, "--format", "json", *options).stdout)
     assert result["passed"]
