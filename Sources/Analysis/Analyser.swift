@@ -293,7 +293,7 @@ public struct Analyser: Sendable {
     }
 
     /// Samples that it holds until their bins are final: some for each device that reports.
-    public var heldSamples: Int {
+    package var heldSamples: Int {
         devices.reduce(0) { $0 + $1.signal.samples.count } + feeders.reduce(0) { $0 + $1.head.samples.count }
     }
 

@@ -3,9 +3,10 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 
 import pytest
-from conftest import BACKFEED, DATA, ROOT, run
+from conftest import BACKFEED, DATA, ROOT, run, wait_for
 
 OTHER = ROOT.parent / "shared/data/semiurb"
 
@@ -151,6 +152,20 @@ def test_the_query_benchmark_asks_a_running_service(folder):
         "--data-dir", folder / "bench").stdout)
     assert figures["csv_rows"] == 5000 and figures["stream_clients"] == 20
     assert all(figures[name] > 0 for name in ("month_p99_ms", "csv_s", "service_mb"))
+
+
+def test_a_benchmark_that_is_killed_leaves_nothing_running(folder):
+    def running():
+        return subprocess.run(["pgrep", "--full", f"{folder}/bench"], capture_output=True, text=True).stdout.split()
+
+    bench = subprocess.Popen(
+        [BACKFEED, "bench", "ingest", "--devices", "10", "--security", "plain", "--pairs", "50", "--rows", "100000", "--latency-seconds", "0", "--data-dir", folder / "bench"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Itself, its PostgreSQL, the service and a publisher.
+    wait_for(lambda: len(running()) >= 4, what="the benchmark's processes")
+    bench.kill()
+    bench.wait()
+    wait_for(lambda: not running(), what="the end of all of them")
 
 
 def test_the_trace_benchmark_traces_what_it_says():

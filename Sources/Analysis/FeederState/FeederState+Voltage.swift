@@ -197,8 +197,7 @@ extension FeederState {
 
     private mutating func sayExtreme(
         _ news: AdvisoryTracker.News, _ place: Int, _ end: Timestamp, _ devices: [DeviceState], _ found: Int?,
-        isHigh: Bool, _ value: Double,
-        _ injected: Double, _ context: Context
+        isHigh: Bool, _ value: Double, _ injected: Double, _ context: Context
     ) -> [AdvisoryReport] {
         let limits = Voltage.extremes(context.settings.standard)
         let group = groups[place]
