@@ -195,8 +195,12 @@ public struct Analyser: Sendable {
             if !sample.activePower.isNaN { feeders[home].hasSeenHead = true }
             feeders[home].head.insert(sample)
         } else {
-            // What nobody looks at is not kept: a switch that repeats its position all year.
-            if isDER[number] || !sample.voltage.isNaN || lineRoles[number] != nil {
+            // What nobody looks at is not kept: the reactive power of DER, a switch that repeats its position all year.
+            if isDER[number] {
+                var sample = sample
+                sample.reactivePower = .nan
+                devices[number].signal.insert(sample)
+            } else if !sample.voltage.isNaN || lineRoles[number] != nil {
                 devices[number].signal.insert(sample)
             }
             if !lineRoles.isEmpty, !sample.activePower.isNaN || !sample.tapPosition.isNaN {
@@ -243,8 +247,10 @@ public struct Analyser: Sendable {
 
     /// More than an hour without data is not binned in full: an hour of missing bins says all there is to say.
     mutating func leap(_ number: Int, to time: Timestamp, _ output: inout AnalysisOutput) {
+        let clock = feeders[number].clock
+        guard clock != .distantPast, time.microseconds - clock.microseconds > 3_600_000_000 else { return }
         let limit = 3600 + feeders[number].slack
-        guard feeders[number].clock != .distantPast, time - feeders[number].clock > limit else { return }
+        guard time - clock > limit else { return }
         feeders[number].clock = feeders[number].clock + limit
         advance(number, &output)
         let next = (time - settings.gatewayLateness - feeders[number].slack - 60).floored(toSeconds: 60)
@@ -256,7 +262,7 @@ public struct Analyser: Sendable {
     mutating func advance(_ number: Int, _ output: inout AnalysisOutput) {
         while true {
             let clock = feeders[number].clock
-            let (head, minute) = (feeders[number].headDue(context), feeders[number].minuteDue(context))
+            let (head, minute) = (feeders[number].headDue, feeders[number].minuteDue)
             guard min(head, minute) <= clock else { return }
             if head <= minute {
                 settle(number, head: true)
@@ -294,7 +300,7 @@ public struct Analyser: Sendable {
 
     /// Samples that it holds until their bins are final: some for each device that reports.
     package var heldSamples: Int {
-        devices.reduce(0) { $0 + $1.signal.samples.count } + feeders.reduce(0) { $0 + $1.head.samples.count }
+        devices.reduce(0) { $0 + $1.signal.held } + feeders.reduce(0) { $0 + $1.head.held }
     }
 
     private mutating func say(_ reports: [AdvisoryReport], _ output: inout AnalysisOutput) {

@@ -30,10 +30,15 @@ public struct DeviceRegistry: Sendable {
                 lowVoltageArea: nodes[node]?.lowVoltageArea ?? "", area: area(node), rating: rating,
                 voltageBase: base(node))
         }
-        var list = network.ders.map { der in
+        let onLines = lineDevices(of: network, nodes, device)
+        var list: [Device] = []
+        // Of a large network it is megabytes, and would grow to twice that.
+        list.reserveCapacity(
+            network.ders.count + network.feeders.count + network.nodes.count + network.switches.count + onLines.count)
+        for der in network.ders {
             var made = device(der.id, der.kind, der.node, der.ratedKW * 1000)
             if !der.lowVoltageArea.isEmpty { made.lowVoltageArea = der.lowVoltageArea }
-            return made
+            list.append(made)
         }
         for item in network.feeders {
             let rating = network.ratingVA(of: item, nominalKilovolts: nodes[item.busbar]?.nominalKilovolts ?? 0)
@@ -41,9 +46,10 @@ public struct DeviceRegistry: Sendable {
             head.normalFeeder = item.id
             list.append(head)
         }
-        list += network.nodes.map { device("VM-\($0.id)", .voltageMeter, $0.id, 0) }
-        list += network.switches.map { device($0.id, .switchStatus, $0.node, 0) }
-        return list + lineDevices(of: network, nodes, device)
+        for node in network.nodes { list.append(device("VM-\(node.id)", .voltageMeter, node.id, 0)) }
+        for item in network.switches { list.append(device(item.id, .switchStatus, item.node, 0)) }
+        list += onLines
+        return list
     }
 
     /// Regulators, reclosers and transformers' meters.

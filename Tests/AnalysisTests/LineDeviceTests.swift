@@ -367,7 +367,7 @@ import Testing
         let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
         let model = AnalysisModel(network: network, registry: registry, revision: 1)
         let analyser = Analyser(model: model, settings: AnalysisSettings())
-        var ratio = StaticRatio(analyser, latest: [])
+        var ratio = StaticRatio(analyser)
         func year(_ load: Double?) -> StaticRatio.Year {
             .init(bank: "SUB", generation: 4e6, minimumLoad: load, completeness: 0.95)
         }
@@ -378,13 +378,14 @@ import Testing
         #expect((start.facts.peak.value, start.facts.element) == (1.25, "SUB/static"))
         #expect(analyser.knows(start.facts))
         // A restart says nothing twice; what is not known ends nothing.
-        var again = StaticRatio(analyser, latest: [start.facts])
+        var again = StaticRatio(analyser)
+        again.restore([start.facts])
         #expect(again.report(year(3.2e6), day: Self.start + 3 * 86_400).isEmpty)
         #expect(again.report(year(nil), day: Self.start + 4 * 86_400).isEmpty)
         #expect(again.report(year(4.5e6), day: Self.start + 5 * 86_400).map(\.change) == [.clear])
         var settings = AnalysisSettings()
         settings.bankHasZeroSequence = true
-        var protected = StaticRatio(Analyser(model: model, settings: settings), latest: [])
+        var protected = StaticRatio(Analyser(model: model, settings: settings))
         #expect(protected.report(year(1e6), day: Self.start).isEmpty)
     }
 }

@@ -47,20 +47,22 @@ extension DeviceState {
         _ variations: inout Int
     ) -> Double {
         let hold = given.settings.derHold
-        var power = signal.bin(start, width: FeederState.minute, hold: hold, .activePower).mean
-        inspect(start, end, device, &variations)
-        if hasVoltage { binVoltage(start, end, device.voltageBase, given.settings.standard) }
-        let charge = device.kind == .battery ? signal.held(at: end, hold: hold, .stateOfCharge) : nil
+        let window = signal.discard(before: end)
+        var power = window.bin(start, width: FeederState.minute, hold: hold, .activePower).mean
+        inspect(window, start, end, device, &variations)
+        if hasVoltage { binVoltage(window, start, end, device.voltageBase, given.settings.standard) }
+        let charge = device.kind == .battery ? window.held(at: end, hold: hold, .stateOfCharge) : nil
         sign.step(kind: device.kind, rating: device.rating, power: power, charge: charge, end: end)
         if sign.isWrong == true || frozen.isFrozen { power = .nan }
         minutes.append(Float(power))
-        signal.discard(before: end)
         return power
     }
 
-    /// Looks at what came in the minute; call before the minute's samples are discarded.
-    mutating func inspect(_ start: Timestamp, _ end: Timestamp, _ device: DeviceTraits, _ variations: inout Int) {
-        let samples = signal.samples(from: start, until: end)
+    /// Looks at what came in the minute.
+    mutating func inspect(
+        _ window: SignalWindow, _ start: Timestamp, _ end: Timestamp, _ device: DeviceTraits, _ variations: inout Int
+    ) {
+        let samples = window.samples(from: start, until: end)
         for sample in samples { frozen.take(sample, kind: device.kind, rating: device.rating, &variations) }
         let good = samples.count
         guard good > 0 || !flagged.isEmpty else { return }
@@ -70,15 +72,17 @@ extension DeviceState {
     }
 
     /// - Parameter base: V of 1 pu.
-    mutating func binVoltage(_ start: Timestamp, _ end: Timestamp, _ base: Double, _ standard: Voltage.Standard) {
-        let rms = signal.bin(start, width: FeederState.minute, hold: 90, .voltage).rms
+    mutating func binVoltage(
+        _ window: SignalWindow, _ start: Timestamp, _ end: Timestamp, _ base: Double, _ standard: Voltage.Standard
+    ) {
+        let rms = window.bin(start, width: FeederState.minute, hold: 90, .voltage).rms
         let isKnown = base > 0 && !frozen.isFrozen
         voltages.append(Float(isKnown ? rms / base : .nan))
         guard isKnown else {
             extreme = 0
             return
         }
-        extreme = extremes.take(signal.samples(from: start, until: end), base, standard)
+        extreme = extremes.take(window.samples(from: start, until: end), base, standard)
     }
 }
 

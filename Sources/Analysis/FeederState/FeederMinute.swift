@@ -78,8 +78,11 @@ struct Ring<Value: Sendable>: Sendable {
     init(capacity: Int) { self.capacity = capacity }
 
     mutating func append(_ value: Value) {
-        // Removing in blocks keeps the cost of an append constant on average.
-        if values.count >= capacity * 2 { values.removeFirst(values.count - capacity + 1) }
+        // Removing in blocks keeps the cost of an append low; small ones, because each device has rings.
+        let most = capacity + capacity / 8
+        if values.count >= most { values.removeFirst(values.count - capacity + 1) }
+        // Doubled memory would be twice what is ever filled.
+        if values.count == values.capacity { values.reserveCapacity(min(most, max(4, 2 * values.count))) }
         values.append(value)
     }
 

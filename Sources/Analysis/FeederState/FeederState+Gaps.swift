@@ -78,7 +78,7 @@ extension FeederState {
                 .dataGap, feeder: id, element: device.name, timing: .init(on: 0, off: 0), rearm: context.settings.rearm)
         // Of the minute and before: what came since does not count yet, however far ahead other devices are.
         let signal = devices[number].signal
-        let count = signal.count - signal.samples.reversed().prefix { $0.time >= end }.count
+        let count = signal.count - signal.window.count(from: end)
         if !tracker.isActive || isSilent { devices[number].samplesAtGapEnd = count }
         let back = count - devices[number].samplesAtGapEnd >= 3
         let last = devices[number].signal.last

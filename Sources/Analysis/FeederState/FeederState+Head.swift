@@ -7,10 +7,11 @@ extension FeederState {
         let start = nextHead
         nextHead = start + Self.headBin
         let end = nextHead
-        let power = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .activePower)
-        let reactive = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .reactivePower)
-        let voltage = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .voltage)
-        for sample in head.samples(from: start, until: end) {
+        let (window, hold) = (head.discard(before: end), context.given.settings.meterHold)
+        let power = window.bin(start, width: Self.headBin, hold: hold, .activePower)
+        let reactive = window.bin(start, width: Self.headBin, hold: hold, .reactivePower)
+        let voltage = window.bin(start, width: Self.headBin, hold: hold, .voltage)
+        for sample in window.samples(from: start, until: end) {
             headFrozen.take(sample, kind: .feederHead, rating: limits.rating, &variations)
         }
         var bin = HeadBin(
@@ -18,17 +19,15 @@ extension FeederState {
             voltage: headVoltageBase > 0 ? voltage.mean / headVoltageBase : .nan, coverage: power.coverage,
             usable: power.usable)
         if hasPhases {
-            bin.leastPhase =
-                head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .leastPhasePower).mean
+            bin.leastPhase = window.bin(start, width: Self.headBin, hold: hold, .leastPhasePower).mean
         }
         if unbalances[headDevice] != nil {
-            bin.unbalance = head.bin(start, width: Self.headBin, hold: context.settings.meterHold, .unbalance).mean
+            bin.unbalance = window.bin(start, width: Self.headBin, hold: hold, .unbalance).mean
         }
         // A meter that stands still says nothing: its power is unknown, whatever it repeats.
         if headFrozen.isFrozen { bin.power = .nan }
         var reports = dropSpike(before: bin, end, context)
         headBins.append(bin)
-        head.discard(before: end)
         silentBins = power.mean.isNaN ? silentBins + 1 : 0
         guard hasSeenHead else { return reports }
         reports += stepOutage(bin, end, context)

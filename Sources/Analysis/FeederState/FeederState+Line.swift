@@ -16,8 +16,8 @@ extension FeederState {
             points[place].take(start, end, devices[number], context.given)
             // Where it reports no voltage it is in no voltage group, which would do this.
             if !devices[number].hasVoltage {
-                devices[number].inspect(start, end, context.given.traits[number], &variations)
-                devices[number].signal.discard(before: end)
+                let window = devices[number].signal.discard(before: end)
+                devices[number].inspect(window, start, end, context.given.traits[number], &variations)
             }
             switch role {
             case .regulator:
@@ -219,20 +219,20 @@ extension LinePoint {
     fileprivate mutating func take(
         _ start: Timestamp, _ end: Timestamp, _ device: DeviceState, _ given: FeederState.Context.Given
     ) {
-        let signal = device.signal
+        let window = device.signal.window
         // A transformer's meter that sends no means may speak as seldom as DER do.
         let hold = if case .transformer = role { given.settings.derHold } else { given.settings.meterHold }
-        func mean(_ measure: HeldSignal.Measure) -> HeldSignal.Bin {
-            signal.bin(start, width: FeederState.minute, hold: hold, measure)
+        func mean(_ measure: HeldSignal.Measure) -> SignalWindow.Bin {
+            window.bin(start, width: FeederState.minute, hold: hold, measure)
         }
         let power = mean(.activePower)
         bins.append(
             Bin(
                 start: start, power: device.frozen.isFrozen ? .nan : power.mean, reactive: mean(.reactivePower).mean,
                 voltage: voltageBase > 0 ? mean(.voltage).mean / voltageBase : .nan, usable: power.usable))
-        if case .transformer = role { read(start, end, device) }
+        if case .transformer = role { read(window, start, end, isKnown: !device.frozen.isFrozen) }
         guard case .regulator = role else { return }
-        for sample in signal.samples(from: start, until: end) { taps.take(sample.tapPosition, at: sample.time) }
+        for sample in window.samples(from: start, until: end) { taps.take(sample.tapPosition, at: sample.time) }
         taps.forget(before: end)
     }
 
@@ -245,15 +245,15 @@ extension LinePoint {
 
     /// Meters of transformers are read by the minute, or send means of a quarter of an hour: those are known only when
     /// they are over, and nobody waits for them.
-    private mutating func read(_ start: Timestamp, _ end: Timestamp, _ device: DeviceState) {
+    private mutating func read(_ window: SignalWindow, _ start: Timestamp, _ end: Timestamp, isKnown: Bool) {
         func add(_ from: Timestamp, _ until: Timestamp, _ power: Double, _ reactive: Double) {
             guard !power.isNaN else { return }
             let other = reactive.isNaN ? 0 : reactive
             let back = power < 0 ? (power * power + other * other).squareRoot() : 0
             readings.append(Reading(start: from, end: until, power: power, back: back))
         }
-        let means = device.signal.samples(from: start, until: end).filter { $0.interval > 60 && !$0.activePower.isNaN }
-        guard !device.frozen.isFrozen else { return }
+        guard isKnown else { return }
+        let means = window.samples(from: start, until: end).filter { $0.interval > 60 && !$0.activePower.isNaN }
         for mean in means {
             add(mean.time - Double(mean.interval), mean.time, Double(mean.activePower), Double(mean.reactivePower))
         }

@@ -35,9 +35,10 @@ extension FeederState {
         let line = stepLine(start, end, &devices, context)
         for place in groups.indices {
             for number in groups[place].points where !given.traits[number].kind.isDER {
-                devices[number].inspect(start, end, given.traits[number], &variations)
-                devices[number].binVoltage(start, end, given.traits[number].voltageBase, given.settings.standard)
-                devices[number].signal.discard(before: end)
+                let window = devices[number].signal.discard(before: end)
+                devices[number].inspect(window, start, end, given.traits[number], &variations)
+                devices[number].binVoltage(
+                    window, start, end, given.traits[number].voltageBase, given.settings.standard)
             }
         }
         let alive = darkDevices.isEmpty ? [] : aliveInTheDark(start, end, &devices, context)

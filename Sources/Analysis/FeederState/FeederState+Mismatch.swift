@@ -13,8 +13,8 @@ extension FeederState {
     ) -> [Int] {
         darkDevices.filter { number in
             let base = Double(context.model.registry.devices[number].voltageBase)
-            let samples = devices[number].signal.samples(from: start, until: end).filter { !$0.voltage.isNaN }
-            devices[number].signal.discard(before: end)
+            let window = devices[number].signal.discard(before: end)
+            let samples = window.samples(from: start, until: end).filter { !$0.voltage.isNaN }
             if samples.contains(where: { base <= 0 || Double($0.voltage) <= Double(Self.live) * base }) {
                 devices[number].lively = 0
             }

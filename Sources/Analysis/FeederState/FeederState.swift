@@ -47,7 +47,14 @@ struct FeederState: Sendable {
 
     var clock = Timestamp.distantPast
     /// Longest interval mean seen, s: bins wait for it.
-    var slack = 0.0
+    var slack = 0.0 {
+        didSet { setWaits() }
+    }
+    /// How late samples may come, s.
+    private let lateness: (scada: Double, gateway: Double)
+    /// Microseconds from the beginning of a head bin, or a minute, until it is final: asked for with each sample.
+    private var headWait: Int64 = 0
+    private var minuteWait: Int64 = 0
     var nextHead = Timestamp.distantPast
     var nextMinute = Timestamp.distantPast
     var head = HeldSignal()
@@ -145,6 +152,7 @@ struct FeederState: Sendable {
         self.headVoltageBase = headVoltageBase
         self.nominalLoad = nominalLoad
         self.bank = bank
+        lateness = (settings.scadaLateness, settings.gatewayLateness)
         func tracker(_ kind: AdvisoryKind, _ element: String, on: Double, off: Double) -> AdvisoryTracker {
             AdvisoryTracker(
                 kind, feeder: id, element: element, timing: .init(on: on, off: off, gap: settings.gap),
@@ -186,6 +194,7 @@ struct FeederState: Sendable {
         reverseForecast = forecast(.reversePowerForecast, "\(id)/reverse-forecast")
         overloadForecast = forecast(.overloadForecast, "\(id)/overload-forecast")
         voltageForecast = forecast(.voltageForecast, "\(id)/voltage-forecast")
+        setWaits()
     }
 
     /// Trackers that live on head bins, and those that live on minutes: for a restart.
@@ -242,11 +251,12 @@ struct FeederState: Sendable {
     }
 
     /// Head bins end this much, minutes that much, before the clock when they become final.
-    func headDue(_ context: Context) -> Timestamp {
-        nextHead + (Self.headBin + context.given.settings.scadaLateness + slack)
-    }
-    func minuteDue(_ context: Context) -> Timestamp {
-        nextMinute + (Self.minute + context.given.settings.gatewayLateness + slack)
+    var headDue: Timestamp { Timestamp(microseconds: nextHead.microseconds + headWait) }
+    var minuteDue: Timestamp { Timestamp(microseconds: nextMinute.microseconds + minuteWait) }
+
+    private mutating func setWaits() {
+        headWait = Int64(((Self.headBin + lateness.scada + slack) * 1e6).rounded())
+        minuteWait = Int64(((Self.minute + lateness.gateway + slack) * 1e6).rounded())
     }
 
     /// Starts the bins at the first sample.

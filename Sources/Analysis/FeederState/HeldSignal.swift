@@ -8,11 +8,14 @@ public struct HeldSignal: Sendable {
         case activePower, reactivePower, voltage, stateOfCharge, leastPhasePower, unbalance
     }
 
-    /// Sorted by time; what lies before the last finished bin is dropped but for one carried sample.
-    public private(set) var samples: [Sample] = []
+    /// What lies before the last finished bin is dropped but for one carried sample.
+    private var packed = PackedSamples()
     public private(set) var last = Timestamp.distantPast
+    /// Samples that were taken so far, and those of them that are held.
     public private(set) var count = 0
-    private var carry: Sample?
+    public var held: Int { packed.count }
+    /// Bytes that those take.
+    package var heldBytes: Int { packed.codedBytes }
 
     public init() {}
 
@@ -20,121 +23,41 @@ public struct HeldSignal: Sendable {
     /// - Returns: whether it was taken.
     @discardableResult
     public mutating func insert(_ sample: Sample) -> Bool {
-        // Nearly always the newest; then nothing is read of the samples before, which are in no cache.
+        // Nearly always the newest; then nothing is read of the samples before.
         if sample.time > last {
-            samples.append(sample)
+            packed.append(sample)
             last = sample.time
             count += 1
             return true
         }
-        if let carry, carry.time >= sample.time { return false }
+        if let carry = packed.carry, carry.time >= sample.time { return false }
+        let samples = packed.all
         var place = samples.count
         while place > 0, samples[place - 1].time > sample.time { place -= 1 }
         if place > 0, samples[place - 1].time == sample.time { return false }
-        samples.insert(sample, at: place)
+        packed.insert(sample, at: place)
         count += 1
         return true
     }
 
-    public struct Bin: Sendable {
-        /// Time-weighted mean over the covered part; NaN below half coverage.
-        public var mean = Double.nan
-        /// Root of the time-weighted mean square, likewise.
-        public var rms = Double.nan
-        public var coverage = 0.0
-        public var usable = false
-    }
-
-    /// The bin [start, start + width).
-    public func bin(_ start: Timestamp, width: Double, hold: Double, _ measure: Measure) -> Bin {
-        let from = start.microseconds
-        let to = from + Int64(width * 1e6)
-        let holding = Int64(hold * 1e6)
-        var (covered, sum, squares) = (Int64(0), 0.0, 0.0)
-        var usable = false
-        // An interval mean speaks for itself; two overlapping ones share no time because `until` moves on.
-        var until = from
-        func add(_ sample: Sample, _ next: Int64?) {
-            let value = sample.value(of: measure)
-            guard !value.isNaN else { return }
-            let time = sample.time.microseconds
-            var (a, b): (Int64, Int64)
-            if sample.interval > 0 {
-                (a, b) = (time - Int64(Double(sample.interval) * 1e6), time)
-            } else {
-                (a, b) = (time, min(time + holding, next ?? .max))
-            }
-            a = max(a, until)
-            b = min(b, to)
-            guard b > a else { return }
-            until = b
-            covered += b - a
-            sum += Double(value) * Double(b - a)
-            squares += Double(value) * Double(value) * Double(b - a)
-            if sample.quality.grade == .usable { usable = true }
-        }
-        // One pass: a value holds until the next sample that carries one.
-        var previous: Sample?
-        if let carry, !carry.value(of: measure).isNaN { previous = carry }
-        for sample in samples where !sample.value(of: measure).isNaN {
-            if let previous { add(previous, sample.time.microseconds) }
-            previous = sample
-            if sample.interval == 0, sample.time.microseconds >= to { break }
-        }
-        if let previous { add(previous, nil) }
-        var bin = Bin()
-        bin.coverage = Double(covered) / Double(to - from)
-        bin.usable = usable
-        if covered > 0, bin.coverage >= 0.5 {
-            bin.mean = sum / Double(covered)
-            bin.rms = (squares / Double(covered)).squareRoot()
-        }
-        return bin
-    }
-
-    /// What was measured in [start, end), oldest first.
-    public func samples(from start: Timestamp, until end: Timestamp) -> ArraySlice<Sample> {
-        let first = samples.firstIndex { $0.time >= start } ?? samples.count
-        var last = first
-        while last < samples.count, samples[last].time < end { last += 1 }
-        return samples[first..<last]
-    }
+    /// The samples, to be looked at: made anew each time, so ask once for all that is asked of it.
+    public var window: SignalWindow { SignalWindow(carry: packed.carry, samples: packed.all) }
 
     /// Drops what no bin from `time` on needs.
-    public mutating func discard(before time: Timestamp) {
-        var place = 0
-        while place < samples.count, samples[place].time < time {
-            carry = samples[place]
-            place += 1
-        }
-        if place > 0 { samples.removeFirst(place) }
+    /// - Returns: the window as it was.
+    @discardableResult
+    public mutating func discard(before time: Timestamp) -> SignalWindow {
+        let carry = packed.carry
+        return SignalWindow(carry: carry, samples: packed.removeAll(before: time))
     }
 
-    /// The newest instantaneous value at `time`, not older than `hold` seconds.
+    /// As ``SignalWindow/bin(_:width:hold:_:)``.
+    public func bin(_ start: Timestamp, width: Double, hold: Double, _ measure: Measure) -> SignalWindow.Bin {
+        window.bin(start, width: width, hold: hold, measure)
+    }
+
+    /// As ``SignalWindow/held(at:hold:_:)``.
     public func held(at time: Timestamp, hold: Double, _ measure: Measure) -> Double? {
-        var best: Sample?
-        if let carry, !carry.value(of: measure).isNaN { best = carry }
-        for sample in samples where !sample.value(of: measure).isNaN {
-            if sample.interval > 0 {
-                let from = sample.time - Double(sample.interval)
-                if from < time, sample.time >= time { return Double(sample.value(of: measure)) }
-            }
-            if sample.time <= time { best = sample } else { break }
-        }
-        guard let best, time - best.time <= hold else { return nil }
-        return Double(best.value(of: measure))
-    }
-}
-
-extension Sample {
-    func value(of measure: HeldSignal.Measure) -> Float {
-        switch measure {
-        case .activePower: activePower
-        case .reactivePower: reactivePower
-        case .voltage: voltage
-        case .stateOfCharge: stateOfCharge
-        case .leastPhasePower: leastPhasePower
-        case .unbalance: unbalance
-        }
+        window.held(at: time, hold: hold, measure)
     }
 }

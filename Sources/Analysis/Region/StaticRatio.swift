@@ -28,10 +28,8 @@ public struct StaticRatio: Sendable {
     private let hash: String
     private let revision: Int
 
-    /// - Parameters:
-    ///   - analyser: knows the banks.
-    ///   - latest: what the store has of each kind and element.
-    public init(_ analyser: Analyser, latest: [AdvisoryFacts]) {
+    /// - Parameter analyser: knows the banks.
+    public init(_ analyser: Analyser) {
         let settings = analyser.settings
         hash = settings.hash
         revision = analyser.model.revision
@@ -39,12 +37,17 @@ public struct StaticRatio: Sendable {
             analyser.banks.compactMap { bank in bank.hasZeroSequence.map { (bank.id, $0) } },
             uniquingKeysWith: { first, _ in first })
         for bank in analyser.banks.map(\.id) {
-            var tracker = AdvisoryTracker(
+            trackers[bank] = AdvisoryTracker(
                 .generationLoadRatio, feeder: bank, element: "\(bank)/static",
                 timing: .init(on: 0, off: 0, gap: 2 * 86_400), rearm: settings.rearm)
-            let known = latest.last { $0.kind == .generationLoadRatio && $0.element == tracker.element }
-            if let known { tracker.restore(known) }
-            trackers[bank] = tracker
+        }
+    }
+
+    /// - Parameter latest: what the store has of each kind and element.
+    public mutating func restore(_ latest: [AdvisoryFacts]) {
+        for facts in latest where facts.kind == .generationLoadRatio && trackers[facts.feeder]?.element == facts.element
+        {
+            trackers[facts.feeder]?.restore(facts)
         }
     }
 

@@ -88,16 +88,18 @@ final class AnalyserService: Sendable {
             log.info("rebuilt", ["samples": "\(count)", "advisories": "\(state.latest.count)"])
         }
         // What the network no longer has is not looked at any more, and must not stand for ever.
-        let there = analyser
-        if !(try store.remove(unless: there.knows, now: Timestamp(microseconds: SystemClock.nowMicroseconds))).isEmpty {
+        let rebuilt = consume analyser
+        if !(try store.remove(unless: rebuilt.knows, now: Timestamp(microseconds: SystemClock.nowMicroseconds))).isEmpty
+        {
             announce()
         }
-        let banks = analyser.banksByFeeder
+        let banks = rebuilt.banksByFeeder
         let keeper = WorkerThread(name: "advisory times") { [self] in keepTimes(banks) }
         self.keeper.withLock { $0 = keeper }
-        let rebuilt = analyser
+        // Given away: of one that somebody else still had, the first sample would make a copy.
+        let given = Guarded<Analyser?>(consume rebuilt)
         let worker = WorkerThread(name: "analyser") { [self] in
-            var analyser = rebuilt
+            guard var analyser = given.withLock({ $0.take() }) else { return }
             run(&analyser)
         }
         thread.withLock { $0 = worker }

@@ -34,11 +34,7 @@ final class DailyReport: Sendable {
     }
 
     private func run() {
-        let analyser = Analyser(
-            model: AnalysisModel(network: stored.network, registry: stored.registry, revision: stored.revision),
-            settings: settings)
-        let banks = analyser.banksByFeeder
-        let ratings = banks.keys.reduce(into: [:]) { $0[$1] = analyser.ratedGeneration(ofBank: $1) }
+        let (banks, ratings, begin) = lookAtBanks()
         guard !banks.isEmpty else { return }
         var ratio: StaticRatio?
         var reported = Timestamp.distantPast
@@ -50,14 +46,24 @@ final class DailyReport: Sendable {
             triedAt = now
             do throws(StoreError) {
                 var store = AdvisoryStore(conninfo: conninfo)
-                if ratio == nil { ratio = StaticRatio(analyser, latest: try store.restartState().latest) }
-                guard var watched = ratio else { return }
+                var watched = ratio ?? begin
+                if ratio == nil { watched.restore(try store.restartState().latest) }
                 try report(today, banks, ratings, &watched, &store)
                 (ratio, reported) = (watched, today)
             } catch {
                 log.error("the banks' year is not read, trying again in a minute", ["error": "\(error)"])
             }
         }
+    }
+
+    /// The banks with their feeders and W of generation: an analyser knows them, which nothing else is wanted of.
+    private func lookAtBanks() -> ([String: Set<String>], [String: Double], StaticRatio) {
+        let analyser = Analyser(
+            model: AnalysisModel(network: stored.network, registry: stored.registry, revision: stored.revision),
+            settings: settings)
+        let banks = analyser.banksByFeeder
+        let ratings = banks.keys.reduce(into: [:]) { $0[$1] = analyser.ratedGeneration(ofBank: $1) }
+        return (banks, ratings, StaticRatio(analyser))
     }
 
     private func report(
