@@ -7,8 +7,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/// At most so many heaps for the threads of this process; before the first of them starts.
-static inline void clinux_limit_heaps(int count) { mallopt(M_ARENA_MAX, count); }
+/// At most so many heaps for the threads of this process, each with so many bytes free at its end, and pieces of so many
+/// bytes by themselves, given back when they are freed; before the first of the threads starts.
+static inline void clinux_limit_heaps(int count, int kept, int large) {
+    mallopt(M_ARENA_MAX, count);
+    mallopt(M_TRIM_THRESHOLD, kept);
+    mallopt(M_MMAP_THRESHOLD, large);
+}
 
 /// A descriptor which becomes readable when any thread calls clinux_wake, or -1 with errno set.
 static inline int clinux_wake_open(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

@@ -58,12 +58,16 @@ public final class DeviceTable: @unchecked Sendable {
             mix(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
             at += 8
         }
-        var rest: UInt64 = 0
-        while at < count {
-            rest = rest << 8 | UInt64(bytes.load(fromByteOffset: at, as: UInt8.self))
-            at += 1
+        // What is left, in two pieces that may overlap: names are short, and a step for each byte is most of their hash.
+        let left = count - at
+        if left >= 4 {
+            let first = UInt64(bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+            mix(first << 32 | UInt64(bytes.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)))
+        } else if left > 0 {
+            let first = UInt64(bytes.load(fromByteOffset: at, as: UInt8.self))
+            let middle = UInt64(bytes.load(fromByteOffset: at + left / 2, as: UInt8.self))
+            mix(first << 16 | middle << 8 | UInt64(bytes.load(fromByteOffset: count - 1, as: UInt8.self)))
         }
-        mix(rest)
         return value
     }
 

@@ -6,26 +6,43 @@ final class MessageArena {
     /// As protobuf-c wants it; valid as long as the arena.
     let allocator: UnsafeMutablePointer<ProtobufCAllocator>
     private var chunks: [(base: UnsafeMutableRawPointer, size: Int)] = []
-    // One thread owns it, and this is asked for every name of every message: checks at run time would be most of it.
-    @exclusivity(unchecked) private var next: UnsafeMutableRawPointer?
-    @exclusivity(unchecked) private var room = 0
+    private let free: UnsafeMutablePointer<Free>
     private static let chunk = 1 << 18
+
+    /// What of the newest chunk is not handed out. Apart from the object: protobuf-c asks for every name of every
+    /// message, and to count who holds the object would be most of it.
+    private struct Free {
+        var next: UnsafeMutableRawPointer?
+        var room = 0
+        let arena: Unmanaged<MessageArena>
+
+        mutating func take(_ size: Int) -> UnsafeMutableRawPointer? {
+            guard let place = next, size <= room else { return nil }
+            next = place + size
+            room -= size
+            return place
+        }
+    }
 
     init() {
         allocator = .allocate(capacity: 1)
+        free = .allocate(capacity: 1)
         allocator.initialize(
             to: ProtobufCAllocator(
                 alloc: { data, size in
-                    data.map { Unmanaged<MessageArena>.fromOpaque($0).takeUnretainedValue().take(size) }
+                    guard let free = data?.assumingMemoryBound(to: Free.self) else { return nil }
+                    let needed = (size + 15) & ~15
+                    return free.pointee.take(needed) ?? free.pointee.arena.takeUnretainedValue().grow(needed)
                 },
                 // Given back by ``reset()``.
-                free: { _, _ in }, allocator_data: nil))
-        allocator.pointee.allocator_data = Unmanaged.passUnretained(self).toOpaque()
+                free: { _, _ in }, allocator_data: free))
+        free.initialize(to: Free(arena: Unmanaged.passUnretained(self)))
     }
 
     deinit {
         for chunk in chunks { chunk.base.deallocate() }
         allocator.deallocate()
+        free.deallocate()
     }
 
     /// Everything handed out is gone. What one large message needed is not kept.
@@ -36,22 +53,16 @@ final class MessageArena {
             first.base.deallocate()
             chunks.removeAll()
         }
-        next = chunks.first?.base
-        room = chunks.first?.size ?? 0
+        free.pointee.next = chunks.first?.base
+        free.pointee.room = chunks.first?.size ?? 0
     }
 
-    private func take(_ size: Int) -> UnsafeMutableRawPointer {
-        let needed = (size + 15) & ~15
-        if let place = next, needed <= room {
-            next = place + needed
-            room -= needed
-            return place
-        }
+    private func grow(_ needed: Int) -> UnsafeMutableRawPointer? {
         let size = max(Self.chunk, needed)
         let base = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         chunks.append((base, size))
-        next = base + needed
-        room = size - needed
-        return base
+        free.pointee.next = base
+        free.pointee.room = size
+        return free.pointee.take(needed)
     }
 }

@@ -17,18 +17,18 @@ public struct TelemetrySample {
     @usableFromInline var present: UInt32
     @usableFromInline var values: UnsafePointer<Double>
 
-    @inlinable
+    @inlinable @inline(__always)
     public func has(_ quantity: Quantity) -> Bool { present & quantity.bit != 0 }
 
     /// The value, NaN where the sample carries none.
-    @inlinable
+    @inlinable @inline(__always)
     public subscript(quantity: Quantity) -> Double { has(quantity) ? values[quantity.place] : .nan }
 
-    @inlinable
+    @inlinable @inline(__always)
     public var isEmpty: Bool { present == 0 && state == 0 && switchPosition == 0 }
 
     /// The first quantity whose value is not finite.
-    @inlinable
+    @inlinable @inline(__always)
     public var notFinite: Quantity? {
         var rest = present
         while rest != 0 {
@@ -40,7 +40,7 @@ public struct TelemetrySample {
     }
 
     /// It carries something beside the columns of `sample`: phases, counters, a limit, a tap position.
-    @inlinable
+    @inlinable @inline(__always)
     public var hasRareQuantities: Bool { present >> Quantity.limit.place != 0 }
 }
 

@@ -100,10 +100,12 @@ public struct CopyBuffer: ~Copyable {
     ) {
         reserve(2 + 12 * 12)
         var at = base + count
+        @inline(__always)
         func put<Word: FixedWidthInteger>(_ word: Word) {
             at.storeBytes(of: word.bigEndian, as: Word.self)
             at += MemoryLayout<Word>.size
         }
+        @inline(__always)
         func float(_ value: Float) {
             if value.isNaN { put(Int32(-1)) } else { put(UInt64(4) << 32 | UInt64(value.bitPattern)) }
         }

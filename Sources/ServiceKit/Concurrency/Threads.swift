@@ -44,7 +44,13 @@ public final class WorkerThread: Sendable {
 public enum Heaps {
     /// Two for each processor, instead of eight: with some twenty threads each would have one of its own, of which the unused part
     /// is most. Call before the first thread.
-    public static func limit() { clinux_limit_heaps(CInt(2 * max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN))))) }
+    ///
+    /// Free memory goes back to the system from a mebibyte on. By itself glibc takes a large piece that was freed as a sign
+    /// that such pieces come and go, and keeps twice as much free in each heap from then on (mallopt(3),
+    /// M_MMAP_THRESHOLD): what is needed once, at the start, would be kept for ever.
+    public static func limit() {
+        clinux_limit_heaps(CInt(2 * max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))), 1 << 20, 1 << 20)
+    }
 }
 
 /// A descriptor that a poll loop watches beside its socket; any thread may call ``wake()``.

@@ -24,12 +24,16 @@ final class LiveState: Sendable {
         static let never = Self(perUnit: .nan, time: .distantPast, receivedAt: 0)
     }
 
+    /// What is newest of a device; before its first value, `never`.
+    struct Newest: Sendable {
+        var power = Head.never
+        var voltage = Voltage.never
+    }
+
     struct Contents: Sendable {
         var heads: [String: Head] = [:]
-        /// Newest value of each device, by registry index; before its first one, ``Head/never``.
-        var devices: [Head]
-        /// Newest voltage of each device, by registry index.
-        var voltages: [Voltage]
+        /// By registry index.
+        var newest: [Newest]
         var positions: [String: Analyser.Position] = [:]
         var switches: [String: SwitchPosition] = [:]
         var topology: Topology
@@ -44,16 +48,21 @@ final class LiveState: Sendable {
     let graph: NetworkGraph
     /// Per device: the feeder it is the head of.
     private let headOf: [String?]
+    /// Per device: V of 1 pu, 0 unknown.
+    private let bases: [Float]
+    /// Per device.
+    private let isHead: [Bool]
     private let contents: Guarded<Contents>
 
     init(_ stored: StoredNetwork) {
         self.stored = stored
         graph = NetworkGraph(stored.network)
         let devices = stored.registry.devices
+        isHead = devices.map { $0.kind == .feederHead }
+        bases = devices.map { Float($0.voltageBase) }
         headOf = devices.map { $0.kind == .feederHead ? $0.normalFeeder : nil }
         var start = Contents(
-            devices: Array(repeating: .never, count: devices.count),
-            voltages: Array(repeating: .never, count: devices.count),
+            newest: Array(repeating: Newest(), count: devices.count),
             topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
         start.switches = stored.livePositions
         contents = Guarded(start)
@@ -65,21 +74,24 @@ final class LiveState: Sendable {
 
     /// Takes stored samples over, after their commit. Late ones are history, not now.
     func observe(_ samples: [Sample], receivedAt: Int64) {
-        let (headOf, registry) = (headOf, stored.registry)
         contents.withLock { contents in
-            for sample in samples where !sample.voltage.isNaN && !sample.quality.contains(.late) {
-                let index = Int(sample.device)
-                let base = registry.devices[index].voltageBase
-                guard base > 0, contents.voltages[index].time <= sample.time else { continue }
-                contents.voltages[index] = Voltage(
-                    perUnit: sample.voltage / Float(base), time: sample.time, receivedAt: receivedAt)
+            var heads: [Int32] = []
+            // Memory that is looked up once, and not for each sample.
+            contents.newest.withUnsafeMutableBufferPointer { newest in
+                for sample in samples where !sample.quality.contains(.late) {
+                    let index = Int(sample.device)
+                    let time = sample.time
+                    if !sample.voltage.isNaN, bases[index] > 0, newest[index].voltage.time <= time {
+                        newest[index].voltage = Voltage(
+                            perUnit: sample.voltage / bases[index], time: time, receivedAt: receivedAt)
+                    }
+                    guard !sample.activePower.isNaN, newest[index].power.time <= time else { continue }
+                    newest[index].power = Head(power: sample.activePower, time: time, receivedAt: receivedAt)
+                    if isHead[index] { heads.append(sample.device) }
+                }
             }
-            for sample in samples where !sample.activePower.isNaN && !sample.quality.contains(.late) {
-                let index = Int(sample.device)
-                guard contents.devices[index].time <= sample.time else { continue }
-                let head = Head(power: sample.activePower, time: sample.time, receivedAt: receivedAt)
-                contents.devices[index] = head
-                if let feeder = headOf[index] { contents.heads[feeder] = head }
+            for index in heads {
+                if let feeder = headOf[Int(index)] { contents.heads[feeder] = contents.newest[Int(index)].power }
             }
             contents.lastStored = receivedAt
         }

@@ -163,7 +163,7 @@ final class ServiceBackend: Backend {
 
     private func view(_ index: Int, _ now: LiveState.Contents) -> DeviceView {
         let device = live.stored.registry.devices[index]
-        let newest = now.devices[index].receivedAt > 0 ? now.devices[index] : nil
+        let newest = now.newest[index].power.receivedAt > 0 ? now.newest[index].power : nil
         let node = live.graph.nodeIndex[device.node]
         var view = DeviceView(
             id: device.name, kind: device.kind, node: device.node, feeder: feeder(of: device, now),

@@ -14,6 +14,7 @@ struct Plausibility {
     }
 
     /// NaN, absent, is not excluded.
+    @inline(__always)
     func excludes(_ sample: TelemetrySample, power: Double, voltage: Double) -> Bool {
         if abs(power) > maximumPower { return true }
         if voltageBase > 0, voltage < 0 || voltage > 2 * voltageBase { return true }
@@ -26,20 +27,25 @@ struct Plausibility {
 
 extension TelemetrySample {
     /// W: the total as sent, or the sum when all three phases are there: a missing phase is never taken as zero.
+    @inline(__always)
     var totalPower: Double { total(.activePower, .activePowerA, .activePowerB, .activePowerC) }
+    @inline(__always)
     var totalReactive: Double { total(.reactivePower, .reactivePowerA, .reactivePowerB, .reactivePowerC) }
 
+    @inline(__always)
     private func total(_ whole: Quantity, _ a: Quantity, _ b: Quantity, _ c: Quantity) -> Double {
         has(whole) || !hasRareQuantities ? self[whole] : self[a] + self[b] + self[c]
     }
 
     /// Of three phases; NaN unless all three are there.
+    @inline(__always)
     var leastPhasePower: Double {
         hasRareQuantities
             ? PhaseMeasures.least(self[.activePowerA], self[.activePowerB], self[.activePowerC]) : .nan
     }
 
     /// - Parameter base: V of 1 pu: line-line above 1 kV, phase-neutral below.
+    @inline(__always)
     func unbalance(base: Double) -> Double {
         hasRareQuantities
             ? PhaseMeasures.unbalance(
@@ -47,6 +53,7 @@ extension TelemetrySample {
     }
 
     /// V: as sent, or the mean of the phases that are there.
+    @inline(__always)
     var meanVoltage: Double {
         guard !has(.voltage), hasRareQuantities else { return self[.voltage] }
         var (sum, count) = (0.0, 0.0)

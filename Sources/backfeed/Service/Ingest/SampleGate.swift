@@ -11,16 +11,14 @@ struct SampleGate: ~Copyable {
     /// Names of devices to the numbers that ``pass(_:of:from:into:now:)`` takes.
     let table: DeviceTable
     /// By device number. What a sample's way asks of its device stands together: with many devices each line of memory
-    /// has to be waited for.
-    private var traits: [Traits]
+    /// has to be waited for. Memory of our own, as ``feeds``: an array's checks would cost as much as the rest.
+    private let traits: UnsafeMutableBufferPointer<Traits>
     /// Numbers of the aggregators that own devices.
     private var aggregators: [String] = []
     private var numbers: [String: Int32] = [:]
     /// By feeder number: strings would cost more than the rest of a sample's way.
     private let feeders: [String]
-    private var clocks: [FeederClock]
-    private var heardAt: [Int64]
-    private var isDirty: [Bool]
+    private let feeds: UnsafeMutableBufferPointer<Feed>
     /// Seconds of silence after which a feeder's clock follows ours.
     private let allowance: Double
     /// How long a late sample's value may have been held: what it changes reaches that far.
@@ -41,6 +39,15 @@ struct SampleGate: ~Copyable {
         var plausibility: Plausibility
         /// `nil`: its samples are no part of the feeder's time.
         var clock: FeederClock.Rule?
+    }
+
+    /// What is known of a feeder's data.
+    private struct Feed {
+        var clock: FeederClock
+        /// Our clock when one of its devices was last heard, microseconds.
+        var heardAt: Int64 = 0
+        /// The clock is not as in the table.
+        var isDirty = false
     }
 
     /// s: no mean is over more than a day.
@@ -86,19 +93,27 @@ struct SampleGate: ~Copyable {
         let feeders = stored.network.feeders.map(\.id)
         let number = Dictionary(feeders.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         self.feeders = feeders
-        clocks = feeders.map { known[$0].map { FeederClock(now: $0) } ?? FeederClock() }
-        heardAt = Array(repeating: 0, count: feeders.count)
-        isDirty = Array(repeating: false, count: feeders.count)
-        traits = stored.registry.devices.enumerated().map { place, device in
+        feeds = .allocate(capacity: feeders.count)
+        _ = feeds.initialize(
+            from: feeders.map { Feed(clock: known[$0].map { FeederClock(now: $0) } ?? FeederClock()) })
+        traits = .allocate(capacity: stored.registry.devices.count)
+        for (place, device) in stored.registry.devices.enumerated() {
             let feeder = number[device.normalFeeder].map { Int32($0) } ?? -1
-            return Traits(
-                feeder: feeder, deviceID: stored.deviceIDs[place], areaID: stored.areaIDs[place],
-                plausibility: Plausibility(device),
-                clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil)
+            traits.initializeElement(
+                at: place,
+                to: Traits(
+                    feeder: feeder, deviceID: stored.deviceIDs[place], areaID: stored.areaIDs[place],
+                    plausibility: Plausibility(device),
+                    clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil))
         }
         for (place, owner) in stored.aggregators.enumerated() {
             if let owner { traits[place].owner = self.number(ofAggregator: owner) }
         }
+    }
+
+    deinit {
+        traits.deallocate()
+        feeds.deallocate()
     }
 
     /// The number by which ``pass(_:of:from:into:now:)`` knows an aggregator.
@@ -147,16 +162,17 @@ struct SampleGate: ~Copyable {
 
         if let rule = device.clock {
             let feeder = Int(device.feeder)
-            let before = clocks[feeder].now
-            if clocks[feeder].observe(sample.time, rule, grade: quality.grade) {
+            var feed = feeds[feeder]
+            if feed.clock.observe(sample.time, rule, grade: quality.grade) {
                 quality.insert(.late)
                 late += 1
                 batch.noteLate(
                     feeder: feeders[feeder], area: device.areaID, from: sample.time - interval,
                     until: sample.time + hold)
             }
-            heardAt[feeder] = now
-            if clocks[feeder].now != before { isDirty[feeder] = true }
+            feed.heardAt = now
+            if feed.clock != feeds[feeder].clock { feed.isDirty = true }
+            feeds[feeder] = feed
         }
         batch.append(
             Sample(
@@ -184,23 +200,23 @@ struct SampleGate: ~Copyable {
     /// A feeder that was up to date and has gone silent: its clock follows ours, so that silence becomes missing bins.
     /// A feeder that replays history is left alone.
     mutating func tick(into batch: SampleBatch, now: Int64) {
-        for feeder in feeders.indices where clocks[feeder].now != .distantPast {
-            let behind = Double(now - clocks[feeder].now.microseconds) / 1e6
-            let silent = Double(now - heardAt[feeder]) / 1e6
+        for feeder in feeds.indices where feeds[feeder].clock.now != .distantPast {
+            let behind = Double(now - feeds[feeder].clock.now.microseconds) / 1e6
+            let silent = Double(now - feeds[feeder].heardAt) / 1e6
             guard behind > allowance, behind < 3600, silent > allowance / 2 else { continue }
             let target = Timestamp(microseconds: now) - allowance
-            clocks[feeder].tick(to: target)
-            isDirty[feeder] = true
+            feeds[feeder].clock.tick(to: target)
+            feeds[feeder].isDirty = true
             batch.ticks.append((feeders[feeder], target))
         }
     }
 
     /// Clocks that moved are stored with the batch.
     mutating func finish(_ batch: SampleBatch) {
-        for feeder in feeders.indices where isDirty[feeder] {
+        for feeder in feeds.indices where feeds[feeder].isDirty {
             let name = feeders[feeder]
-            batch.clocks[name] = (stored.areaID(ofFeeder: name), clocks[feeder].now)
-            isDirty[feeder] = false
+            batch.clocks[name] = (stored.areaID(ofFeeder: name), feeds[feeder].clock.now)
+            feeds[feeder].isDirty = false
         }
     }
 

@@ -23,7 +23,7 @@ struct Contradictions {
         var alive = Set(giving)
         var silent: [String: [String]] = [:]
         for (index, device) in stored.registry.devices.enumerated() {
-            let value = now.voltages[index]
+            let value = now.newest[index].voltage
             let received = Timestamp(microseconds: value.receivedAt)
             guard value.receivedAt > 0, received > settled, wall - received <= maximumAge,
                 let node = graph.nodeIndex[device.node]

@@ -71,7 +71,7 @@ struct LiveSnapshot {
         for (place, der) in network.ders.enumerated() {
             guard let node = graph.nodeIndex[der.node], let index = stored.registry.index[der.id] else { continue }
             let feeder = Int(topology.feeder[node])
-            let value = now.devices[Int(index)]
+            let value = now.newest[Int(index)].power
             let isFresh = value.receivedAt > 0 && age(of: value, wall) <= limits.derAge && value.power.isFinite
             if feeder >= 0 { rated[feeder] += der.ratedKW }
             guard isFresh else {
