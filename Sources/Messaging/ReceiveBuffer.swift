@@ -77,9 +77,12 @@ public final class ReceiveBuffer: Sendable {
         private let buffer: ReceiveBuffer
         private var chunk: Chunk?
         private var next = 0
-        /// Frames of the message that ``take()`` gave; valid until the next one.
-        public private(set) var frames = [UnsafeRawBufferPointer](
-            repeating: UnsafeRawBufferPointer(start: nil, count: 0), count: Chunk.frames)
+        /// The first three frames of the message that ``take()`` gave; valid until the next one.
+        public typealias Frames = (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer)
+        public private(set) var frames: Frames = (
+            UnsafeRawBufferPointer(start: nil, count: 0), UnsafeRawBufferPointer(start: nil, count: 0),
+            UnsafeRawBufferPointer(start: nil, count: 0)
+        )
         /// How many frames it had when it came; of more than three only three are kept.
         public private(set) var frameCount = 0
         public private(set) var key: String?
@@ -111,7 +114,8 @@ private final class Chunk: @unchecked Sendable {
 
     let capacity: Int
     private let base: UnsafeMutableRawPointer
-    private(set) var used = 0
+    // Looked at for each message.
+    @exclusivity(unchecked) private(set) var used = 0
 
     init(_ capacity: Int) {
         self.capacity = capacity
@@ -124,8 +128,8 @@ private final class Chunk: @unchecked Sendable {
     func reset() { used = 0 }
 
     static func size(of message: borrowing MessageBuffer, key: String?) -> Int {
-        var size = header + (key?.utf8.count ?? 0)
-        for place in 0..<min(frames, message.count) { size += message.bytes(place).count }
+        var size = header + (key?.utf8.count ?? 0) + message.byteCount
+        for place in frames..<max(frames, message.count) { size -= message.bytes(place).count }
         return size
     }
 
@@ -151,16 +155,19 @@ private final class Chunk: @unchecked Sendable {
     }
 
     /// - Returns: where the next message begins.
-    func read(at place: Int, into frames: inout [UnsafeRawBufferPointer], count: inout Int, key: inout String?) -> Int {
+    func read(at place: Int, into frames: inout ReceiveBuffer.Reader.Frames, count: inout Int, key: inout String?)
+        -> Int
+    {
         var next = place + Self.header
         func field(_ number: Int) -> Int {
             Int(base.loadUnaligned(fromByteOffset: place + 4 * number, as: UInt32.self))
         }
         count = field(0)
-        for frame in 0..<Self.frames {
-            frames[frame] = UnsafeRawBufferPointer(start: base + next, count: field(1 + frame))
-            next += field(1 + frame)
+        func bytes(_ frame: Int) -> UnsafeRawBufferPointer {
+            defer { next += field(1 + frame) }
+            return UnsafeRawBufferPointer(start: base + next, count: field(1 + frame))
         }
+        frames = (bytes(0), bytes(1), bytes(2))
         let size = field(1 + Self.frames)
         key = size == 0 ? nil : String(decoding: UnsafeRawBufferPointer(start: base + next, count: size), as: UTF8.self)
         return next + size

@@ -168,14 +168,17 @@ public struct Socket: ~Copyable {
         message.clear()
         repeat {
             let frame = message.nextFrame()
-            while zmq_msg_recv(frame, handle, ZMQ_DONTWAIT) < 0 {
+            var size = zmq_msg_recv(frame, handle, ZMQ_DONTWAIT)
+            while size < 0 {
                 let code = zmq_errno()
                 if code == EAGAIN, message.count == 1 {
                     message.clear()
                     return false
                 }
                 guard code == EINTR || code == EAGAIN else { throw .last("zmq_msg_recv") }
+                size = zmq_msg_recv(frame, handle, ZMQ_DONTWAIT)
             }
+            message.noteSize(Int(size))
         } while message.lastHasMore
         return true
     }
@@ -234,28 +237,48 @@ public struct MessageBuffer: ~Copyable {
     public static let maximumFrames = 9
 
     private let frames: UnsafeMutablePointer<zmq_msg_t>
+    /// Bytes of each frame.
+    private let sizes: UnsafeMutablePointer<Int>
     public private(set) var count = 0
+    /// Of all frames that are kept.
+    public private(set) var byteCount = 0
     /// Frames that were received beyond ``maximumFrames``.
     public private(set) var surplus = 0
 
     public init() {
         frames = .allocate(capacity: Self.maximumFrames)
+        sizes = .allocate(capacity: Self.maximumFrames)
+        sizes.initialize(repeating: 0, count: Self.maximumFrames)
         for place in 0..<Self.maximumFrames { zmq_msg_init(frames + place) }
     }
 
     deinit {
         for place in 0..<Self.maximumFrames { zmq_msg_close(frames + place) }
         frames.deallocate()
+        sizes.deallocate()
     }
 
     mutating func clear() {
         count = 0
+        byteCount = 0
         surplus = 0
     }
 
     mutating func nextFrame() -> UnsafeMutablePointer<zmq_msg_t> {
-        if count == Self.maximumFrames { surplus += 1 } else { count += 1 }
+        if count == Self.maximumFrames {
+            surplus += 1
+            byteCount -= sizes[count - 1]
+        } else {
+            count += 1
+        }
+        sizes[count - 1] = 0
         return frames + (count - 1)
+    }
+
+    /// Of the frame that ``nextFrame()`` gave, when it is there.
+    mutating func noteSize(_ bytes: Int) {
+        sizes[count - 1] = bytes
+        byteCount += bytes
     }
 
     var lastHasMore: Bool { zmq_msg_more(frames + (count - 1)) != 0 }
@@ -267,11 +290,8 @@ public struct MessageBuffer: ~Copyable {
         return String(cString: text)
     }
 
-    /// Of all frames that are kept.
-    public var byteCount: Int { (0..<count).reduce(0) { $0 + zmq_msg_size(frames + $1) } }
-
     /// The bytes of a frame; valid until the next receive.
     public func bytes(_ place: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: zmq_msg_data(frames + place), count: zmq_msg_size(frames + place))
+        UnsafeRawBufferPointer(start: zmq_msg_data(frames + place), count: sizes[place])
     }
 }

@@ -58,7 +58,7 @@ public final class SampleBatch: @unchecked Sendable {
     public var lostEnds: [String: Timestamp] = [:]
     /// The messages that the batch was made of, as they were received: kept until it is committed, so that they can go
     /// to the spool when the database is away.
-    public var messages = MessageLog()
+    @exclusivity(unchecked) public var messages = MessageLog()
     /// Counts batches in the order they are written.
     public var number = 0
     /// Devices that their aggregator spoke for the first time.
@@ -178,11 +178,19 @@ public struct MessageLog: Sendable {
     }
 
     public mutating func append(_ frames: Frames) {
-        bytes.append(contentsOf: frames.0)
-        let topic = bytes.count
-        bytes.append(contentsOf: frames.1)
-        let position = bytes.count
-        bytes.append(contentsOf: frames.2)
+        let topic = bytes.count + frames.0.count
+        let position = topic + frames.1.count
+        let size = frames.0.count + frames.1.count + frames.2.count
+        if let start = frames.0.baseAddress, frames.1.baseAddress == start + frames.0.count,
+            frames.2.baseAddress == start + frames.0.count + frames.1.count
+        {
+            // As they come from the receive buffer: one piece.
+            bytes.append(contentsOf: UnsafeRawBufferPointer(start: start, count: size))
+        } else {
+            bytes.append(contentsOf: frames.0)
+            bytes.append(contentsOf: frames.1)
+            bytes.append(contentsOf: frames.2)
+        }
         ends.append((topic, position, bytes.count))
     }
 

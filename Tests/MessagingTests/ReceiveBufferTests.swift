@@ -40,7 +40,7 @@ import Testing
         var frameCount: Int { reader.frameCount }
         var key: String? { reader.key }
         func take() -> Bool { reader.take() }
-        func frame(_ place: Int) -> [UInt8] { Array(reader.frames[place]) }
+        func frame(_ place: Int) -> [UInt8] { Array([reader.frames.0, reader.frames.1, reader.frames.2][place]) }
     }
 
     private func body(_ number: Int, _ size: Int) -> [UInt8] {

@@ -1,4 +1,5 @@
 internal import Analysis
+internal import Glibc
 internal import GridModel
 internal import Messaging
 internal import ServiceKit
@@ -129,7 +130,7 @@ struct Intake: ~Copyable {
     private mutating func envelope(_ frames: MessageLog.Frames) -> (TelemetryFrame, Int?)? {
         do throws(TelemetryFrame.Mistake) {
             if recentTopic.count == frames.0.count, !recentTopic.isEmpty,
-                recentTopic.withUnsafeBytes({ $0.elementsEqual(frames.0) })
+                recentTopic.withUnsafeBytes({ Self.areEqual($0, frames.0) })
             {
                 return (try recentFrame.at(frames.1), recentSource >= 0 ? recentSource : nil)
             }
@@ -150,6 +151,11 @@ struct Intake: ~Copyable {
             rejects.add("?", error.rawValue, "topic \(topic)", frames.0)
             return nil
         }
+    }
+
+    private static func areEqual(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
+        guard let first = one.baseAddress, let second = other.baseAddress else { return one.count == other.count }
+        return one.count == other.count && memcmp(first, second, one.count) == 0
     }
 
     /// A message that is none.

@@ -135,8 +135,6 @@ struct Receiver: ~Copyable {
 
     // MARK: In
 
-    private var frames: MessageLog.Frames { (live.frames[0], live.frames[1], live.frames[2]) }
-
     private mutating func receiveTelemetry() throws {
         let now = SystemClock.nowMicroseconds
         for _ in 0..<2000 {
@@ -149,10 +147,10 @@ struct Receiver: ~Copyable {
     /// The message that ``live`` has given.
     private mutating func take(now: Int64) throws {
         guard live.frameCount == 3 else {
-            intake.refuse(frameCount: live.frameCount, first: live.frames[0])
+            intake.refuse(frameCount: live.frameCount, first: live.frames.0)
             return
         }
-        let frames = frames
+        let frames = live.frames
         guard let admitted = intake.admit(frames, key: live.key, ring, now: now) else { return }
         try put(admitted, frames, .live, now: now)
     }
@@ -282,7 +280,7 @@ struct Receiver: ~Copyable {
     /// - Parameter isLast: we are about to end: one message more than the spool's limit is better than one less.
     private mutating func placeHeld(isLast: Bool = false) throws {
         guard let origin = held else { return }
-        let frames = origin == .live ? frames : (message.bytes(2), message.bytes(3), message.bytes(4))
+        let frames = origin == .live ? live.frames : (message.bytes(2), message.bytes(3), message.bytes(4))
         if isSpooling {
             guard let spool, try spool.put(frames, isCopy: false, beyondLimit: isLast) else { return }
         } else {
