@@ -49,7 +49,6 @@ public struct SignWatch: Sendable, Equatable {
 
     private mutating func mean(_ power: Double) -> Double? {
         if powers.count == Self.window { powers.removeFirst() }
-        if powers.isEmpty { powers.reserveCapacity(Self.window) }
         powers.append(Float(power))
         var (sum, known) = (Float(0), 0)
         for power in powers where !power.isNaN {

@@ -144,8 +144,8 @@ struct PackedSamples: @unchecked Sendable {
             memory = Self.allocate(Header(base: none, newest: none, capacity: Int32(Self.longest)))
             return
         }
-        // By a quarter: of doubled memory a third would lie idle, with each of many devices.
-        resize(to: full.bytes + Int32(Self.longest) + max(16, full.capacity / 4))
+        // By an eighth: of doubled memory a third would lie idle, with each of many devices.
+        resize(to: full.bytes + Int32(Self.longest) + max(16, full.capacity / 8))
     }
 
     private mutating func makeUnique() {
