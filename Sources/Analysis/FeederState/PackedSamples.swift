@@ -118,22 +118,15 @@ struct PackedSamples: @unchecked Sendable {
         }
     }
 
-    /// Puts a sample at its place in time: what seldom comes is not made fast.
-    mutating func insert(_ sample: Sample, at place: Int) {
-        var samples = all
-        samples.insert(sample, at: place)
-        removeAll()
-        for sample in samples { append(sample) }
-    }
-
-    /// Drops the samples, and keeps the ``carry``.
-    private mutating func removeAll() {
+    /// Holds these instead, in time order; the ``carry`` stays.
+    mutating func replaceAll(with samples: [Sample]) {
         makeUnique()
         memory?.withUnsafeMutablePointerToHeader { header in
             header.pointee.newest = header.pointee.base
             header.pointee.count = 0
             header.pointee.bytes = 0
         }
+        for sample in samples { append(sample) }
     }
 
     // MARK: Memory
