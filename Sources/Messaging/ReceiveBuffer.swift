@@ -77,8 +77,8 @@ public final class ReceiveBuffer: Sendable {
         private let buffer: ReceiveBuffer
         private var chunk: Chunk?
         private var next = 0
-        /// The first three frames of the message that ``take()`` gave; valid until the next one.
         public typealias Frames = (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer)
+        /// The first three frames of the message that ``take()`` gave; valid until the next one.
         public private(set) var frames: Frames = (
             UnsafeRawBufferPointer(start: nil, count: 0), UnsafeRawBufferPointer(start: nil, count: 0),
             UnsafeRawBufferPointer(start: nil, count: 0)

@@ -2,16 +2,18 @@ internal import GridModel
 
 /// Samples of one device in time order, each kept as what differs from the one before.
 ///
-/// Of many devices that report once a second, two minutes are held until their bins are final: 48 bytes for each sample
-/// would be gigabytes. A sample in its step takes one byte, and what has changed of its values up to four each.
+/// Of devices that report once a second, up to 150 s are held until their bins are final: with many devices, 48 bytes for
+/// each sample are most of a gigabyte. A sample in its step takes one byte, and what has changed of its values up to four
+/// each.
 ///
 /// What a sample is coded as, one after the other:
 /// - a byte: two bits for the time, three each for active power and voltage (``Difference``);
-/// - the change of the step in time, two or four bytes, where it is not the step before;
+/// - where it is not the step before, the change of the step in time, two or four bytes; or a byte that names what else
+///   has changed, and the time in full;
 /// - what is different of active power and voltage;
-/// - where the time's bits say so, a byte that names what else has changed, and its bytes.
+/// - what else has changed, in full.
 ///
-/// A value: copies share their memory until one of them is changed.
+/// A value: copies share their memory, and whoever changes one makes it its own first, hence `@unchecked Sendable`.
 struct PackedSamples: @unchecked Sendable {
     /// What the coding of a sample starts from.
     private struct State {

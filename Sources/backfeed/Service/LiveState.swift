@@ -50,15 +50,12 @@ final class LiveState: Sendable {
     private let headOf: [String?]
     /// Per device: V of 1 pu, 0 unknown.
     private let bases: [Float]
-    /// Per device.
-    private let isHead: [Bool]
     private let contents: Guarded<Contents>
 
     init(_ stored: StoredNetwork) {
         self.stored = stored
         graph = NetworkGraph(stored.network)
         let devices = stored.registry.devices
-        isHead = devices.map { $0.kind == .feederHead }
         bases = devices.map { Float($0.voltageBase) }
         headOf = devices.map { $0.kind == .feederHead ? $0.normalFeeder : nil }
         var start = Contents(
@@ -87,7 +84,7 @@ final class LiveState: Sendable {
                     }
                     guard !sample.activePower.isNaN, newest[index].power.time <= time else { continue }
                     newest[index].power = Head(power: sample.activePower, time: time, receivedAt: receivedAt)
-                    if isHead[index] { heads.append(sample.device) }
+                    if headOf[index] != nil { heads.append(sample.device) }
                 }
             }
             for index in heads {
