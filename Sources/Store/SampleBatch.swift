@@ -34,7 +34,7 @@ public final class SampleBatch: @unchecked Sendable {
     }
 
     /// A device, by its number in the table, and the aggregator that spoke for it.
-    public struct Claim: Sendable, Encodable {
+    public struct Claim: Sendable {
         public var id: Int32
         public var aggregator: String
 

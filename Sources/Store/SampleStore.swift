@@ -54,7 +54,6 @@ public struct SampleStore: ~Copyable {
             try connection.transaction("store samples") { connection throws(StoreError) in
                 // Positions first: a batch that is stored already must not cost a COPY.
                 try StreamStore.move(StreamStore.passages(batches), &connection)
-                var claims: [Int32: SampleBatch.Claim] = [:]
                 var clocks: [String: StoredClock] = [:]
                 for batch in batches {
                     try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
@@ -63,21 +62,12 @@ public struct SampleStore: ~Copyable {
                         try Self.store(batch.rejects + refused, &connection)
                     }
                     if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
-                    // Who spoke first, and the clock as it is in the end.
-                    for claim in batch.claims where claims[claim.id] == nil { claims[claim.id] = claim }
+                    // As they are in the end.
                     for (feeder, clock) in batch.clocks {
                         clocks[feeder] = StoredClock(areaId: clock.area, feeder: feeder, clock: clock.time)
                     }
                 }
-                if !claims.isEmpty {
-                    // One statement for all: a fleet speaks for the first time all at once.
-                    try connection.query(
-                        """
-                        UPDATE backfeed_store.device AS d SET aggregator = c.aggregator \
-                        FROM jsonb_to_recordset($1::jsonb) AS c(id int4, aggregator text) \
-                        WHERE d.id = c.id AND d.aggregator IS NULL
-                        """, [JSONCoding.encode(Array(claims.values))], as: "claim devices")
-                }
+                try Self.claim(batches, &connection)
                 if !clocks.isEmpty {
                     // One statement for all feeders: one each would cost more than the rows.
                     try connection.query(
@@ -89,6 +79,30 @@ public struct SampleStore: ~Copyable {
                 }
             }
         }
+    }
+
+    /// Devices belong to who spoke for them first. One statement for all, and plain numbers: a fleet speaks for the first
+    /// time all at once.
+    private static func claim(_ batches: [SampleBatch], _ connection: inout PostgresConnection) throws(StoreError) {
+        var places: [String: Int] = [:]
+        var claimed: Set<Int32> = []
+        var (devices, owners) = ("", "")
+        for batch in batches {
+            for claim in batch.claims where claimed.insert(claim.id).inserted {
+                let place = places[claim.aggregator] ?? places.count + 1
+                places[claim.aggregator] = place
+                devices += "\(devices.isEmpty ? "" : ",")\(claim.id)"
+                owners += "\(owners.isEmpty ? "" : ",")\(place)"
+            }
+        }
+        guard !claimed.isEmpty else { return }
+        try connection.query(
+            """
+            UPDATE backfeed_store.device AS d SET aggregator = ($3::text[])[c.owner] \
+            FROM unnest($1::int4[], $2::int4[]) AS c(id, owner) WHERE d.id = c.id AND d.aggregator IS NULL
+            """,
+            ["{\(devices)}", "{\(owners)}", SQL.array(places.sorted { $0.value < $1.value }.map(\.key))],
+            as: "claim devices")
     }
 
     /// - Returns: what the server would not take, when it is looked for.
