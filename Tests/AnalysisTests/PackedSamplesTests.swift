@@ -16,10 +16,15 @@ import Testing
         mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
     }
 
-    /// Every kind of change of a value: none, rounded, near, any bits (infinities and NaN with a payload among them).
+    /// Every kind of change of a value: none, rounded, near, tenths, any bits (infinities and NaN with a payload among
+    /// them).
     private static func vary(_ value: Float, _ random: inout Random) -> Float {
-        switch random.below(8) {
+        switch random.below(12) {
         case 0, 1, 2: value
+        case 8: Float(random.below(9_000_000) - 4_500_000) / 10
+        case 9: Float(2300 + random.below(100)) / 10
+        case 10: ((value.isFinite ? value : 0) * 10 + Float(random.below(300) - 150)).rounded() / 10
+        case 11: -Float(random.below(2)) * 0
         case 3: Float(random.below(9000))
         case 4: (value.isFinite ? value : 0) + Float(random.below(100)) / 10
         case 5: Float(bitPattern: value.bitPattern ^ UInt32(1) << UInt32(random.below(32)))
@@ -123,13 +128,26 @@ import Testing
                     activePower: Float(power), voltage: Float(voltage) / 10))
         }
         #expect(signal.held == 150)
-        #expect(signal.heldBytes < 9 * 150)
+        #expect(signal.heldBytes <= 6 * 150 + 20)
         // Nothing of the values has changed, and the step is the same.
         let before = signal.heldBytes
         for second in 201..<301 {
             signal.insert(Sample(device: 0, time: .seconds(Double(second)), activePower: 1, voltage: 230))
         }
         #expect(signal.heldBytes - before < 150)
+    }
+
+    /// Said again at once, it takes no memory until it is settled.
+    @Test func whatIsSaidTwiceIsHeldOnce() {
+        var signal = HeldSignal()
+        for second in 0..<10 {
+            for power in [Float(second), -1] {
+                signal.insert(Sample(device: 0, time: .seconds(Double(second)), activePower: power))
+            }
+            #expect(signal.held == second + 1)
+        }
+        #expect(signal.count == 10)
+        #expect(Self.held(signal).map(\.activePower) == (0..<10).map(Float.init))
     }
 
     /// Newest first, and all of it twice.

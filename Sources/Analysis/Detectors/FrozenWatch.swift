@@ -14,14 +14,14 @@ struct FrozenWatch: Sendable, Equatable {
     static let nothing = 0.001
     static let limited = 0.98
 
-    private(set) var isFrozen = false
     /// Since when the value stands.
     private(set) var since = Timestamp.distantPast
+    private var neighboursThen = 0
     private var value = Float.nan
     private var voltage = Float.nan
     private var count: Int32 = 0
     private var changes: Int32 = 0
-    private var neighboursThen = 0
+    private(set) var isFrozen = false
 
     /// - Parameter variations: changes of all devices of the feeder so far; its own are added.
     mutating func take(_ sample: Sample, kind: DeviceKind, rating: Double, _ variations: inout Int) {
@@ -71,17 +71,17 @@ extension DeviceKind {
 /// Whether a device has sent nothing but samples with one flag (A.6, A.7) for a while.
 struct FlagWatch: Sendable, Equatable {
     /// Minutes in a row that had flagged samples and no good ones.
-    static let minutes = 3
+    static let minutes: Int8 = 3
 
     private(set) var isOn = false
-    private var run: Int32 = 0
+    private var run: Int8 = 0
 
     mutating func step(flagged: Int, good: Int) {
         if good > 0 {
             (isOn, run) = (false, 0)
         } else if flagged > 0 {
-            run += 1
-            if run >= Self.minutes { isOn = true }
+            run = min(run + 1, Self.minutes)
+            if run == Self.minutes { isOn = true }
         }
     }
 }

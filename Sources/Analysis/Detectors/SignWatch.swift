@@ -18,16 +18,17 @@ public struct SignWatch: Sendable, Equatable {
     /// Percent of charge that are no rounding.
     static let chargeStep = 0.5
 
+    private var powers: [Float] = []
+    private var run: Run?
     /// `nil`: nothing was seen that tells.
     public private(set) var isWrong: Bool?
 
-    private var powers: [Float] = []
-    private var run: Run?
-
     private struct Run: Equatable {
-        var direction: Double
         var start: Timestamp
+        /// %.
         var charge: Double
+        /// It gives into the grid.
+        var isGiving: Bool
     }
 
     public init() {}
@@ -72,14 +73,14 @@ public struct SignWatch: Sendable, Equatable {
             run = nil
             return
         }
-        let direction: Double = share < 0 ? -1 : 1
-        guard let open = run, open.direction == direction, end - open.start <= Self.longestRun else {
-            run = Run(direction: direction, start: end, charge: charge)
+        let isGiving = share >= 0
+        guard let open = run, open.isGiving == isGiving, end - open.start <= Self.longestRun else {
+            run = Run(start: end, charge: charge, isGiving: isGiving)
             return
         }
         guard end - open.start >= Self.shortestRun, abs(charge - open.charge) >= Self.chargeStep else { return }
         // Giving must empty it.
-        isWrong = (charge - open.charge) * direction > 0
-        run = Run(direction: direction, start: end, charge: charge)
+        isWrong = isGiving == (charge > open.charge)
+        run = Run(start: end, charge: charge, isGiving: isGiving)
     }
 }

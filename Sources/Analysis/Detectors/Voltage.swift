@@ -41,8 +41,8 @@ public enum Voltage {
 
     /// A voltage that was beyond the extremes, until the next one says whether it still is.
     struct ExtremeWatch: Sendable, Equatable {
-        private var side: Int8 = 0
         private var since = Timestamp.distantPast
+        private var side: Int8 = 0
 
         /// +1 or -1 when two good samples in a row, 5 s apart or more, lie beyond the extremes; 0 otherwise.
         mutating func take(_ samples: ArraySlice<Sample>, _ base: Double, _ standard: Standard) -> Int8 {

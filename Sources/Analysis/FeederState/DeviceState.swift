@@ -1,12 +1,19 @@
 internal import GridModel
 
 /// What one device has sent lately, and its minutes. Kept per device, because switching moves devices between feeders.
+///
+/// There are many: what is small stands where the one before leaves room.
 struct DeviceState: Sendable {
     var signal = HeldSignal()
     /// Mean W of the newest minutes, NaN where unknown.
     var minutes = Ring<Float>(capacity: 8)
+    /// Samples with voltage in a row while nothing feeds it.
+    var lively: Int32 = 0
     /// Per-unit voltage of the newest minutes.
     var voltages = Ring<Float>(capacity: 60)
+    /// Voltage far out in the newest minute: +1 high, -1 low.
+    var extreme: Int8 = 0
+    var hasVoltage = false
     private var watched = GapWatch.no
     var sign = SignWatch()
     var frozen = FrozenWatch()
@@ -18,13 +25,8 @@ struct DeviceState: Sendable {
     var heard = Timestamp.distantPast
     /// Of the samples that came too late to count, the newest time.
     var late = Timestamp.distantPast
-    /// Voltage far out in the newest minute: +1 high, -1 low.
-    var extreme: Int8 = 0
-    /// Samples with voltage in a row while nothing feeds it.
-    var lively = 0
     var extremes = Voltage.ExtremeWatch()
     var samplesAtGapEnd = 0
-    var hasVoltage = false
 
     /// Apart from the rest, because it is large and nearly no device has one.
     private indirect enum GapWatch: Sendable {

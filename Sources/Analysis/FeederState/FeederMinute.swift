@@ -73,9 +73,11 @@ public struct FeederMinute: Sendable, Equatable {
 /// A fixed number of the newest values, by bin number.
 struct Ring<Value: Sendable>: Sendable {
     private var values: [Value] = []
-    private let capacity: Int
+    /// Small, because each device has rings.
+    private let limit: Int32
+    private var capacity: Int { Int(limit) }
 
-    init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int) { limit = Int32(capacity) }
 
     mutating func append(_ value: Value) {
         // Removing in blocks keeps the cost of an append low; small ones, because each device has rings.

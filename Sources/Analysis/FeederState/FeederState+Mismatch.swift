@@ -18,7 +18,7 @@ extension FeederState {
             if samples.contains(where: { base <= 0 || Double($0.voltage) <= Double(Self.live) * base }) {
                 devices[number].lively = 0
             }
-            devices[number].lively += samples.count
+            devices[number].lively = Int32(clamping: Int(devices[number].lively) + samples.count)
             return devices[number].lively >= 2
         }
     }

@@ -33,9 +33,11 @@ public struct HeldSignal: Sendable {
             settled += 1
             return
         }
+        // A fleet that says everything twice is told apart at once.
+        if sample.time == last { return }
         if let carry = packed.carry, carry.time >= sample.time { return }
         strays.append(sample)
-        if strays.count > 16 + packed.count / 4 { settle() }
+        if strays.count > 4 + packed.count / 4 { settle() }
     }
 
     private mutating func settle() {

@@ -4,7 +4,7 @@ internal import GridModel
 ///
 /// Of devices that report once a second, up to 150 s are held until their bins are final: with many devices, 48 bytes for
 /// each sample are most of a gigabyte. A sample in its step takes one byte, and what has changed of its values up to four
-/// each.
+/// each, in tenths one or two.
 ///
 /// What a sample is coded as, one after the other:
 /// - a byte: two bits for the time, three each for active power and voltage (``Difference``);
@@ -25,8 +25,8 @@ struct PackedSamples: @unchecked Sendable {
     private struct Header {
         /// What the first sample differs from: the last one that was dropped, if any was.
         var base: State
-        var hasBase = false
         var newest: State
+        var hasBase = false
         var count: Int32 = 0
         var bytes: Int32 = 0
         /// Bytes there is room for, without the margin.
@@ -37,8 +37,6 @@ struct PackedSamples: @unchecked Sendable {
 
     private var memory: Memory?
 
-    /// Of one coded sample, at most: 1 and 1, the time, eight numbers, quality and position.
-    private static let longest = 2 + 8 + 8 * 4 + 3
     /// Words of four bytes are read and written whole.
     private static let margin = 8
 
@@ -103,18 +101,25 @@ struct PackedSamples: @unchecked Sendable {
     /// Adds a sample behind the others.
     mutating func append(_ sample: Sample) {
         if !isKnownUniquelyReferenced(&memory) { makeUnique() }
-        if let memory, Self.append(sample, to: memory) { return }
-        grow(for: sample)
-        if let memory { _ = Self.append(sample, to: memory) }
+        guard let newest = memory?.withUnsafeMutablePointerToHeader({ $0.pointee.newest }) else {
+            let none = State(sample: Sample(device: sample.device, time: Timestamp(microseconds: 0)))
+            memory = Self.allocate(Header(base: none, newest: none, capacity: 0))
+            return append(sample)
+        }
+        let change = Change(from: newest, to: sample)
+        if let memory, Self.append(change, sample, to: memory) { return }
+        grow(by: Int32(change.size))
+        if let memory { _ = Self.append(change, sample, to: memory) }
     }
 
     /// - Returns: false when there is no room.
     @inline(__always)
-    private static func append(_ sample: Sample, to memory: Memory) -> Bool {
+    private static func append(_ change: Change, _ sample: Sample, to memory: Memory) -> Bool {
         memory.withUnsafeMutablePointers { header, bytes in
-            guard header.pointee.bytes + Int32(longest) <= header.pointee.capacity else { return false }
+            guard header.pointee.bytes + Int32(change.size) <= header.pointee.capacity else { return false }
             let at = bytes + Int(header.pointee.bytes)
-            header.pointee.bytes += Int32(write(sample, at, &header.pointee.newest) - at)
+            header.pointee.bytes += Int32(change.write(at) - at)
+            header.pointee.newest = State(sample: sample, step: change.step)
             header.pointee.count += 1
             return true
         }
@@ -133,14 +138,10 @@ struct PackedSamples: @unchecked Sendable {
 
     // MARK: Memory
 
-    private mutating func grow(for sample: Sample) {
-        guard let full = memory?.withUnsafeMutablePointerToHeader({ $0.pointee }) else {
-            let none = State(sample: Sample(device: sample.device, time: Timestamp(microseconds: 0)))
-            memory = Self.allocate(Header(base: none, newest: none, capacity: Int32(Self.longest)))
-            return
-        }
+    private mutating func grow(by room: Int32) {
+        guard let full = memory?.withUnsafeMutablePointerToHeader({ $0.pointee }) else { return }
         // By an eighth: of doubled memory a third would lie idle, with each of many devices.
-        resize(to: full.bytes + Int32(Self.longest) + max(16, full.capacity / 8))
+        resize(to: full.bytes + room + max(8, full.capacity / 8))
     }
 
     private mutating func makeUnique() {
@@ -171,7 +172,7 @@ struct PackedSamples: @unchecked Sendable {
     /// What the two bits for the time say.
     private enum Step {
         static let same: UInt8 = 0
-        /// Two bytes more or less than before.
+        /// So many words of two bytes say how much more or less than before.
         static let near: UInt8 = 1
         static let far: UInt8 = 2
         /// The time in full, and a byte that names what else has changed.
@@ -190,36 +191,57 @@ struct PackedSamples: @unchecked Sendable {
         static let flags = Self(rawValue: 64)
     }
 
-    private static func write(_ sample: Sample, _ start: UnsafeMutablePointer<UInt8>, _ state: inout State)
-        -> UnsafeMutablePointer<UInt8>
-    {
-        let before = state.sample
-        let step = sample.time.microseconds &- before.time.microseconds
-        let change = step &- state.step
-        let power = Difference(sample.activePower, before.activePower)
-        let voltage = Difference(sample.voltage, before.voltage)
-        let rest = changes(sample, before)
-        var at = start + 1
-        let time: UInt8
-        if !rest.isEmpty || Int64(Int32(truncatingIfNeeded: change)) != change {
-            time = Step.more
-            put(rest.rawValue, &at)
-            put(sample.time.microseconds, &at)
-        } else if change == 0 {
-            time = Step.same
-        } else if let near = Int16(exactly: change) {
-            time = Step.near
-            put(near, &at)
-        } else {
-            time = Step.far
-            put(Int32(truncatingIfNeeded: change), &at)
+    /// From one sample to the next.
+    private struct Change {
+        private let sample: Sample
+        /// Microseconds between the two.
+        let step: Int64
+        private let time: UInt8
+        private let change: Int64
+        private let power, voltage: Difference
+        private let rest: Rest
+
+        @inline(__always)
+        init(from before: State, to sample: Sample) {
+            self.sample = sample
+            step = sample.time.microseconds &- before.sample.time.microseconds
+            change = step &- before.step
+            power = Difference(sample.activePower, before.sample.activePower)
+            voltage = Difference(sample.voltage, before.sample.voltage)
+            rest = PackedSamples.changes(sample, before.sample)
+            if !rest.isEmpty || Int64(Int32(truncatingIfNeeded: change)) != change {
+                time = Step.more
+            } else if change == 0 {
+                time = Step.same
+            } else {
+                time = Int64(Int16(truncatingIfNeeded: change)) == change ? Step.near : Step.far
+            }
         }
-        start.pointee = time << 6 | power.code << 3 | voltage.code
-        power.write(&at)
-        voltage.write(&at)
-        if !rest.isEmpty { write(rest, of: sample, &at) }
-        state = State(sample: sample, step: step)
-        return at
+
+        /// Bytes it takes; at most, where more has changed than time, active power and voltage.
+        @inline(__always)
+        var size: Int {
+            let timed = time == Step.more ? 1 + 8 : 2 * Int(time)
+            return 1 + timed + power.length + voltage.length + (rest.isEmpty ? 0 : 6 * 4 + 3)
+        }
+
+        @inline(__always)
+        func write(_ start: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+            var at = start + 1
+            switch time {
+            case Step.same: break
+            case Step.near: put(Int16(truncatingIfNeeded: change), &at)
+            case Step.far: put(Int32(truncatingIfNeeded: change), &at)
+            default:
+                put(rest.rawValue, &at)
+                put(sample.time.microseconds, &at)
+            }
+            start.pointee = time << 6 | power.code << 3 | voltage.code
+            power.write(&at)
+            voltage.write(&at)
+            if !rest.isEmpty { PackedSamples.write(rest, of: sample, &at) }
+            return at
+        }
     }
 
     private static func read(_ start: UnsafePointer<UInt8>, _ state: inout State) -> UnsafePointer<UInt8> {
@@ -291,27 +313,21 @@ struct PackedSamples: @unchecked Sendable {
             sample.switchPosition = take(UInt8.self, &at)
         }
     }
-
-    @inline(__always)
-    private static func put<Word: BitwiseCopyable>(_ word: Word, _ at: inout UnsafeMutablePointer<UInt8>) {
-        UnsafeMutableRawPointer(at).storeBytes(of: word, as: Word.self)
-        at += MemoryLayout<Word>.size
-    }
-
-    @inline(__always)
-    private static func take<Word: BitwiseCopyable>(_ type: Word.Type, _ at: inout UnsafePointer<UInt8>) -> Word {
-        defer { at += MemoryLayout<Word>.size }
-        return UnsafeRawPointer(at).loadUnaligned(as: Word.self)
-    }
 }
 
-/// What two numbers differ in, bit by bit: of values that are near each other, or rounded, a few bytes.
+/// What two numbers differ in.
 ///
-/// Eight kinds, by the bytes that differ: none; the lowest one, two, three or all four; the middle two; the third; the
-/// highest two.
+/// Meters send decimals: where both are near a tenth, a byte or two say by how many tenths. Of other numbers it is the
+/// bits that differ, in whole bytes: the third, the middle two, the highest two, the lowest three or all four.
 private struct Difference {
     let code: UInt8
     private let bits: UInt32
+
+    private enum Code {
+        static let none: UInt8 = 0
+        static let fewTenths: UInt8 = 1
+        static let manyTenths: UInt8 = 2
+    }
 
     /// By code, four bits each: how many bytes are written, and how many are skipped below them.
     private static let lengths: UInt32 = 0x2124_3210
@@ -319,19 +335,45 @@ private struct Difference {
 
     @inline(__always)
     init(_ value: Float, _ before: Float) {
-        bits = value.bitPattern ^ before.bitPattern
-        if bits == 0 {
-            code = 0
-        } else if bits & 0xffff == 0 {
-            code = bits >> 24 == 0 ? 6 : 7
-        } else if bits >> 16 == 0 {
-            code = bits >> 8 == 0 ? 1 : 2
-        } else if bits >> 24 == 0 {
-            code = bits & 0xff == 0 ? 5 : 3
+        let changed = value.bitPattern ^ before.bitPattern
+        guard changed != 0 else {
+            (code, bits) = (Code.none, 0)
+            return
+        }
+        if let tenths = Self.tenths(value), let start = Self.tenths(before),
+            Self.number(tenths).bitPattern == value.bitPattern
+        {
+            let step = tenths &- start
+            if step == Int32(Int8(truncatingIfNeeded: step)) {
+                (code, bits) = (Code.fewTenths, UInt32(bitPattern: step))
+                return
+            }
+            if changed & 0xff00_ffff != 0, step == Int32(Int16(truncatingIfNeeded: step)) {
+                (code, bits) = (Code.manyTenths, UInt32(bitPattern: step))
+                return
+            }
+        }
+        bits = changed
+        if changed & 0xffff == 0 {
+            code = changed >> 24 == 0 ? 6 : 7
+        } else if changed >> 24 == 0 {
+            code = changed & 0xff == 0 ? 5 : 3
         } else {
             code = 4
         }
     }
+
+    /// The nearest number of tenths, of numbers that are small enough to have one.
+    @inline(__always)
+    private static func tenths(_ value: Float) -> Int32? {
+        guard value.magnitude < 400_000 else { return nil }
+        // 3 << 22: what is added to it is rounded to a whole number, and stands in the lowest bits.
+        let shift: Float = 12_582_912
+        return Int32(bitPattern: (value * 10 + shift).bitPattern &- shift.bitPattern)
+    }
+
+    @inline(__always)
+    private static func number(_ tenths: Int32) -> Float { Float(tenths) / 10 }
 
     @inline(__always)
     private static func nibble(_ table: UInt32, _ code: UInt8) -> UInt32 { table >> (4 * UInt32(code)) & 15 }
@@ -339,14 +381,34 @@ private struct Difference {
     @inline(__always)
     func write(_ at: inout UnsafeMutablePointer<UInt8>) {
         UnsafeMutableRawPointer(at).storeBytes(of: bits >> (8 * Self.nibble(Self.skipped, code)), as: UInt32.self)
-        at += Int(Self.nibble(Self.lengths, code))
+        at += length
     }
+
+    @inline(__always)
+    var length: Int { Int(Self.nibble(Self.lengths, code)) }
 
     @inline(__always)
     static func read(_ code: UInt8, from before: Float, _ at: inout UnsafePointer<UInt8>) -> Float {
         let length = nibble(lengths, code)
-        let word = UInt64(UnsafeRawPointer(at).loadUnaligned(as: UInt32.self)) & (1 << (8 * UInt64(length)) - 1)
+        let word = UnsafeRawPointer(at).loadUnaligned(as: UInt32.self)
         at += Int(length)
-        return Float(bitPattern: before.bitPattern ^ UInt32(word) << (8 * nibble(skipped, code)))
+        if code == Code.fewTenths || code == Code.manyTenths, let start = tenths(before) {
+            let unused = 32 - 8 * Int32(length)
+            return number(start &+ (Int32(bitPattern: word) &<< unused) &>> unused)
+        }
+        let changed = UInt32(truncatingIfNeeded: UInt64(word) & (1 << (8 * UInt64(length)) - 1))
+        return Float(bitPattern: before.bitPattern ^ changed << (8 * nibble(skipped, code)))
     }
+}
+
+@inline(__always)
+private func put<Word: BitwiseCopyable>(_ word: Word, _ at: inout UnsafeMutablePointer<UInt8>) {
+    UnsafeMutableRawPointer(at).storeBytes(of: word, as: Word.self)
+    at += MemoryLayout<Word>.size
+}
+
+@inline(__always)
+private func take<Word: BitwiseCopyable>(_ type: Word.Type, _ at: inout UnsafePointer<UInt8>) -> Word {
+    defer { at += MemoryLayout<Word>.size }
+    return UnsafeRawPointer(at).loadUnaligned(as: Word.self)
 }
