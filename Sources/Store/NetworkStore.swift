@@ -140,7 +140,9 @@ public enum NetworkStore {
         let newest = try connection.query(
             "SELECT id, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1", as: "load network")
         guard let row = newest.first, let revision = row[0].flatMap(Int.init), let document = row[1] else { return nil }
-        let network = try JSONCoding.decodePlain(Network.self, document)
+        var network = try JSONCoding.decodePlain(Network.self, document)
+        // Decoding doubles as it goes: of a large fleet, megabytes would lie idle for good.
+        network.ders = network.ders.withUnsafeBufferPointer(Array.init)
         let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
         var ids = [Int32](repeating: 0, count: registry.devices.count)
         var areas = ids

@@ -114,7 +114,7 @@ final class AdvisoryFeed: Sendable {
     }
 
     private func heartbeat(_ sequence: Int64) -> String {
-        let marks = live.now.positions.filter { !$0.key.hasPrefix("bank/") }.sorted { $0.key < $1.key }
+        let marks = live.read(\.positions).filter { !$0.key.hasPrefix("bank/") }.sorted { $0.key < $1.key }
             .map { "\(JSONText.quoted($0.key)):\"\($0.value.head)\"" }.joined(separator: ",")
         let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
         return

@@ -239,7 +239,7 @@ final class AnalyserService: Sendable {
         _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore
     ) throws(StoreError) {
         let positions = analyser.positions
-        let known = live.now.positions
+        let known = live.read(\.positions)
         guard !pending.reports.isEmpty || !pending.minutes.isEmpty || positions != known else { return }
         var commit = AdvisoryStore.Commit()
         commit.reports = pending.reports

@@ -67,6 +67,9 @@ final class LiveState: Sendable {
 
     var now: Contents { contents.withLock { $0 } }
 
+    /// A part alone: who holds ``now`` when values come makes a copy of those of all devices.
+    func read<Part: Sendable>(_ part: (Contents) -> Part) -> Part { contents.withLock { part($0) } }
+
     func update<R: Sendable>(_ change: (inout Contents) -> R) -> R { contents.withLock { change(&$0) } }
 
     /// Takes stored samples over, after their commit. Late ones are history, not now.

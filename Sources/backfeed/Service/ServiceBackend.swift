@@ -289,7 +289,7 @@ final class ServiceBackend: Backend {
 
     /// Where the analysis stands, so that replayed history is switched where one is looking.
     private static func positionTime(_ live: LiveState) -> Timestamp {
-        let marks = live.now.positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.head)
+        let marks = live.read(\.positions).filter { !$0.key.hasPrefix("bank/") }.values.map(\.head)
         return marks.max() ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
     }
 
@@ -303,7 +303,7 @@ final class ServiceBackend: Backend {
             problems.append("the database does not answer: \(error)")
         }
         if live.stored.network.nodes.isEmpty { problems.append("no network is imported: backfeed network import DIR") }
-        if let problem = live.now.storeProblem { problems.append("storing fails: \(problem)") }
+        if let problem = live.read(\.storeProblem) { problems.append("storing fails: \(problem)") }
         return problems
     }
 

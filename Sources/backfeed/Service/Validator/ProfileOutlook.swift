@@ -52,7 +52,7 @@ final class ProfileOutlook: Sendable {
     /// Of the verdicts: in a replay the data's own.
     var clock: Timestamp {
         let wall = Timestamp(microseconds: SystemClock.nowMicroseconds)
-        return isReplay ? live.now.heads.values.map(\.time).max() ?? wall : wall
+        return isReplay ? live.read(\.heads).values.map(\.time).max() ?? wall : wall
     }
 
     private func run() {

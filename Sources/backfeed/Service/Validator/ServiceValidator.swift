@@ -87,7 +87,7 @@ struct ServiceValidator: Sendable {
 
     /// Feeders whose head has not been heard since a moment.
     func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
-        let heads = live.now.heads
+        let heads = live.read(\.heads)
         return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= moment }
     }
 
