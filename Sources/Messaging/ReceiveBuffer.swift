@@ -16,6 +16,9 @@ public final class ReceiveBuffer: Sendable {
         var isAwaited = false
     }
 
+    /// Bytes of the pieces that it fills; a message that is larger has one of its own.
+    public static let usualChunk = 1 << 18
+
     public let maximumBytes: Int
     private let state = Guarded(State())
 
@@ -31,7 +34,7 @@ public final class ReceiveBuffer: Sendable {
     ///
     /// - Parameters:
     ///   - withKey: keeps the sender's key with it.
-    ///   - surplus: bytes beyond ``maximumBytes`` that may be used.
+    ///   - surplus: bytes beyond ``maximumBytes`` that may be used; negative, bytes that may not.
     public func put(_ message: borrowing MessageBuffer, withKey: Bool, surplus: Int = 0) -> Outcome {
         let key = withKey ? message.userID : nil
         let size = Chunk.size(of: message, key: key)
@@ -108,7 +111,7 @@ public final class ReceiveBuffer: Sendable {
 /// it, hence `@unchecked Sendable`.
 private final class Chunk: @unchecked Sendable {
     static let frames = 3
-    static let usual = 1 << 18
+    static let usual = ReceiveBuffer.usualChunk
     /// Number of frames, the sizes of those that are kept, and the size of the key, before the bytes of each message.
     private static let header = (frames + 2) * MemoryLayout<UInt32>.size
 

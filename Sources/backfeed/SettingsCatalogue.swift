@@ -33,9 +33,9 @@ enum SettingsCatalogue {
             source: "libzmq's own; a short one stops and starts the connection all the time",
             "messages of an aggregator that libzmq holds until the inlet takes them, within a millisecond"),
         .init(
-            "telemetry.receive_buffer_bytes", .number(2_097_152...1e11), default: "25165824", unit: "B",
-            source: "memory; a second of 100,000 samples/s in JSON is 20 MB",
-            "messages that wait for the receiving thread; when it is full reading stops, and when what libzmq then holds exceeds twice as much, it is dropped and asked for again"
+            "telemetry.receive_buffer_bytes", .number(2_097_152...1e11), default: "16777216", unit: "B",
+            source: "memory; a second of 80,000 samples/s in JSON",
+            "messages that wait for the receiving thread, less, down to a quarter, what libzmq's full queue takes of messages of their size; when it is full reading stops, and when what libzmq then holds exceeds three times as much, it is dropped and asked for again"
         ),
         .init(
             "telemetry.security", .choice(["plain", "curve"]), default: "plain",
@@ -177,7 +177,7 @@ enum SettingsCatalogue {
             source: "measured: latency to commit is the flush interval",
             "time after which a batch is written however small it is"),
         .init(
-            "ingest.batches", .number(2...64), default: "6", source: "memory: rows × 150 B each",
+            "ingest.batches", .number(2...64), default: "4", source: "memory: rows × 300 B each",
             "batches in circulation; when all are in use, reading stops"),
         .init(
             "ingest.database_deadline_ms", .number(100...600_000), default: "5000", unit: "ms",

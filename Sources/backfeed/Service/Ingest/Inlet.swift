@@ -4,6 +4,9 @@ internal import ServiceKit
 /// The thread that does nothing but empty the telemetry socket, so that what waits is limited in bytes whatever the
 /// receiving thread is at: a disk that stands still, ten thousand samples to refuse.
 struct Inlet: ~Copyable {
+    /// What libzmq may hold beside the buffer, in sizes of it.
+    private static let excess = 3
+
     private var telemetry: Socket
     private var message: MessageBuffer
     private let buffer: ReceiveBuffer
@@ -41,7 +44,7 @@ struct Inlet: ~Copyable {
         self.telemetry = telemetry
         self.endpoint = endpoint
         message = MessageBuffer()
-        allowedGrowth = 2 * buffer.maximumBytes
+        allowedGrowth = Self.excess * buffer.maximumBytes
         self.metrics = metrics
         self.buffer = buffer
         self.exchange = exchange
@@ -75,8 +78,12 @@ struct Inlet: ~Copyable {
         if fullSince != nil { _ = buffer.put(message, withKey: hasKeys, surplus: .max) }
     }
 
-    private func place(surplus: Int = 0) -> Bool {
-        switch buffer.put(message, withKey: hasKeys, surplus: surplus) {
+    /// - Parameter surplus: bytes that it may hold beyond its limit; by default it leaves room for what libzmq will hold
+    ///   when it is full. A large message needs all of it.
+    private func place(surplus: Int? = nil) -> Bool {
+        let reserve = min(usualSize * Double(queue), 0.75 * Double(buffer.maximumBytes))
+        let isLarge = message.byteCount > ReceiveBuffer.usualChunk
+        switch buffer.put(message, withKey: hasKeys, surplus: surplus ?? (isLarge ? 0 : -Int(reserve))) {
         case .takenAndAwaited: exchange.wake.wake()
         case .taken: break
         case .full: return false
@@ -85,13 +92,13 @@ struct Inlet: ~Copyable {
     }
 
     /// While the buffer is full, what comes waits in libzmq and then at the senders. That holds few bytes or very many: if
-    /// messages are large of late, or our memory grows by twice the buffer's size, libzmq is emptied.
+    /// messages are large of late, or our memory grows by as much as ``excess`` of the buffer's size, libzmq is emptied.
     ///
     /// - Parameter resident: memory of this process when reading stopped, in bytes.
     private mutating func awaitRoom(_ resident: Int) throws {
         if place() {
             fullSince = nil
-            allowedGrowth = 2 * buffer.maximumBytes
+            allowedGrowth = Self.excess * buffer.maximumBytes
             return
         }
         SystemClock.pause(milliseconds: 2)
@@ -104,8 +111,8 @@ struct Inlet: ~Copyable {
         if dropped > 0 { tell(dropped) } else { allowedGrowth = max(allowedGrowth, 2 * growth) }
     }
 
-    /// Whether libzmq's queue, full of messages of this size, is more than twice what the buffer may hold.
-    private func isTooLarge(_ size: Double) -> Bool { size * Double(queue) > Double(2 * buffer.maximumBytes) }
+    /// Whether libzmq's queue, full of messages of this size, is more than ``excess`` of what the buffer may hold.
+    private func isTooLarge(_ size: Double) -> Bool { size * Double(queue) > Double(Self.excess * buffer.maximumBytes) }
 
     /// Empties libzmq: large messages are dropped, small ones kept while they fit into as much again. Without large ones it
     /// was not libzmq that grew: a fleet that is heard for the first time needs memory too.
