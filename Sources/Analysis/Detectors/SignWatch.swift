@@ -50,6 +50,8 @@ public struct SignWatch: Sendable, Equatable {
 
     private mutating func mean(_ power: Double) -> Double? {
         if powers.count == Self.window { powers.removeFirst() }
+        // Of many devices nothing is ever heard: what is not known need not be kept until something is.
+        guard !powers.isEmpty || !power.isNaN else { return nil }
         powers.append(Float(power))
         var (sum, known) = (Float(0), 0)
         for power in powers where !power.isNaN {
