@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /// At most so many heaps for the threads of this process, each with so many bytes free at its end, and pieces of so many
@@ -33,6 +34,20 @@ static inline void clinux_wake_clear(int fd) {
 extern int pthread_setname_np(pthread_t thread, const char *name);
 static inline int clinux_set_thread_name(pthread_t thread, const char *name) {
     return pthread_setname_np(thread, name);
+}
+
+/// The calling thread asks for slices of so many nanoseconds (sched_setattr(2)): Linux 6.12 and later then lets it
+/// interrupt threads with longer ones when it wakes, and earlier ones take no notice.
+static inline void clinux_ask_for_slices(uint64_t nanoseconds) {
+    // glibc has no struct for it before 2.41.
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes = {.size = sizeof attributes, .nice = getpriority(PRIO_PROCESS, 0), .runtime = nanoseconds};
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 /// User plus system CPU time of this process, seconds (getrusage(2)).

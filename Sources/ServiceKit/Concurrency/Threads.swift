@@ -7,18 +7,23 @@ public final class WorkerThread: Sendable {
 
     private final class Start: Sendable {
         let name: String
+        let isWaitedFor: Bool
         let body: @Sendable () -> Void
         let ended: Gate
-        init(name: String, ended: Gate, body: @escaping @Sendable () -> Void) {
+        init(name: String, isWaitedFor: Bool, ended: Gate, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.isWaitedFor = isWaitedFor
             self.ended = ended
             self.body = body
         }
     }
 
-    /// - Parameter name: shown by `top -H` and debuggers; at most 15 bytes are kept.
-    public init(name: String, body: @escaping @Sendable () -> Void) {
-        Self.spawn(Start(name: name, ended: ended, body: body))
+    /// - Parameters:
+    ///   - name: shown by `top -H` and debuggers; at most 15 bytes are kept.
+    ///   - isWaitedFor: something slower stands still until it has woken and said the next thing. It then does not wait for
+    ///     the end of another thread's slice, which may be milliseconds.
+    public init(name: String, isWaitedFor: Bool = false, body: @escaping @Sendable () -> Void) {
+        Self.spawn(Start(name: name, isWaitedFor: isWaitedFor, ended: ended, body: body))
     }
 
     private static func spawn(_ start: Start) {
@@ -32,6 +37,7 @@ public final class WorkerThread: Sendable {
         guard let argument else { return nil }
         let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
         _ = clinux_set_thread_name(pthread_self(), String(start.name.prefix(15)))
+        if start.isWaitedFor { clinux_ask_for_slices(100_000) }
         start.body()
         start.ended.open()
         return nil

@@ -156,7 +156,8 @@ final class Ingest: Sendable {
             stop()
             throw error
         }
-        let writer = WorkerThread(name: "ingest.write") { [self] in write() }
+        // The database stands still between two statements of a transaction.
+        let writer = WorkerThread(name: "ingest.write", isWaitedFor: true) { [self] in write() }
         threads.withLock { $0.append(writer) }
         startUpkeep()
         return endpoints
