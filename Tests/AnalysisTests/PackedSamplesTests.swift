@@ -21,14 +21,14 @@ import Testing
     private static func vary(_ value: Float, _ random: inout Random) -> Float {
         switch random.below(12) {
         case 0, 1, 2: value
-        case 8: Float(random.below(9_000_000) - 4_500_000) / 10
-        case 9: Float(2300 + random.below(100)) / 10
-        case 10: ((value.isFinite ? value : 0) * 10 + Float(random.below(300) - 150)).rounded() / 10
-        case 11: -Float(random.below(2)) * 0
         case 3: Float(random.below(9000))
         case 4: (value.isFinite ? value : 0) + Float(random.below(100)) / 10
         case 5: Float(bitPattern: value.bitPattern ^ UInt32(1) << UInt32(random.below(32)))
         case 6: .nan
+        case 7: -0.0
+        case 8: Float(random.below(9_000_000) - 4_500_000) / 10
+        case 9: Float(2300 + random.below(100)) / 10
+        case 10: ((value.isFinite ? value : 0) * 10 + Float(random.below(300) - 150)).rounded() / 10
         default: Float(bitPattern: UInt32(truncatingIfNeeded: random.next()))
         }
     }

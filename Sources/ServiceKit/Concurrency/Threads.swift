@@ -37,6 +37,7 @@ public final class WorkerThread: Sendable {
         guard let argument else { return nil }
         let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
         _ = clinux_set_thread_name(pthread_self(), String(start.name.prefix(15)))
+        // The shortest that Linux gives.
         if start.isWaitedFor { clinux_ask_for_slices(100_000) }
         start.body()
         start.ended.open()
