@@ -12,6 +12,8 @@ public struct CopyBuffer: ~Copyable {
     public private(set) var rows = 0
     private var isFinished = false
     private static let header: [UInt8] = Array("PGCOPY\n".utf8) + [0xff, 13, 10, 0] + [UInt8](repeating: 0, count: 8)
+    /// Bytes behind the last row.
+    private static let trailer = 2
     /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps start.
     static let postgresEpoch: Int64 = 946_684_800_000_000
 
@@ -145,6 +147,15 @@ public struct CopyBuffer: ~Copyable {
         value.withUTF8 { bytes(UnsafeRawBufferPointer($0)) }
     }
 
+    /// Several of what ``finished()`` hands out as the pieces of one stream: one header, all rows, one trailer.
+    static func joined(_ streams: [UnsafeRawBufferPointer]) -> [UnsafeRawBufferPointer] {
+        streams.enumerated().map { place, stream in
+            let first = place == 0 ? 0 : header.count
+            let end = place == streams.count - 1 ? stream.count : stream.count - trailer
+            return UnsafeRawBufferPointer(rebasing: stream[first..<end])
+        }
+    }
+
     /// Where each row begins, and where the last one ends.
     func rowOffsets() -> [Int] {
         var offsets: [Int] = []
@@ -168,7 +179,7 @@ public struct CopyBuffer: ~Copyable {
 
     /// A stream of its own with some rows of this one.
     func copy(from start: Int, to end: Int, rows count: Int) -> CopyBuffer {
-        var part = CopyBuffer(capacity: Self.header.count + end - start + 2)
+        var part = CopyBuffer(capacity: Self.header.count + end - start + Self.trailer)
         (part.base + part.count).copyMemory(from: base + start, byteCount: end - start)
         part.count += end - start
         part.rows = count
@@ -178,7 +189,7 @@ public struct CopyBuffer: ~Copyable {
     /// Ends the rows and hands out everything, as often as it is asked. ``reset()`` before the next row.
     public mutating func finished() -> UnsafeRawBufferPointer {
         if !isFinished {
-            reserve(2)
+            reserve(Self.trailer)
             store(Int16(-1))
             isFinished = true
         }

@@ -4,6 +4,8 @@ internal import Glibc
 /// One `PGconn *`. Used by one thread at a time; every call blocks, so never on Swift's cooperative pool.
 public struct PostgresConnection: ~Copyable {
     private let handle: OpaquePointer
+    /// Names of the statements that the server has prepared for this connection, by their text.
+    private var prepared: [String: String] = [:]
 
     public init(_ conninfo: String) throws(StoreError) {
         // Ours first: what the connection string says wins. A server that has vanished is noticed, and of several hosts
@@ -36,10 +38,77 @@ public struct PostgresConnection: ~Copyable {
     /// The connection's socket, for the ``Watchdog``.
     var descriptor: CInt { PQsocket(handle) }
 
-    public var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
+    public var isUsable: Bool { PQstatus(handle) == CONNECTION_OK && PQpipelineStatus(handle) == PQ_PIPELINE_OFF }
 
     /// Rows as text; `nil` is NULL.
     public typealias Row = [String?]
+
+    /// A statement with text parameters `$1`, `$2`, ….
+    struct Statement {
+        var sql: String
+        var parameters: [String?] = []
+        var operation: String
+    }
+
+    /// Runs statements that are sent together: one way to the server and back for all of them, and each is parsed once
+    /// for the connection. After one that fails none is run, and its error is thrown.
+    ///
+    /// - Returns: the rows of each.
+    @discardableResult
+    mutating func query(_ statements: [Statement]) throws(StoreError) -> [[Row]] {
+        guard let first = statements.first else { return [] }
+        // Left in the middle, the connection is not usable any more.
+        let broken = { (handle: OpaquePointer) in
+            StoreError(.connectionFailed, first.operation, message: String(cString: PQerrorMessage(handle)))
+        }
+        guard PQenterPipelineMode(handle) == 1 else { throw broken(handle) }
+        /// The server's answers, in their order: to its preparing a statement, and to running one.
+        var expected: [(place: Int, newName: String?)] = []
+        for (place, statement) in statements.enumerated() {
+            var name = prepared[statement.sql]
+            if name == nil {
+                let made = "backfeed_\(prepared.count)_\(place)"
+                guard PQsendPrepare(handle, made, statement.sql, 0, nil) == 1 else { throw broken(handle) }
+                expected.append((place, made))
+                name = made
+            }
+            var pointers = statement.parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
+            defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
+            guard PQsendQueryPrepared(handle, name, Int32(pointers.count), &pointers, nil, nil, 0) == 1 else {
+                throw broken(handle)
+            }
+            expected.append((place, nil))
+        }
+        guard PQpipelineSync(handle) == 1 else { throw broken(handle) }
+        var answers: [[Row]] = []
+        var problem: StoreError?
+        for (place, newName) in expected {
+            while let result = PQgetResult(handle) {
+                defer { PQclear(result) }
+                let status = PQresultStatus(result)
+                if status != PGRES_TUPLES_OK, status != PGRES_COMMAND_OK {
+                    problem = problem ?? failure(result, .statementFailed, statements[place].operation)
+                } else if let newName {
+                    prepared[statements[place].sql] = newName
+                } else {
+                    answers.append(Self.rows(of: result))
+                }
+            }
+        }
+        PQclear(PQgetResult(handle))
+        guard PQexitPipelineMode(handle) == 1 else { throw problem ?? broken(handle) }
+        if let problem { throw problem }
+        return answers
+    }
+
+    private static func rows(of result: OpaquePointer?) -> [Row] {
+        let (rows, columns) = (PQntuples(result), PQnfields(result))
+        return (0..<rows).map { row in
+            (0..<columns).map { column in
+                PQgetisnull(result, row, column) != 0 ? nil : String(cString: PQgetvalue(result, row, column))
+            }
+        }
+    }
 
     /// Runs one statement with text parameters `$1`, `$2`, ….
     @discardableResult
@@ -60,12 +129,7 @@ public struct PostgresConnection: ~Copyable {
         guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else {
             throw failure(result, .statementFailed, operation)
         }
-        let (rows, columns) = (PQntuples(result), PQnfields(result))
-        return (0..<rows).map { row in
-            (0..<columns).map { column in
-                PQgetisnull(result, row, column) != 0 ? nil : String(cString: PQgetvalue(result, row, column))
-            }
-        }
+        return Self.rows(of: result)
     }
 
     /// Calls `body` with each row as it arrives: a million rows in the memory of one.
@@ -119,6 +183,25 @@ public struct PostgresConnection: ~Copyable {
         }
     }
 
+    /// Runs `body` in a transaction, whose beginning is sent together with the statements of `opening`, and whose end with
+    /// those that `body` returns; rolls back when anything of it fails.
+    ///
+    /// - Parameter body: gets the rows of each statement of `opening`.
+    mutating func transaction(
+        _ operation: String, opening: [Statement],
+        _ body: (inout Self, [[Row]]) throws(StoreError) -> [Statement]
+    ) throws(StoreError) {
+        do throws(StoreError) {
+            let begun = try query([Statement(sql: "BEGIN", operation: operation)] + opening)
+            let closing = try body(&self, Array(begun.dropFirst()))
+            try query(closing + [Statement(sql: "COMMIT", operation: operation)])
+        } catch {
+            // The first error is the one to report; a rollback fails only when the connection is gone.
+            _ = try? query("ROLLBACK", as: operation)
+            throw error
+        }
+    }
+
     /// Calls `body` with each row that a statement gives, in COPY's binary format: quicker than text where there are many.
     ///
     /// - Parameter body: gets the fields of a row behind their count; false ends it.
@@ -161,6 +244,11 @@ public struct PostgresConnection: ~Copyable {
 
     /// Sends bytes that are in COPY's binary format, header and trailer included.
     public mutating func copy(_ sql: String, _ bytes: UnsafeRawBufferPointer, as operation: String) throws(StoreError) {
+        try copy(sql, [bytes], as: operation)
+    }
+
+    /// Sends bytes that are one after the other in COPY's binary format, header and trailer included.
+    mutating func copy(_ sql: String, _ parts: [UnsafeRawBufferPointer], as operation: String) throws(StoreError) {
         let begun = PQexec(handle, sql)
         let status = PQresultStatus(begun)
         guard status == PGRES_COPY_IN else {
@@ -168,16 +256,18 @@ public struct PostgresConnection: ~Copyable {
             throw failure(begun, .copyFailed, operation)
         }
         PQclear(begun)
-        var offset = 0
-        while offset < bytes.count {
-            // In pieces: libpq copies each into its own buffer, which must not grow to the size of the batch.
-            let count = min(65_536, bytes.count - offset)
-            let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
-            guard PQputCopyData(handle, piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count)) == 1
-            else {
-                throw failure(nil, .copyFailed, operation)
+        for bytes in parts {
+            var offset = 0
+            while offset < bytes.count {
+                // In pieces: libpq copies each into its own buffer, which must not grow to the size of the batch.
+                let count = min(65_536, bytes.count - offset)
+                let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+                guard PQputCopyData(handle, piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count)) == 1
+                else {
+                    throw failure(nil, .copyFailed, operation)
+                }
+                offset += count
             }
-            offset += count
         }
         guard PQputCopyEnd(handle, nil) == 1 else { throw failure(nil, .copyFailed, operation) }
         var problem: StoreError?

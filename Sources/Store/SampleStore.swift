@@ -51,34 +51,42 @@ public struct SampleStore: ~Copyable {
 
     private mutating func write(_ batches: [SampleBatch], isBisecting: Bool) throws(StoreError) {
         try session.use { connection throws(StoreError) in
-            try connection.transaction("store samples") { connection throws(StoreError) in
-                // Positions first: a batch that is stored already must not cost a COPY.
-                try StreamStore.move(StreamStore.passages(batches), &connection)
-                var clocks: [String: StoredClock] = [:]
+            // Positions first: a batch that is stored already must not cost a COPY.
+            let move = StreamStore.Move(batches)
+            try connection.transaction("store samples", opening: move.statements) {
+                connection, answers throws(StoreError) in
+                try move.check(answers)
+                for batch in batches { try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection) }
+                let refused = try Self.copy(batches, isBisecting: isBisecting, &connection)
                 for batch in batches {
-                    try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection)
-                    let refused = try Self.copy(batch, isBisecting: isBisecting, &connection)
-                    if !batch.rejects.isEmpty || !refused.isEmpty {
-                        try Self.store(batch.rejects + refused, &connection)
-                    }
+                    if !batch.rejects.isEmpty { try Self.store(batch.rejects, &connection) }
                     if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
-                    // As they are in the end.
-                    for (feeder, clock) in batch.clocks {
-                        clocks[feeder] = StoredClock(areaId: clock.area, feeder: feeder, clock: clock.time)
-                    }
                 }
+                if !refused.isEmpty { try Self.store(refused, &connection) }
                 try Self.claim(batches, &connection)
-                if !clocks.isEmpty {
-                    // One statement for all feeders: one each would cost more than the rows.
-                    try connection.query(
-                        """
-                        INSERT INTO backfeed_store.feeder_clock SELECT area_id, feeder, clock \
-                        FROM jsonb_to_recordset($1::jsonb) AS c(area_id int4, feeder text, clock timestamptz) \
-                        ON CONFLICT (area_id, feeder) DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
-                        """, [JSONCoding.encode(Array(clocks.values))], as: "store clocks")
-                }
+                return Self.clocks(batches)
             }
         }
+    }
+
+    /// One statement for all feeders: one each would cost more than the rows.
+    private static func clocks(_ batches: [SampleBatch]) -> [PostgresConnection.Statement] {
+        var clocks: [String: StoredClock] = [:]
+        for batch in batches {
+            // As they are in the end.
+            for (feeder, clock) in batch.clocks {
+                clocks[feeder] = StoredClock(areaId: clock.area, feeder: feeder, clock: clock.time)
+            }
+        }
+        guard !clocks.isEmpty else { return [] }
+        return [
+            .init(
+                sql: """
+                    INSERT INTO backfeed_store.feeder_clock SELECT area_id, feeder, clock \
+                    FROM jsonb_to_recordset($1::jsonb) AS c(area_id int4, feeder text, clock timestamptz) \
+                    ON CONFLICT (area_id, feeder) DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
+                    """, parameters: [JSONCoding.encode(Array(clocks.values))], operation: "store clocks")
+        ]
     }
 
     /// Devices belong to who spoke for them first. One statement for all, and plain numbers: a fleet speaks for the first
@@ -107,18 +115,21 @@ public struct SampleStore: ~Copyable {
 
     /// - Returns: what the server would not take, when it is looked for.
     private static func copy(
-        _ batch: SampleBatch, isBisecting: Bool, _ connection: inout PostgresConnection
+        _ batches: [SampleBatch], isBisecting: Bool, _ connection: inout PostgresConnection
     ) throws(StoreError) -> [SampleBatch.Reject] {
         if isBisecting {
             var bisection = Bisection()
-            try bisection.store(batch.rows, copyStatement, &connection)
-            try bisection.store(batch.extra, copyExtraStatement, &connection)
+            for batch in batches {
+                try bisection.store(batch.rows, copyStatement, &connection)
+                try bisection.store(batch.extra, copyExtraStatement, &connection)
+            }
             return bisection.refused
         }
-        if batch.rows.rows > 0 { try connection.copy(copyStatement, batch.rows.finished(), as: "COPY sample") }
-        if batch.extra.rows > 0 {
-            try connection.copy(copyExtraStatement, batch.extra.finished(), as: "COPY sample_extra")
-        }
+        // One COPY for all: each costs two ways to the server.
+        let rows = batches.filter { $0.rows.rows > 0 }.map { $0.rows.finished() }
+        if !rows.isEmpty { try connection.copy(copyStatement, CopyBuffer.joined(rows), as: "COPY sample") }
+        let extra = batches.filter { $0.extra.rows > 0 }.map { $0.extra.finished() }
+        if !extra.isEmpty { try connection.copy(copyExtraStatement, CopyBuffer.joined(extra), as: "COPY sample_extra") }
         return []
     }
 

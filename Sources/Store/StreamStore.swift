@@ -2,14 +2,6 @@ internal import GridModel
 
 /// Positions of the aggregators' streams, their gaps, and what was lost: moved in the transaction that stores the rows.
 enum StreamStore {
-    private struct Move: Encodable {
-        var aggregator: String
-        var epoch, last: String
-        var newest: Timestamp?
-        var version: Int64
-        var before: Int64?
-    }
-
     /// Where a stream stands after several batches, and its version before the first of them.
     struct Passage {
         var stream: SampleBatch.Stream
@@ -32,55 +24,83 @@ enum StreamStore {
         var after, before: Timestamp?
     }
 
-    /// Moves all streams by compare-and-set, or throws ``StoreError/Code/conflict``.
-    static func move(_ streams: [String: Passage], _ connection: inout PostgresConnection) throws(StoreError) {
-        guard !streams.isEmpty else { return }
-        let moves = streams.sorted { $0.key < $1.key }.map { name, passage in
-            let position = passage.stream.position
-            return Move(
-                aggregator: name, epoch: String(position.epoch), last: String(position.last), newest: position.newest,
-                version: passage.stream.version, before: passage.before)
+    /// Moves all streams by compare-and-set.
+    struct Move {
+        private struct Row: Encodable {
+            var aggregator: String
+            var epoch, last: String
+            var newest: Timestamp?
+            var version: Int64
+            var before: Int64?
         }
-        // Ordered, so that two writers of the same streams wait for each other and do not deadlock.
-        let moved = try connection.query(
-            """
-            WITH m AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS m(aggregator text, epoch int8, \
-            last int8, newest timestamptz, version int8, before int8) ORDER BY aggregator), \
-            moved AS (UPDATE backfeed_store.stream_position p SET epoch = m.epoch, last_sequence = m.last, \
-            newest = m.newest, version = m.version, updated_at = now() FROM m \
-            WHERE p.aggregator = m.aggregator AND p.version = m.before RETURNING 1), \
-            opened AS (INSERT INTO backfeed_store.stream_position (aggregator, epoch, last_sequence, newest, version) \
-            SELECT aggregator, epoch, last, newest, version FROM m WHERE before IS NULL \
-            ON CONFLICT DO NOTHING RETURNING 1) \
-            SELECT (SELECT count(*) FROM moved) + (SELECT count(*) FROM opened)
-            """, [JSONCoding.encode(moves)], as: "move streams")
-        guard moved.first?[0] == String(moves.count) else {
-            let names = moves.map(\.aggregator).joined(separator: ", ")
-            throw StoreError(.conflict, "move streams", message: "a position of \(names) is not what it was")
-        }
-        let gaps = streams.flatMap { name, passage in
-            passage.stream.position.missing.map {
-                Gap(
-                    aggregator: name, epoch: String(passage.stream.position.epoch),
-                    first: String($0.sequences.lowerBound),
-                    last: String($0.sequences.upperBound), after: $0.after, before: $0.before)
+
+        private let rows: [Row]
+        private let gaps: [Gap]
+
+        init(_ batches: [SampleBatch]) {
+            let streams = passages(batches).sorted { $0.key < $1.key }
+            // Ordered, so that two writers of the same streams wait for each other and do not deadlock.
+            rows = streams.map { name, passage in
+                let position = passage.stream.position
+                return Row(
+                    aggregator: name, epoch: String(position.epoch), last: String(position.last),
+                    newest: position.newest, version: passage.stream.version, before: passage.before)
+            }
+            gaps = streams.flatMap { name, passage in
+                passage.stream.position.missing.map {
+                    Gap(
+                        aggregator: name, epoch: String(passage.stream.position.epoch),
+                        first: String($0.sequences.lowerBound), last: String($0.sequences.upperBound),
+                        after: $0.after, before: $0.before)
+                }
             }
         }
-        // A gap keeps the moment it was seen for as long as its first message is missing.
-        try connection.query(
-            """
-            WITH g AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS g(aggregator text, epoch int8, first int8, \
-            last int8, after timestamptz, before timestamptz)), \
-            closed AS (DELETE FROM backfeed_store.stream_gap s \
-            WHERE s.aggregator IN (SELECT jsonb_array_elements_text($2::jsonb)) AND NOT EXISTS (SELECT FROM g \
-            WHERE g.aggregator = s.aggregator AND g.epoch = s.epoch AND g.first = s.first_sequence)) \
-            INSERT INTO backfeed_store.stream_gap AS s \
-            (aggregator, epoch, first_sequence, last_sequence, after_time, before_time) \
-            SELECT aggregator, epoch, first, last, after, before FROM g \
-            ON CONFLICT (aggregator, epoch, first_sequence) DO UPDATE SET last_sequence = excluded.last_sequence, \
-            after_time = excluded.after_time, before_time = excluded.before_time
-            """, [JSONCoding.encode(gaps), JSONCoding.encode(moves.map(\.aggregator))], as: "store gaps")
+
+        /// To be run in the transaction that stores the rows.
+        var statements: [PostgresConnection.Statement] {
+            guard !rows.isEmpty else { return [] }
+            return [
+                .init(sql: moving, parameters: [JSONCoding.encode(rows)], operation: "move streams"),
+                .init(
+                    sql: keeping, parameters: [JSONCoding.encode(gaps), JSONCoding.encode(rows.map(\.aggregator))],
+                    operation: "store gaps"),
+            ]
+        }
+
+        /// - Parameter answers: to ``statements``.
+        /// - Throws: ``StoreError/Code/conflict`` where not all of them moved.
+        func check(_ answers: [[PostgresConnection.Row]]) throws(StoreError) {
+            guard !rows.isEmpty, answers.first?.first?[0] != String(rows.count) else { return }
+            let names = rows.map(\.aggregator).joined(separator: ", ")
+            throw StoreError(.conflict, "move streams", message: "a position of \(names) is not what it was")
+        }
     }
+
+    private static let moving = """
+        WITH m AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS m(aggregator text, epoch int8, \
+        last int8, newest timestamptz, version int8, before int8) ORDER BY aggregator), \
+        moved AS (UPDATE backfeed_store.stream_position p SET epoch = m.epoch, last_sequence = m.last, \
+        newest = m.newest, version = m.version, updated_at = now() FROM m \
+        WHERE p.aggregator = m.aggregator AND p.version = m.before RETURNING 1), \
+        opened AS (INSERT INTO backfeed_store.stream_position (aggregator, epoch, last_sequence, newest, version) \
+        SELECT aggregator, epoch, last, newest, version FROM m WHERE before IS NULL \
+        ON CONFLICT DO NOTHING RETURNING 1) \
+        SELECT (SELECT count(*) FROM moved) + (SELECT count(*) FROM opened)
+        """
+
+    /// A gap keeps the moment it was seen for as long as its first message is missing.
+    private static let keeping = """
+        WITH g AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS g(aggregator text, epoch int8, first int8, \
+        last int8, after timestamptz, before timestamptz)), \
+        closed AS (DELETE FROM backfeed_store.stream_gap s \
+        WHERE s.aggregator IN (SELECT jsonb_array_elements_text($2::jsonb)) AND NOT EXISTS (SELECT FROM g \
+        WHERE g.aggregator = s.aggregator AND g.epoch = s.epoch AND g.first = s.first_sequence)) \
+        INSERT INTO backfeed_store.stream_gap AS s \
+        (aggregator, epoch, first_sequence, last_sequence, after_time, before_time) \
+        SELECT aggregator, epoch, first, last, after, before FROM g \
+        ON CONFLICT (aggregator, epoch, first_sequence) DO UPDATE SET last_sequence = excluded.last_sequence, \
+        after_time = excluded.after_time, before_time = excluded.before_time
+        """
 
     /// Whether every stream stands exactly where the batches left it.
     static func hold(_ streams: [String: Passage], _ connection: inout PostgresConnection) throws(StoreError) -> Bool {

@@ -127,6 +127,24 @@ enum TestCluster {
         #expect(try store.loadState().streams["agg"]?.position.last == 7)
     }
 
+    /// The clocks are sent together with the commit: it must not take place without them.
+    @Test func whatFailsBesideTheCommitLeavesNothingStored() throws {
+        var owner = try PostgresConnection(conninfo)
+        try owner.query("ALTER TABLE backfeed_store.feeder_clock ADD CONSTRAINT closed CHECK (false)", as: "refuse")
+        var store = SampleStore(conninfo: conninfo)
+        let made = batch(10, last: 1)
+        made.clocks["F1"] = (area: stored.areaIDs[0], time: start)
+        let error = #expect(throws: StoreError.self) { try store.write([made]) }
+        #expect(error?.operation == "store clocks" && error?.sqlState == "23514")
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 0)
+        #expect(try store.loadState().streams.isEmpty)
+        try owner.query("ALTER TABLE backfeed_store.feeder_clock DROP CONSTRAINT closed", as: "allow")
+        // The same connection, its statements known to the server or not.
+        try store.write([made])
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
+        #expect(try store.loadState().clocks["F1"] == start)
+    }
+
     @Test func aBatchThatOnlyFillsAGapIsStoredOnceToo() throws {
         var store = SampleStore(conninfo: conninfo)
         let first = batch(1, last: 9)
