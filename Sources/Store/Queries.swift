@@ -219,34 +219,19 @@ public struct Queries: ~Copyable {
     private static func numbers(
         _ select: String, count: Int, as operation: String, _ connection: inout PostgresConnection, _ body: NumberRow
     ) throws(StoreError) {
-        // PostgreSQL counts from 2000 on.
-        let epoch: Int64 = 946_684_800_000_000
         let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: count)
         defer { values.deallocate() }
         // A row that is not as asked for must not look like the end of the table.
         var isMalformed = false
-        func malformed() -> Bool {
-            isMalformed = true
-            return false
-        }
-        try connection.copyOut(select, as: operation) { row in
-            guard row.count >= 12 else { return malformed() }
-            let time = Int64(bigEndian: row.loadUnaligned(fromByteOffset: 4, as: Int64.self))
-            var place = 12
-            for column in 0..<count {
-                guard place + 4 <= row.count else { return malformed() }
-                let length = Int32(bigEndian: row.loadUnaligned(fromByteOffset: place, as: Int32.self))
-                place += 4
-                if length == -1 {
-                    values[column] = .nan
-                    continue
-                }
-                guard length == 8, place + 8 <= row.count else { return malformed() }
-                values[column] = Double(
-                    bitPattern: UInt64(bigEndian: row.loadUnaligned(fromByteOffset: place, as: UInt64.self)))
-                place += 8
+        try connection.copyOut(select, as: operation) { bytes in
+            var row = CopyRow(bytes)
+            let time = row.time()
+            for column in 0..<count { values[column] = row.float8() }
+            guard let time, !row.isMalformed else {
+                isMalformed = true
+                return false
             }
-            return body(Timestamp(microseconds: time + epoch), UnsafeBufferPointer(values))
+            return body(time, UnsafeBufferPointer(values))
         }
         if isMalformed { throw StoreError(.conflict, operation, message: "a row is not a time and \(count) numbers") }
     }

@@ -2,7 +2,7 @@ public import GridModel
 
 /// Writes telemetry: COPY of the rows and the streams' new positions in one transaction. One thread owns it.
 public struct SampleStore: ~Copyable {
-    private var session: DatabaseSession
+    var session: DatabaseSession
     private var partitions: Set<Int64> = []
     private var partitionsMade = 0
     private let maximumPartitions: Int
@@ -281,62 +281,6 @@ public struct SampleStore: ~Copyable {
             }
             return state
         }
-    }
-
-    /// Stored samples of a time range in time order, in portions; late ones too, flagged.
-    ///
-    /// - Parameters:
-    ///   - until: not included; `nil`: to the end.
-    public mutating func replay(
-        from: Timestamp, until: Timestamp? = nil, indexOfDevice: [Int32: Int32],
-        _ body: ([Sample]) -> Void
-    ) throws(StoreError) {
-        let phases = [
-            ("pa", Quantity.activePowerA), ("pb", .activePowerB), ("pc", .activePowerC), ("va", .voltageA),
-            ("vb", .voltageB), ("vc", .voltageC), ("tap", .tapPosition),
-        ].map { "max(value) FILTER (WHERE quantity = \($1.rawValue)) AS \($0)" }.joined(separator: ", ")
-        var portion: [Sample] = []
-        try session.use { connection throws(StoreError) in
-            try connection.stream(
-                """
-                WITH phases AS (SELECT time, device_id, \(phases) FROM backfeed_store.sample_extra \
-                WHERE time >= $1 AND time < $2 AND (quantity BETWEEN \(Quantity.activePowerA.rawValue) AND \(Quantity.voltageC.rawValue) \
-                OR quantity = \(Quantity.tapPosition.rawValue)) \
-                GROUP BY time, device_id) \
-                SELECT (extract(epoch FROM s.time) * 1e6)::int8, s.device_id, active_power_w, reactive_power_var, voltage_v, \
-                interval_s, quality, state_of_charge_pct, d.voltage_base_v, pa, pb, pc, va, vb, vc, tap FROM backfeed_store.sample s \
-                LEFT JOIN phases p ON p.time = s.time AND p.device_id = s.device_id \
-                JOIN backfeed_store.device d ON d.id = s.device_id \
-                WHERE s.time >= $1 AND s.time < $2 ORDER BY s.time, s.device_id
-                """, [from.description, until?.description ?? "infinity"],
-                as: "replay samples"
-            ) { row in
-                guard let time = row[0].flatMap(Int64.init), let id = row[1].flatMap(Int32.init),
-                    let index = indexOfDevice[id]
-                else { return true }
-                func number(_ column: Int) -> Float { row[column].flatMap(Float.init) ?? .nan }
-                let interval = number(5)
-                func precise(_ column: Int) -> Double { row[column].flatMap(Double.init) ?? .nan }
-                let (least, unbalance) = (
-                    PhaseMeasures.least(precise(9), precise(10), precise(11)),
-                    PhaseMeasures.unbalance(
-                        precise(12), precise(13), precise(14), betweenLines: precise(8) > 1000)
-                )
-                portion.append(
-                    Sample(
-                        device: index, time: Timestamp(microseconds: time), activePower: number(2),
-                        reactivePower: number(3),
-                        voltage: number(4), interval: interval.isNaN ? 0 : interval, stateOfCharge: number(7),
-                        leastPhasePower: Float(least), unbalance: Float(unbalance), tapPosition: number(15),
-                        quality: Quality(rawValue: UInt16(bitPattern: row[6].flatMap(Int16.init) ?? 0))))
-                if portion.count >= 20_000 {
-                    body(portion)
-                    portion.removeAll(keepingCapacity: true)
-                }
-                return true
-            }
-        }
-        if !portion.isEmpty { body(portion) }
     }
 }
 

@@ -274,10 +274,40 @@ enum TestCluster {
             areaID: stored.areaIDs[0], current: .nan, frequency: .nan, state: 0)
         try store.write([made])
         var back: [Sample] = []
-        try store.replay(from: start + 1, indexOfDevice: stored.indexOfDeviceID) { back += $0 }
+        try store.replay(from: start + 1, of: stored) { back += $0 }
         #expect(back.map(\.activePower) == [1, 2, 9, 3, 4])
         #expect(back.map { $0.quality.contains(.late) } == [false, false, true, false, false])
         #expect(back.allSatisfy { $0.device == 0 && $0.reactivePower.isNaN })
+    }
+
+    @Test func samplesComeBackWithWhatIsKeptBesideTheirRows() throws {
+        var store = SampleStore(conninfo: conninfo)
+        let made = batch(3, last: 1)
+        made.append(
+            Sample(
+                device: 0, time: start + 10, activePower: 7, reactivePower: -2, voltage: 231, interval: 60,
+                stateOfCharge: 40, quality: .substituted),
+            deviceID: stored.deviceIDs[0], areaID: stored.areaIDs[0], current: 1, frequency: 50, state: 2)
+        for (quantity, value) in [
+            (Quantity.activePowerA, 3.0), (.activePowerB, -1.5), (.activePowerC, 2), (.voltageA, 230), (.voltageB, 228),
+            (.voltageC, 235), (.tapPosition, -4), (.currentA, 9),
+        ] {
+            made.appendExtra(
+                time: start + 1, deviceID: stored.deviceIDs[0], areaID: stored.areaIDs[0], quantity, value)
+        }
+        try store.write([made])
+        var back: [Sample] = []
+        try store.replay(from: start, until: start + 10, of: stored) { back += $0 }
+        let isBetweenLines = stored.registry.devices[0].voltageBase > 1000
+        let unbalance = Float(PhaseMeasures.unbalance(230, 228, 235, betweenLines: isBetweenLines))
+        #expect(back.map(\.leastPhasePower.description) == ["nan", "-1.5", "nan"])
+        #expect(back.map(\.tapPosition.description) == ["nan", "-4.0", "nan"])
+        #expect(back.map(\.unbalance.description) == ["nan", unbalance.description, "nan"])
+        // Nothing beside the rows is in this stretch.
+        back = []
+        try store.replay(from: start + 2, of: stored) { back += $0 }
+        #expect(back.map(\.activePower) == [2, 7] && back.map(\.interval) == [0, 60])
+        #expect(back[1].stateOfCharge == 40 && back[1].reactivePower == -2 && back[1].quality == .substituted)
     }
 
     @Test func partitionsAreMadeAheadAndOldOnesDropped() throws {

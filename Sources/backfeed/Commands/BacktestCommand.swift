@@ -97,7 +97,7 @@ enum BacktestCommand {
         var spells: [String: AdvisoryFacts] = [:]
         var count = 0
         var samples = SampleStore(conninfo: conninfo)
-        try samples.replay(from: begin, until: until, indexOfDevice: stored.indexOfDeviceID) { portion in
+        try samples.replay(from: begin, until: until, of: stored) { portion in
             count += portion.count
             // As it was said: of a worst value nobody is told until something else is.
             for report in analyser.absorb(portion).reports

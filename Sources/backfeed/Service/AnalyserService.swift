@@ -70,7 +70,7 @@ final class AnalyserService: Sendable {
             log.info("rebuilding from stored samples", ["from": "\(from)"])
             var count = 0
             var problem: StoreError?
-            try samples.replay(from: from, indexOfDevice: stored.indexOfDeviceID) { portion in
+            try samples.replay(from: from, of: stored) { portion in
                 count += portion.count
                 pending.take(analyser.absorb(portion))
                 // A crash may have left hours: in portions, so that memory stays bounded.

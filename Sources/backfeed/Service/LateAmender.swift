@@ -97,7 +97,7 @@ final class LateAmender: Sendable {
             }
         }
         var samples = SampleStore(conninfo: conninfo)
-        try samples.replay(from: from, until: until, indexOfDevice: stored.indexOfDeviceID) {
+        try samples.replay(from: from, until: until, of: stored) {
             portion in
             count += portion.count
             take(replay.absorb(portion))
