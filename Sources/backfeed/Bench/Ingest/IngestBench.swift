@@ -55,7 +55,7 @@ struct IngestBench {
         var published = 0
         for count in devices {
             _ = try NetworkStore.importRevision(
-                BenchCommand.network(feeders: 20, devices: count), by: "bench", conninfo)
+                BenchCommand.network(feeders: LoadPublisher.feeders, devices: count), by: "bench", conninfo)
             guard let stored = try NetworkStore.load(conninfo) else { throw UsageError("the network is not there") }
             let raw = RawCopy(conninfo: conninfo, stored: stored, rows: rows, devices: count)
             for security in securities {

@@ -40,7 +40,7 @@ struct RawCopy {
         return stride(from: 0, to: rows, by: batchRows).map { from in
             batch.reset()
             for n in from..<min(rows, from + batchRows) {
-                let index = stored.registry.index["pv-\(n % devices)"] ?? 0
+                let index = stored.registry.index[LoadPublisher.device(n, of: devices)] ?? 0
                 batch.append(
                     Sample(
                         device: index, time: start + Double(n / devices), activePower: Float(n % 9973),
