@@ -62,7 +62,7 @@ public struct PostgresConnection: ~Copyable {
             StoreError(.connectionFailed, first.operation, message: String(cString: PQerrorMessage(handle)))
         }
         guard PQenterPipelineMode(handle) == 1 else { throw broken(handle) }
-        /// The server's answers, in their order: to its preparing a statement, and to running one.
+        // What the server answers, in this order: to preparing a statement, and to running one.
         var expected: [(place: Int, newName: String?)] = []
         for (place, statement) in statements.enumerated() {
             var name = prepared[statement.sql]
@@ -95,9 +95,11 @@ public struct PostgresConnection: ~Copyable {
                 }
             }
         }
+        // The end of them all.
         PQclear(PQgetResult(handle))
         guard PQexitPipelineMode(handle) == 1 else { throw problem ?? broken(handle) }
-        if let problem { throw problem }
+        // An answer that did not come is no success: the last may be to a commit.
+        guard problem == nil, answers.count == statements.count else { throw problem ?? broken(handle) }
         return answers
     }
 
