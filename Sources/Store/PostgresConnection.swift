@@ -72,11 +72,10 @@ public struct PostgresConnection: ~Copyable {
                 expected.append((place, made))
                 name = made
             }
-            var pointers = statement.parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
-            defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
-            guard PQsendQueryPrepared(handle, name, Int32(pointers.count), &pointers, nil, nil, 0) == 1 else {
-                throw broken(handle)
+            let isSent = Self.withPointers(statement.parameters) { pointers in
+                PQsendQueryPrepared(handle, name, Int32(statement.parameters.count), pointers, nil, nil, 0) == 1
             }
+            guard isSent else { throw broken(handle) }
             expected.append((place, nil))
         }
         guard PQpipelineSync(handle) == 1 else { throw broken(handle) }
@@ -103,6 +102,15 @@ public struct PostgresConnection: ~Copyable {
         return answers
     }
 
+    /// Parameters as libpq takes them, for as long as `body` runs.
+    private static func withPointers<R>(
+        _ parameters: [String?], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> R
+    ) -> R {
+        let pointers = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
+        defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
+        return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+
     private static func rows(of result: OpaquePointer?) -> [Row] {
         let (rows, columns) = (PQntuples(result), PQnfields(result))
         return (0..<rows).map { row in
@@ -121,10 +129,9 @@ public struct PostgresConnection: ~Copyable {
         if parameters.isEmpty {
             result = PQexec(handle, sql)
         } else {
-            var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) }
+            result = Self.withPointers(parameters) { pointers in
+                PQexecParams(handle, sql, Int32(parameters.count), nil, pointers, nil, nil, 0)
             }
-            defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
-            result = PQexecParams(handle, sql, Int32(parameters.count), nil, &pointers, nil, nil, 0)
         }
         defer { PQclear(result) }
         let status = PQresultStatus(result)
@@ -138,11 +145,10 @@ public struct PostgresConnection: ~Copyable {
     public mutating func stream(
         _ sql: String, _ parameters: [String?], as operation: String, _ body: (Row) -> Bool
     ) throws(StoreError) {
-        var pointers: [UnsafePointer<CChar>?] = parameters.map { text in text.flatMap { UnsafePointer(strdup($0)) } }
-        defer { for pointer in pointers { free(UnsafeMutableRawPointer(mutating: pointer)) } }
-        guard PQsendQueryParams(handle, sql, Int32(parameters.count), nil, &pointers, nil, nil, 0) == 1 else {
-            throw failure(nil, .statementFailed, operation)
+        let isSent = Self.withPointers(parameters) { pointers in
+            PQsendQueryParams(handle, sql, Int32(parameters.count), nil, pointers, nil, nil, 0) == 1
         }
+        guard isSent else { throw failure(nil, .statementFailed, operation) }
         PQsetSingleRowMode(handle)
         var problem: StoreError?
         var goesOn = true
@@ -174,10 +180,18 @@ public struct PostgresConnection: ~Copyable {
         throws(StoreError) -> R
     {
         try query("BEGIN", as: operation)
-        do throws(StoreError) {
-            let value = try body(&self)
-            try query("COMMIT", as: operation)
+        return try orRollBack(operation) { connection throws(StoreError) in
+            let value = try body(&connection)
+            try connection.query("COMMIT", as: operation)
             return value
+        }
+    }
+
+    private mutating func orRollBack<R>(_ operation: String, _ body: (inout Self) throws(StoreError) -> R)
+        throws(StoreError) -> R
+    {
+        do throws(StoreError) {
+            return try body(&self)
         } catch {
             // The first error is the one to report; a rollback fails only when the connection is gone.
             _ = try? query("ROLLBACK", as: operation)
@@ -193,14 +207,10 @@ public struct PostgresConnection: ~Copyable {
         _ operation: String, opening: [Statement],
         _ body: (inout Self, [[Row]]) throws(StoreError) -> [Statement]
     ) throws(StoreError) {
-        do throws(StoreError) {
-            let begun = try query([Statement(sql: "BEGIN", operation: operation)] + opening)
-            let closing = try body(&self, Array(begun.dropFirst()))
-            try query(closing + [Statement(sql: "COMMIT", operation: operation)])
-        } catch {
-            // The first error is the one to report; a rollback fails only when the connection is gone.
-            _ = try? query("ROLLBACK", as: operation)
-            throw error
+        try orRollBack(operation) { connection throws(StoreError) in
+            let begun = try connection.query([Statement(sql: "BEGIN", operation: operation)] + opening)
+            let closing = try body(&connection, Array(begun.dropFirst()))
+            try connection.query(closing + [Statement(sql: "COMMIT", operation: operation)])
         }
     }
 
