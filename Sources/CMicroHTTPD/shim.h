@@ -22,6 +22,13 @@ struct cmhd_settings {
 typedef enum MHD_Result (*cmhd_handler)(void *, struct MHD_Connection *, const char *, const char *, const char *,
                                         const char *, size_t *, void **);
 
+/// Leaves a target as it was sent: a percent sign decoded before the path is split would make one segment two.
+static inline size_t cmhd_keep_escaped(void *context, struct MHD_Connection *connection, char *text) {
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
 /// Starts a daemon bound to the address. Returns NULL with errno set when it cannot.
 static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings, cmhd_handler handler, void *context,
                                             MHD_RequestCompletedCallback completed,
@@ -46,6 +53,7 @@ static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings
         (struct sockaddr *)&address, MHD_OPTION_LISTEN_SOCKET, settings->listen_socket, MHD_OPTION_THREAD_POOL_SIZE, settings->threads, MHD_OPTION_CONNECTION_LIMIT,
         settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_limit, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
+        MHD_OPTION_UNESCAPE_CALLBACK, cmhd_keep_escaped, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, connection, context, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, settings->certificate ? tls : none,
         settings->listen_socket < 0 ? MHD_OPTION_LISTENING_ADDRESS_REUSE : MHD_OPTION_END, 1, MHD_OPTION_END);
 }

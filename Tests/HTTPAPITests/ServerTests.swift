@@ -270,6 +270,15 @@ private final class RawConnection {
             #expect(status(answer) == "400", "\(target)")
             #expect(answer.contains("application/problem+json") && answer.contains(word), "\(target)")
         }
+        // An id may hold a slash: the path is split before it is decoded.
+        #expect(
+            try post("/v1/network/switches/N3%2FTIE", "{\"position\":\"open\"}", method: "PUT").contains(
+                "\"id\":\"N3/TIE\""))
+        #expect(
+            try post("/v1/network/switches/N3%20TIE", "{\"position\":\"open\"}", method: "PUT").contains(
+                "\"id\":\"N3 TIE\""))
+        #expect(status(try post("/v1/network/switches/N3/TIE", "{\"position\":\"open\"}", method: "PUT")) == "404")
+        #expect(status(try get("/v1/devices/%ff")) == "400")
         #expect(try post("/v1/network/switches/S1", "{\"position\":\"ajar\"}", method: "PUT").contains("ajar"))
         #expect(status(try post("/v1/advisories/a/acknowledge", "{\"actor\":\"not a name\"}")) == "400")
         #expect(status(try post("/v1/feeders", "{}")) == "405")

@@ -1,5 +1,5 @@
 /// Random numbers of a seed (splitmix64), for tests that must be the same each time.
-public struct SplitMix {
+public struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
     public init(seed: UInt64) { state = seed }

@@ -1,4 +1,5 @@
 internal import CMicroHTTPD
+internal import Foundation
 internal import Glibc
 internal import ServiceKit
 
@@ -139,9 +140,18 @@ public final class HTTPServer: Sendable {
             headers += [("X-Forwarded-Proto", "https"), ("X-Real-IP", Self.address(connection))]
         }
         let exchange = Exchange(connection, method: method, url: url, headers: headers)
-        Self.values(connection, .GET_ARGUMENT_KIND) { exchange.query[$0] = $1 }
+        var isDecodable = true
+        Self.values(connection, .GET_ARGUMENT_KIND) { name, value in
+            guard let name = name.removingPercentEncoding, let value = value.removingPercentEncoding else {
+                isDecodable = false
+                return
+            }
+            exchange.query[name] = value
+        }
+        isDecodable = exchange.splitPath() && isDecodable
         exchange.refusal =
-            check.complaint(method: method, version: version, headers: headers)
+            (isDecodable ? nil : .badRequest("the target holds a percent sign that encodes no UTF-8"))
+            ?? check.complaint(method: method, version: version, headers: headers)
             ?? check.complaint(crossSite: exchange.headers, method: method)
         return exchange
     }
@@ -256,6 +266,7 @@ private final class Exchange: @unchecked Sendable {
     let connection: OpaquePointer
     let method: String
     let url: String
+    private var path: [String] = []
     var query: [String: String] = [:]
     private(set) var headers: [String: String]
     var body: [UInt8] = []
@@ -273,11 +284,19 @@ private final class Exchange: @unchecked Sendable {
 
     func forget() { (query, headers, body) = ([:], [:], []) }
 
+    /// Splits the path, then decodes its segments: an id may hold a slash, as `%2F`.
+    ///
+    /// - Returns: false where a segment cannot be decoded.
+    func splitPath() -> Bool {
+        for segment in url.split(separator: "/") {
+            guard let text = segment.removingPercentEncoding, !text.utf8.contains(0) else { return false }
+            path.append(text)
+        }
+        return true
+    }
+
     func request() -> Request {
-        // libmicrohttpd has decoded percent signs already.
-        Request(
-            method: method, path: url.split(separator: "/").map(String.init), query: query, headers: headers, body: body
-        )
+        Request(method: method, path: path, query: query, headers: headers, body: body)
     }
 }
 
