@@ -8,6 +8,13 @@ const words = { pv: "PV", battery: "battery", ev_charger: "EV charger", wind: "w
 const marks = { 1: "■ 1 URGENT", 2: "▲ 2 HIGH", 3: "◆ 3 MEDIUM", 4: "○ 4 NOTE" };
 let charts = [];
 
+// What telemetry and people have said of a switch, and whether they agree.
+function said(record) {
+  if (!record) return [["Reported", "nothing yet: it counts as where it normally stands"]];
+  const line = saying => saying ? `${saying.position}, ${moment(saying.time)} UTC${saying.actor ? `, by ${saying.actor}` : ""}` : "nothing yet";
+  return [["By telemetry", line(record.telemetry)], ["Stated", line(record.statement)], ...(record.doubt ? [["Doubt", record.doubt]] : [])];
+}
+
 function facts(device) {
   const feeder = device.feeder ? el("a", { href: `/?feeder=${encodeURIComponent(device.feeder)}` }, device.feeder) : "none: nothing feeds it now";
   const isNetwork = ["feeder_head", "voltage_meter", "switch"].includes(device.kind);
@@ -16,7 +23,7 @@ function facts(device) {
     ["Rating", device.rating_w ? power(device.rating_w) : "–"],
     [isNetwork ? "Power, away from the substation" : "Power, into the grid", device.active_power_w === undefined ? "nothing heard yet" : power(device.active_power_w)],
     ["Time of that", device.time ? `${moment(device.time)} UTC` : "–"], ["Heard", device.age_s === undefined ? "never since the service started" : `${duration(device.age_s)} ago`]];
-  if (device.switch_position) rows.splice(1, 0, ["Position", device.switch_position]);
+  if (device.switch_position) rows.splice(1, 0, ["Position", device.switch_position], ...said(device.switch_record));
   byId("facts").replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 

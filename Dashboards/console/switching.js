@@ -175,7 +175,7 @@ function showSteps() {
 
 function execution(item) {
   const done = shown.execution?.find(e => e.sequence === item.sequence);
-  if (done?.executed_by) return [`done by ${done.executed_by}, ${clock(done.executed_at)}`];
+  if (done?.executed_by) return [`${done.place ? "done" : "found otherwise"} by ${done.executed_by}, ${clock(done.executed_at)}`];
   if (done) {
     return [`issued by ${done.issued_by} `, el("button", {
       onclick: async event => {

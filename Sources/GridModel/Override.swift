@@ -83,9 +83,15 @@ public struct Override: Sendable, Codable, Equatable {
         }
     }
 
-    /// Within 2 % of the limit, or of the value where there is none.
     private static func isSame(_ value: Double?, _ finding: Finding) -> Bool {
-        guard let value, let now = finding.value else { return value == nil && finding.value == nil }
-        return abs(now - value) <= 0.02 * max(abs(finding.limit ?? 0), abs(value))
+        Finding.isSame(value, finding.value, limit: finding.limit)
+    }
+}
+
+extension Finding {
+    /// Within 2 % of the limit, or of the value that was seen where there is none.
+    public static func isSame(_ seen: Double?, _ now: Double?, limit: Double?) -> Bool {
+        guard let seen, let now else { return seen == nil && now == nil }
+        return abs(now - seen) <= 0.02 * max(limit.map(abs) ?? 0, abs(seen))
     }
 }

@@ -41,12 +41,34 @@ public struct Verdict: Sendable, Codable, Equatable {
         public var plansHash: String
         public var limitsHash: String
         public var software: String
+        /// How much had happened by then; `nil`: a study, or a verdict of before this was counted.
+        public var activity: Activity?
+
+        /// Counters that only go up: what came and went between two looks has changed them.
+        public struct Activity: Sendable, Codable, Equatable {
+            /// Movements of switches that the plan does not operate.
+            public var moves: Int64
+            /// Of those that it operates, by switch.
+            public var ownMoves: [String: Int64]
+            /// Changes of advisories of severity 1 to 3 that concern the plan.
+            public var advisories: Int64
+            /// Acts of the safety register.
+            public var register: Int64
+
+            public init(moves: Int64, ownMoves: [String: Int64], advisories: Int64, register: Int64) {
+                self.moves = moves
+                self.ownMoves = ownMoves
+                self.advisories = advisories
+                self.register = register
+            }
+        }
 
         public init(
             networkRevision: String, switchStateHash: String, safetyHash: String, feeders: [String],
             heads: [String: Double], telemetryWatermark: Timestamp?, advisories: [String], advisorySetHash: String,
-            plansHash: String, limitsHash: String, software: String
+            plansHash: String, limitsHash: String, software: String, activity: Activity? = nil
         ) {
+            self.activity = activity
             self.networkRevision = networkRevision
             self.switchStateHash = switchStateHash
             self.safetyHash = safetyHash

@@ -170,6 +170,15 @@ public struct SequenceTracker: Sendable {
         return true
     }
 
+    /// Forgets where a stream stood: its next message may come from any epoch. What was missing is lost.
+    ///
+    /// - Returns: whether there was such a stream.
+    public mutating func reset(_ aggregator: String) -> Bool {
+        guard let stream = self[aggregator], stream.epoch > 0 else { return false }
+        set(aggregator, open(aggregator, epoch: 0))
+        return true
+    }
+
     /// Ranges declared lost, once; they belong into the transaction that stores the positions.
     public mutating func takeLost() -> [LostRange] {
         for item in lost where item.before == nil { openEnded.insert(item.aggregator) }
@@ -191,7 +200,8 @@ public struct SequenceTracker: Sendable {
     private mutating func open(_ aggregator: String, epoch: UInt64) -> StreamPosition {
         let old = self[aggregator]
         let fresh = StreamPosition(epoch: epoch, last: 0, newest: old?.newest)
-        guard let old else { return fresh }
+        // Epoch 0: what there was to lose was declared when the stream was reset.
+        guard let old, old.epoch > 0 else { return fresh }
         for item in old.missing {
             lost.append(
                 LostRange(

@@ -11,12 +11,16 @@ public struct StoredNetwork: Sendable {
     public var areaIDs: [Int32]
     public var aggregators: [String?]
     public var areaIDByName: [String: Int32]
-    public var livePositions: [String: SwitchPosition]
+    /// Of every switch of which anything was ever said.
+    public var switches: [String: SwitchRecord]
+
+    /// Where switches stand, by ``SwitchRecord/judged``.
+    public var livePositions: [String: SwitchPosition] { switches.compactMapValues(\.judged) }
 
     /// Before anything is imported: every device is unknown.
     public static let none = Self(
         network: Network(id: "none"), revision: 0, registry: DeviceRegistry(devices: []), deviceIDs: [], areaIDs: [],
-        aggregators: [], areaIDByName: [:], livePositions: [:])
+        aggregators: [], areaIDByName: [:], switches: [:])
 
     public var indexOfDeviceID: [Int32: Int32] {
         Dictionary(uniqueKeysWithValues: deviceIDs.enumerated().map { ($1, Int32($0)) })
@@ -168,18 +172,11 @@ public enum NetworkStore {
         for row in try connection.query("SELECT name, id FROM backfeed_store.area", as: "load areas") {
             if let name = row[0] { byName[name] = row[1].flatMap(Int32.init) }
         }
-        var live: [String: SwitchPosition] = [:]
-        for row in try connection.query(
-            """
-            SELECT DISTINCT ON (switch) switch, position FROM backfeed_store.switch_position \
-            ORDER BY switch, time DESC, recorded_at DESC
-            """, as: "load switch positions")
-        {
-            if let id = row[0] { live[id] = row[1].flatMap { SwitchPosition(name: $0) } }
-        }
+        let switches = try SwitchStore.load(&connection)
         return StoredNetwork(
             network: network, revision: revision, registry: registry, deviceIDs: ids, areaIDs: areas,
-            aggregators: aggregators, areaIDByName: byName, livePositions: live)
+            aggregators: aggregators, areaIDByName: byName,
+            switches: Dictionary(switches.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first }))
     }
 
     /// A switch that moved.
@@ -211,36 +208,5 @@ public enum NetworkStore {
             }
         }
         return (start, moves)
-    }
-
-    private struct Position: Encodable {
-        var position: String
-        var time: Timestamp
-        var reason: String
-    }
-
-    /// Records where a person says a switch stands from `time` on, and that they did: part of a transaction that somebody
-    /// else holds.
-    public static func recordManual(
-        switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, actor: String, reason: String,
-        _ connection: inout PostgresConnection
-    ) throws(StoreError) {
-        try record(
-            switchID: switchID, area: area, position: position, at: time, source: "manual", actor: actor, &connection)
-        try AuditLog.append(
-            actor: actor, "switch.positioned", subject: switchID,
-            Position(position: position.name, time: time, reason: reason), &connection)
-    }
-
-    /// Records where a switch stands from `time` on.
-    public static func record(
-        switchID: String, area: Int32, position: SwitchPosition, at time: Timestamp, source: String, actor: String,
-        _ connection: inout PostgresConnection
-    ) throws(StoreError) {
-        try connection.query(
-            """
-            INSERT INTO backfeed_store.switch_position (area_id, switch, time, position, source, actor) \
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
-            """, [String(area), switchID, time.description, position.name, source, actor], as: "record switch position")
     }
 }

@@ -12,9 +12,10 @@ public struct OperatingRecord: Sendable, Codable {
         public var isEvaluated: Bool
     }
 
-    public struct Position: Sendable, Codable {
-        public var id: String
-        public var position: SwitchPosition
+    /// How often advisories of severity 1 to 3 have begun, ended or changed their severity on a feeder or bank.
+    public struct Activity: Sendable, Codable {
+        public var feeder: String
+        public var number: Int64
     }
 
     public struct Plan: Sendable, Codable {
@@ -25,12 +26,16 @@ public struct OperatingRecord: Sendable, Codable {
     }
 
     public var revision: Int
-    /// Newest known position of every switch that was ever reported.
-    public var positions: [Position]
-    /// When the newest position was recorded, by the database's clock.
+    /// Every switch of which anything was ever said.
+    public var switches: [SwitchRecord]
+    /// When a switch last moved, or its position became doubtful, by the database's clock.
     public var movedAt: Timestamp?
     public var advisories: [Active]
     public var items: [SafetyRegister.Item]
+    /// Changes of advisories so far.
+    public var advisoryActivity: [Activity]
+    /// Acts of the register so far: placed, removed, handed over, declared.
+    public var registerActs: Int64
     /// Who said that the register is complete; `nil`: nobody.
     public var declaredBy: String?
     /// That reserve something.
@@ -42,9 +47,11 @@ public struct OperatingRecord: Sendable, Codable {
             """
             SELECT jsonb_build_object( \
             'revision', (SELECT coalesce(max(id), 0) FROM backfeed_store.network_revision), \
-            'positions', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', switch, 'position', position)), '[]') FROM (SELECT DISTINCT ON (switch) switch, \
-            position FROM backfeed_store.switch_position ORDER BY switch, time DESC, recorded_at DESC) AS newest), \
-            'moved_at', (SELECT \(SQL.rfc3339("max(recorded_at)")) FROM backfeed_store.switch_position), \
+            'switches', (SELECT coalesce(jsonb_agg(record ORDER BY switch), '[]') FROM backfeed_store.switch_state), \
+            'moved_at', (SELECT \(SQL.rfc3339("max(moved_at)")) FROM backfeed_store.switch_state), \
+            'advisory_activity', (SELECT coalesce(jsonb_agg(jsonb_build_object('feeder', feeder, 'number', number)), '[]') \
+            FROM backfeed_store.advisory_activity), \
+            'register_acts', (SELECT sum(number) FROM backfeed_store.register_activity), \
             'advisories', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'severity', severity, \
             'feeder', feeder, 'element', element, 'is_evaluated', state <> 'out_of_service') ORDER BY id), '[]') FROM backfeed_store.advisory \
             WHERE concerns), \

@@ -23,7 +23,8 @@ public enum SafetyRegister {
     public static let wholeNetwork = "network"
 
     public enum Outcome: Sendable, Equatable {
-        case done
+        /// - Parameter acts: how many items it placed, removed or handed over.
+        case done(acts: Int64)
         case refused(String)
     }
 
@@ -54,7 +55,14 @@ public enum SafetyRegister {
         try AuditLog.append(
             actor: actor, "safety.placed", subject: element,
             Placed(kind: kind, value: value, plan: plan, reason: reason), &connection)
-        return .done
+        return try count(1, &connection)
+    }
+
+    /// Counts acts, so that one that is taken back at once has happened all the same.
+    private static func count(_ acts: Int, _ connection: inout PostgresConnection) throws(StoreError) -> Outcome {
+        try connection.query(
+            "UPDATE backfeed_store.register_activity SET number = number + $1", [String(acts)], as: "count acts")
+        return .done(acts: Int64(acts))
     }
 
     /// - Parameter value: `nil`: whatever it is.
@@ -73,7 +81,7 @@ public enum SafetyRegister {
                 actor: actor, "safety.removed", subject: element,
                 Placed(kind: kind, value: row[0] ?? "", plan: plan, reason: reason), &connection)
         }
-        return .done
+        return try count(gone.count, &connection)
     }
 
     private struct Transferred: Encodable {
@@ -97,7 +105,7 @@ public enum SafetyRegister {
         try AuditLog.append(
             actor: actor, "safety.transferred", subject: item.element,
             Transferred(from: item.value, to: holder, reason: reason), &connection)
-        return .done
+        return try count(1, &connection)
     }
 
     /// The item in force with a number; locked until the transaction ends.
@@ -119,6 +127,7 @@ public enum SafetyRegister {
         )
         try AuditLog.append(
             actor: actor, "safety.register_declared", subject: "register", ["reason": reason], &connection)
+        _ = try count(1, &connection)
     }
 
     /// `{"declared": …, "items": […]}`.

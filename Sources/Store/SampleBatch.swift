@@ -63,6 +63,10 @@ public final class SampleBatch: @unchecked Sendable {
     public var number = 0
     /// Devices that their aggregator spoke for the first time.
     public var claims: [Claim] = []
+    /// Numbers of operators' orders that were obeyed.
+    public var orders: [Int64] = []
+    /// Positions of switches, good ones only, in the order in which they came.
+    public var positions: [SwitchStore.Report] = []
     /// Clocks of feeders after this batch, by feeder.
     public var clocks: [String: (area: Int32, time: Timestamp)] = [:]
     /// Ticks of silence, to be seen by the analyser in order behind the samples.
@@ -87,7 +91,7 @@ public final class SampleBatch: @unchecked Sendable {
     public var messageBytes: Int { messages.byteCount }
     public var isEmpty: Bool {
         rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && claims.isEmpty && lost.isEmpty
-            && lostEnds.isEmpty
+            && lostEnds.isEmpty && orders.isEmpty
     }
 
     /// Empties the batch for its next use; keeps its memory.
@@ -103,6 +107,8 @@ public final class SampleBatch: @unchecked Sendable {
         lostEnds.removeAll()
         messages.reset()
         claims.removeAll()
+        positions.removeAll()
+        orders.removeAll()
         clocks.removeAll()
         ticks.removeAll()
         days.removeAll()

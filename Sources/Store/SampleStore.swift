@@ -39,18 +39,21 @@ public struct SampleStore: ~Copyable {
     ///
     /// - Parameter batches: in their order, in one transaction: where they come faster than one commit takes, its cost is
     ///   that of all of them.
-    public mutating func write(_ batches: [SampleBatch]) throws(StoreError) {
+    /// - Returns: the switches whose positions they brought, as they are on record now.
+    @discardableResult
+    public mutating func write(_ batches: [SampleBatch]) throws(StoreError) -> [SwitchRecord] {
         try makePartitions(batches.reduce(into: []) { $0.formUnion($1.days) })
         do throws(StoreError) {
-            try write(batches, isBisecting: false)
+            return try write(batches, isBisecting: false)
         } catch {
             guard error.isAboutContent else { throw error }
-            try write(batches, isBisecting: true)
+            return try write(batches, isBisecting: true)
         }
     }
 
-    private mutating func write(_ batches: [SampleBatch], isBisecting: Bool) throws(StoreError) {
+    private mutating func write(_ batches: [SampleBatch], isBisecting: Bool) throws(StoreError) -> [SwitchRecord] {
         try session.use { connection throws(StoreError) in
+            var switches: [SwitchRecord] = []
             // Positions first: a batch that is stored already must not cost a COPY.
             let move = StreamStore.Move(batches)
             try connection.transaction("store samples", opening: move.statements) {
@@ -64,9 +67,22 @@ public struct SampleStore: ~Copyable {
                 }
                 if !refused.isEmpty { try Self.store(refused, &connection) }
                 try Self.claim(batches, &connection)
+                try IngestOrder.markTaken(batches.flatMap(\.orders), &connection)
+                switches = try SwitchStore.take(batches.flatMap(\.positions), &connection)
                 return Self.clocks(batches)
             }
+            return switches
         }
+    }
+
+    /// Orders that were not obeyed yet, oldest first.
+    public mutating func openOrders() throws(StoreError) -> [IngestOrder] {
+        try session.use { connection throws(StoreError) in try IngestOrder.open(&connection) }
+    }
+
+    /// Every switch of which anything was ever said.
+    public mutating func switches() throws(StoreError) -> [SwitchRecord] {
+        try session.use { connection throws(StoreError) in try SwitchStore.load(&connection) }
     }
 
     /// One statement for all feeders: one each would cost more than the rows.

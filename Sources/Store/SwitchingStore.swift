@@ -119,6 +119,12 @@ public enum SwitchingStore {
         }
     }
 
+    /// One approval after the other, whoever grants them: two plans that are in each other's way are judged one knowing
+    /// of the other. Held until the transaction ends; to be taken before any plan is locked.
+    public static func lockApprovals(_ connection: inout PostgresConnection) throws(StoreError) {
+        try connection.query("SELECT pg_advisory_xact_lock(7316002)", as: "approve plan")
+    }
+
     public static func approve(
         _ id: String, to state: PlanState, by actor: String, verdict: Int64, validUntil: Timestamp, evidence: String,
         _ reservation: Reservation, _ connection: inout PostgresConnection
@@ -203,6 +209,9 @@ public enum SwitchingStore {
         public var place: Int?
         public var before: SwitchPosition?
         public var note: String
+
+        /// Issued, and nobody has said yet what became of it.
+        public var isPending: Bool { executedAt == nil }
     }
 
     /// In the order of their issue.
@@ -228,19 +237,25 @@ public enum SwitchingStore {
         _ plan: Plan, _ sequence: Int, before: SwitchPosition?, by actor: String, _ connection: inout PostgresConnection
     ) throws(StoreError) {
         try connection.query(
-            "INSERT INTO backfeed_store.switching_step (plan, version, sequence, issued_by, before) VALUES ($1, $2, $3, $4, $5)",
+            """
+            INSERT INTO backfeed_store.switching_step (plan, version, sequence, issued_by, before) VALUES ($1, $2, $3, $4, $5) \
+            ON CONFLICT (plan, version, sequence) DO UPDATE SET issued_by = excluded.issued_by, \
+            issued_at = clock_timestamp(), before = excluded.before, executed_by = NULL, executed_at = NULL, note = ''
+            """,
             [plan.id, String(plan.version), String(sequence), actor, before?.name], as: "issue step")
     }
 
+    /// - Parameter place: in which order it was executed, from 1; `nil`: it was not done, its switch was found otherwise.
     public static func execute(
-        _ plan: Plan, _ sequence: Int, place: Int, by actor: String, note: String,
+        _ plan: Plan, _ sequence: Int, place: Int?, by actor: String, note: String,
         _ connection: inout PostgresConnection
     ) throws(StoreError) {
         try connection.query(
             """
             UPDATE backfeed_store.switching_step SET executed_by = $4, executed_at = clock_timestamp(), place = $5, note = $6 \
             WHERE plan = $1 AND version = $2 AND sequence = $3
-            """, [plan.id, String(plan.version), String(sequence), actor, String(place), note], as: "record step")
+            """, [plan.id, String(plan.version), String(sequence), actor, place.map { String($0) }, note],
+            as: "record step")
     }
 
     // MARK: Conditions and overrides
@@ -250,31 +265,35 @@ public enum SwitchingStore {
         public var metBy: String
         public var metAt: Timestamp
         public var evidence: String
+        /// The value that was seen, in the finding's unit; `nil`: it had none.
+        public var value: Double?
     }
 
     public static func met(_ plan: Plan, _ connection: inout PostgresConnection) throws(StoreError) -> [String: Met] {
         var met: [String: Met] = [:]
         for row in try connection.query(
             """
-            SELECT key, met_by, \(SQL.rfc3339("met_at")), evidence FROM backfeed_store.switching_condition \
+            SELECT key, met_by, \(SQL.rfc3339("met_at")), evidence, value FROM backfeed_store.switching_condition \
             WHERE plan = $1 AND version = $2
             """, [plan.id, String(plan.version)], as: "read conditions")
         {
             guard let key = row[0], let by = row[1], let at = row[2].flatMap({ Timestamp($0) }) else { continue }
-            met[key] = Met(key: key, metBy: by, metAt: at, evidence: row[3] ?? "")
+            met[key] = Met(key: key, metBy: by, metAt: at, evidence: row[3] ?? "", value: row[4].flatMap(Double.init))
         }
         return met
     }
 
+    /// One that was met for another value before is met for this one now.
     public static func meet(
-        _ plan: Plan, _ key: String, by actor: String, evidence: String, _ connection: inout PostgresConnection
-    ) throws(StoreError) -> Bool {
+        _ plan: Plan, _ key: String, value: Double?, by actor: String, evidence: String,
+        _ connection: inout PostgresConnection
+    ) throws(StoreError) {
         try connection.query(
             """
-            INSERT INTO backfeed_store.switching_condition (plan, version, key, met_by, evidence) VALUES ($1, $2, $3, $4, $5) \
-            ON CONFLICT DO NOTHING RETURNING 1
-            """, [plan.id, String(plan.version), key, actor, evidence], as: "meet condition"
-        ).count == 1
+            INSERT INTO backfeed_store.switching_condition (plan, version, key, met_by, evidence, value) \
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (plan, version, key) DO UPDATE SET met_by = excluded.met_by, \
+            met_at = clock_timestamp(), evidence = excluded.evidence, value = excluded.value
+            """, [plan.id, String(plan.version), key, actor, evidence, value.map { "\($0)" }], as: "meet condition")
     }
 
     public static func overrides(
@@ -320,7 +339,9 @@ public enum SwitchingStore {
             FROM backfeed_store.switching_watch
             """, as: "watch approvals"
         ).first
-        return row?[0].flatMap(Double.init) ?? .infinity
+        // A clock that was set back says nothing of how long ago it was.
+        guard let seconds = row?[0].flatMap(Double.init), seconds >= 0 else { return .infinity }
+        return seconds
     }
 
     /// Says that all evidence has been looked at.

@@ -64,7 +64,22 @@ public struct PlanValidator: Sendable {
             telemetryWatermark: snapshot.watermark, advisories: advisories.map(\.id),
             advisorySetHash: Digest.sha256(advisories.map { "\($0.id) \($0.severity.rawValue)" }),
             plansHash: Digest.sha256(plans.map { "\($0.id) \($0.from) \($0.until)" }.sorted()),
-            limitsHash: limits.hash, software: software)
+            limitsHash: limits.hash, software: software, activity: activity(plan, snapshot, feeders))
+    }
+
+    private func activity(
+        _ plan: SwitchingPlan, _ snapshot: GridSnapshot, _ feeders: Set<String>
+    ) -> Verdict.Evidence.Activity? {
+        guard let activity = snapshot.activity else { return nil }
+        let own = Set(plan.steps.filter(\.action.movesSwitch).map(\.element))
+        return Verdict.Evidence.Activity(
+            moves: activity.moves.filter { !own.contains($0.key) }.values.reduce(0, +),
+            ownMoves: activity.moves.filter { own.contains($0.key) },
+            // Banks concern every plan, as in the set of advisories.
+            advisories: activity.advisories.filter {
+                feeders.contains($0.key) || graph.feederIndex[$0.key] == nil
+            }.values.reduce(0, +),
+            register: activity.register)
     }
 
     /// The verdict on a plan, with all findings.

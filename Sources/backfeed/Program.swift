@@ -17,6 +17,7 @@ enum Program {
             AccessCommands.setDesks, AccessCommands.setPassword,
             AccessCommands.addToken, AccessCommands.list, AccessCommands.revoke, WebhookCommands.add,
             WebhookCommands.list, WebhookCommands.remove, WebhookCommands.retry,
+            PublisherCommands.release, PublisherCommands.handOver, PublisherCommands.reset,
             PublisherCheckCommand.command, AdaptCommand.command,
             ValidateCommand.command, VerifyCommand.command, AuditCommand.verify, BenchCommand.command,
             DoctorCommand.command,

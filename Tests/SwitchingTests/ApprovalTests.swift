@@ -164,6 +164,57 @@ import Testing
         #expect(try PlanDocument.decode(Array(text.utf8)).document == text)
     }
 
+    /// States alone look the same when something came and went between two looks.
+    @Test func whatCameAndWentIsNamed() throws {
+        let network = try WorkedCase.network()
+        var base = WorkedCase.snapshot(network)
+        base.activity = .init(moves: ["R-A": 4, "T": 2, "HV-TIE": 7], advisories: ["A1": 3, "far": 1], register: 9)
+        let plan = Self.transfer
+        let old = try evidence(plan, base)
+        func reasons(
+            issued: Set<String> = [], _ change: (inout GridSnapshot.Activity) -> Void
+        ) throws -> [String] {
+            var snapshot = base
+            if var activity = snapshot.activity {
+                change(&activity)
+                snapshot.activity = activity
+            }
+            return EvidenceChange.reasons(
+                from: old, to: try evidence(plan, snapshot), ratings: [:], share: 0.1, issued: issued)
+        }
+        #expect(try reasons { _ in } == [])
+        #expect(try reasons { $0.moves["HV-TIE"] = 9 } == ["a switch has moved outside the plan, and back"])
+        #expect(try reasons { $0.moves["new"] = 2 }.count == 1)
+        #expect(try reasons { $0.moves["T"] = 4 } == ["T has moved, and back"])
+        #expect(try reasons(issued: ["T"]) { $0.moves["T"] = 4 } == [])
+        #expect(try reasons { $0.advisories["A1"] = 5 } == ["an advisory came and went"])
+        #expect(try reasons { $0.register = 11 }.count == 1)
+        // A verdict of before anything was counted says nothing of what happened since.
+        var snapshot = base
+        snapshot.activity = nil
+        let uncounted = try evidence(plan, snapshot)
+        let since = EvidenceChange.reasons(from: uncounted, to: old, ratings: [:], share: 0.1)
+        #expect(since.count == 1)
+    }
+
+    @Test func aConditionIsMetForTheValueThatWasSeenAndNoOther() throws {
+        func condition(_ value: Double?) throws -> Condition {
+            let finding = Finding("X2", .condition, elements: ["A1"], value: value, limit: 50, unit: "%", "told")
+            return try #require(
+                Condition.of(
+                    Verdict(
+                        plan: "x", planHash: "", assessedAt: now, validUntil: nil,
+                        evidence: try evidence(Self.transfer, WorkedCase.snapshot(try WorkedCase.network())),
+                        findings: [finding], notRun: [], steps: [])
+                ).first)
+        }
+        #expect(try condition(28).key == condition(0).key)
+        #expect(try condition(28.5).isSame(as: 28))
+        #expect(try !condition(0).isSame(as: 28))
+        #expect(try !condition(28).isSame(as: nil))
+        #expect(try condition(nil).isSame(as: nil))
+    }
+
     // MARK: Execution
 
     /// The rest of a plan, judged from the state that the first step left, is judged as it was in the whole plan.

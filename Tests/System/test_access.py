@@ -97,6 +97,13 @@ def test_everybody_acts_under_their_own_name_and_role(guarded):
         assert call(guarded, "POST", "/v1/switching/plans/P1/approve", {"verdict": verdict["verdict_id"]}, tokens[role])[0] == 403
     refused = call(guarded, "POST", "/v1/switching/plans/P1/overrides", {"key": "x", "role": "supervisor", "reason": "r"}, tokens["operator"])
     assert refused[0] == 403 and "not supervisor" in refused[1]["detail"]
+    # Both halves of an override are given by those that docs/access.md names: who may not is 403, and what cannot be overridden 409.
+    finding = {"key": call(guarded, "GET", "/v1/switching/plans/P1", token=tokens["viewer"])[1]["finding_keys"][0], "reason": "r", "expires_at": "2100-01-01T00:00:00Z"}
+    for role, half in (("engineer", "engineer"), ("supervisor", "supervisor"), ("operator", "field")):
+        assert call(guarded, "POST", "/v1/switching/plans/P1/overrides", {**finding, "role": half}, tokens[role])[0] in (200, 409), role
+    for role in ("viewer", "admin", "machine"):
+        assert call(guarded, "POST", "/v1/switching/plans/P1/overrides", {**finding, "role": "engineer"}, tokens[role])[0] == 403, role
+    assert "not engineer" in call(guarded, "POST", "/v1/switching/plans/P1/overrides", {**finding, "role": "engineer"}, tokens["supervisor"])[1]["detail"]
     assert call(guarded, "POST", "/v1/safety/declare", {"reason": "r"}, tokens["supervisor"])[0] == 200
     actors = {(r["action"], r["actor"]) for r in call(guarded, "GET", "/v1/audit?limit=1000", token=tokens["admin"])[1]["items"]}
     assert {("switch.positioned", "ope"), ("switch.positioned", "mac"), ("plan.kept", "ope"), ("plan.validated", "eng")} <= actors

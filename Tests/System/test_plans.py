@@ -50,9 +50,9 @@ def room(folder):
 
 
 @contextlib.contextmanager
-def control_room(folder):
+def control_room(folder, *settings):
     """Fresh heads, a register that is declared complete."""
-    service = Service(folder, settings=("validator.analyser_age_s=90", "validator.light_load_pct=100", "ramp.scale=100"))
+    service = Service(folder, settings=("validator.analyser_age_s=90", "validator.light_load_pct=100", "ramp.scale=100", *settings))
     service.heads = Heads(service)
     service.post = lambda path, expect=200, **body: check(service.send("POST", path, body), expect)
     service.post("/v1/safety/declare", actor="ann", reason="register copied from the log book")
@@ -239,6 +239,15 @@ def test_an_approval_dies_by_itself_whatever_changes(room):
     assert "a switch has moved" in voided(room)
     assert "void" in room.post("/v1/switching/plans/T06/steps/1/issue", 409, actor="kim")["detail"]
     room.send("PUT", f"/v1/network/switches/{other}", {"position": "closed", "actor": "kim"})
+    # One that opens and closes again between two looks, and a tag that is placed and taken off.
+    approved(room)
+    for position in ("open", "closed"):
+        room.send("PUT", f"/v1/network/switches/{other}", {"position": position, "actor": "kim"})
+    assert "a switch has moved" in voided(room)
+    approved(room)
+    tagged = room.post("/v1/safety", 201, kind="tag", element=other, value="HOTLINE", actor="pat", reason="short work")
+    room.post(f"/v1/safety/{tagged['items'][-1]['id']}/remove", actor="pat", reason="done")
+    assert "tag" in voided(room)
     # A restriction, on a feeder that it concerns: nothing is forbidden, and somebody must agree.
     approved(room)
     refused = check(room.send("POST", "/v1/safety", {"kind": "restriction", "element": "F-99", "value": "fire day", "actor": "pat"}), 400)
@@ -383,11 +392,55 @@ def test_execution_holds_when_something_is_found_otherwise(room):
         if condition["kind"] == "PRE":
             room.post(f"{path}/conditions", actor="kim", key=condition["key"], evidence="done")
     room.post(f"{path}/steps/1/issue", actor="kim")
+    # A crew has it in hand: the plan does not end before they have said what they found.
+    assert "not confirmed yet" in room.post(f"{path}/cancel", 409, actor="lee", reason="never mind")["detail"]
     held = room.post(f"{path}/steps/1/executed", actor="kim", found="open", note="stands open already")
     assert held["state"] == "hold" and "found open, expected closed" in held["reason"]
     assert "needs a new approval" in room.post(f"{path}/steps/2/issue", 409, actor="kim")["detail"]
     assert room.get(f"/v1/devices/{OPEN}")["switch_position"] == "open"
     assert room.post(f"{path}/cancel", actor="lee", reason="to be written anew")["state"] == "cancelled"
+
+
+def test_no_step_is_issued_while_nobody_watches(folder):
+    run("network", "import", NETWORK, "--data-dir", folder / "state")
+    with control_room(folder, "validator.watch_gap_s=2") as room:
+        keep(room)
+        approved(room)
+        for condition in plan(room)["conditions"]:
+            if condition["kind"] == "PRE":
+                room.post("/v1/switching/plans/T06/conditions", actor="kim", key=condition["key"], evidence="done")
+        # The watch cannot say any more that it has looked; whoever issues can still read when it last did.
+        held = subprocess.Popen(
+            ["psql", "-h", str(folder / "state/postgres"), "-U", "backfeed", "-d", "postgres", "-c",
+             "BEGIN; LOCK TABLE backfeed_store.switching_watch IN SHARE MODE; SELECT pg_sleep(30)"], stdout=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: room.sql("SELECT now() - watched_at > interval '2.2 seconds' FROM backfeed_store.switching_watch") == "t", what="an unwatched while")
+            room.post("/v1/switching/plans/T06/steps/1/issue", 409, actor="kim")
+            assert "nobody watched" in plan(room)["reason"]
+        finally:
+            held.kill()
+
+
+def test_of_two_conflicting_plans_one_is_approved_however_close_they_come(room):
+    names = ["T06", "T07"]
+    for name in names:
+        keep(room, {**PLAN, "id": name})
+    for _ in range(3):
+        seen = {name: room.post(f"/v1/switching/plans/{name}/validate", actor="kim") for name in names}
+        assert all(v["verdict"]["verdict"].startswith("APPROVE") for v in seen.values())
+        answers = {}
+
+        def approve(name):
+            answers[name] = room.send("POST", f"/v1/switching/plans/{name}/approve", {"actor": "lee", "verdict": seen[name]["verdict_id"]})
+        threads = [threading.Thread(target=approve, args=(name,)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(status for status, _ in answers.values()) == [200, 409], answers
+        winner = next(name for name in names if answers[name][0] == 200)
+        # Its next version begins as a draft.
+        check(room.send("PUT", f"/v1/switching/plans/{winner}", {**PLAN, "id": winner}), 200)
 
 
 def test_the_register_refuses_what_cannot_be(room):

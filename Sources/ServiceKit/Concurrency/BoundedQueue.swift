@@ -27,8 +27,13 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         notEmpty = .allocate(capacity: 1)
         notFull = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(notEmpty, nil)
-        pthread_cond_init(notFull, nil)
+        // A wall clock that is set must lengthen no wait.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(notEmpty, &attributes)
+        pthread_cond_init(notFull, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -80,7 +85,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         var deadline = timespec()
         if let milliseconds {
-            clock_gettime(CLOCK_REALTIME, &deadline)
+            clock_gettime(CLOCK_MONOTONIC, &deadline)
             let nanoseconds = deadline.tv_nsec + milliseconds % 1000 * 1_000_000
             deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
             deadline.tv_nsec = nanoseconds % 1_000_000_000

@@ -20,10 +20,13 @@ extension AdvisoryStore {
                 var events: [StoredEvent] = []
                 if !commit.reports.isEmpty { try Self.lock(&connection) }
                 let parents = try Self.parents(among: commit, &connection)
+                var activity: [String: Int] = [:]
                 for report in commit.reports {
                     let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
-                    events += try Self.apply(report, area: area, parent: parents[report.facts.id], &connection)
+                    events += try Self.apply(
+                        report, area: area, parent: parents[report.facts.id], &activity, &connection)
                 }
+                try Self.count(activity, &connection)
                 if commit.reports.contains(where: { $0.change != .peak }) {
                     events += try Self.correlate(banks: commit.banks, &connection)
                 }
@@ -45,6 +48,19 @@ extension AdvisoryStore {
         }
     }
 
+    /// Approvals rest on nothing having happened: one that comes and goes between two looks must be seen, too.
+    private static func count(
+        _ activity: [String: Int], _ connection: inout PostgresConnection
+    ) throws(StoreError) {
+        for (feeder, changes) in activity.sorted(by: { $0.key < $1.key }) {
+            try connection.query(
+                """
+                INSERT INTO backfeed_store.advisory_activity AS a VALUES ($1, $2) \
+                ON CONFLICT (feeder) DO UPDATE SET number = a.number + excluded.number
+                """, [feeder, String(changes)], as: "count changes of advisories")
+        }
+    }
+
     private struct StoredPosition: Encodable {
         var name: String
         var head: Timestamp
@@ -54,7 +70,8 @@ extension AdvisoryStore {
     /// - Parameter parent: what it starts as a part of: nobody is asked to look at it.
     /// - Returns: the events, where the advisory has become another.
     private static func apply(
-        _ report: AdvisoryReport, area: Int32, parent: String?, _ connection: inout PostgresConnection
+        _ report: AdvisoryReport, area: Int32, parent: String?, _ activity: inout [String: Int],
+        _ connection: inout PostgresConnection
     ) throws(StoreError) -> [StoredEvent] {
         let facts = report.facts
         var row =
@@ -76,6 +93,9 @@ extension AdvisoryStore {
         }
         let outcome = AdvisoryLifecycle.outcome(of: event, in: row.situation)
         let isKnown = row.state != nil
+        if event != .amended, max(facts.severity, isKnown ? row.facts.severity : facts.severity) >= .medium {
+            activity[facts.feeder, default: 0] += 1
+        }
         let wasWorse = row.severity > facts.severity && row.hasChildren
         row.facts = facts
         row.spell = facts.id

@@ -18,12 +18,13 @@ enum TopologyChecks {
             }
         let areas = Set(nodes.map { context.graph.nodeArea[$0] })
         return context.simulation.initial.state.positions.enumerated().compactMap { number, position in
-            guard position != .open, position != .closed else { return nil }
             let item = network.switches[number]
+            let doubt = context.snapshot.positionDoubts[item.id]
+            guard !position.isSettled || doubt != nil else { return nil }
             let near = context.graph.nodeIndex[item.node].map { areas.contains(context.graph.nodeArea[$0]) } ?? true
             guard touched.contains(number) || near else { return nil }
             return Finding(
-                "T1", .unknown, elements: [item.id], "The position of \(item.id) is \(position.name).",
+                "T1", .unknown, elements: [item.id], doubt ?? "The position of \(item.id) is \(position.name).",
                 remedy: "Have it read on site and logged, then validate again.")
         }
     }

@@ -82,6 +82,22 @@ public struct GridSnapshot: Sendable {
         }
     }
 
+    /// Counters of what has happened on the live network so far.
+    public struct Activity: Sendable, Equatable {
+        /// By switch.
+        public var moves: [String: Int64]
+        /// By feeder or bank: changes of advisories of severity 1 to 3.
+        public var advisories: [String: Int64]
+        /// Acts of the safety register.
+        public var register: Int64
+
+        public init(moves: [String: Int64], advisories: [String: Int64], register: Int64) {
+            self.moves = moves
+            self.advisories = advisories
+            self.register = register
+        }
+    }
+
     /// Loads and DER of a later moment, as ``loadWatts`` and ``derWatts`` are of this one.
     public struct Outlook: Sendable {
         public var time: Timestamp
@@ -98,6 +114,8 @@ public struct GridSnapshot: Sendable {
     public var networkRevision: String
     /// By switch; `.unknown` and `.intermediate` are just that.
     public var positions: [SwitchPosition]
+    /// By switch id, why its position cannot be relied on, in a sentence.
+    public var positionDoubts: [String: String] = [:]
     public var taps: [Int?]
     /// False: ``taps`` are where an automatic control starts from, and it has its way before the plan.
     public var hasMeasuredTaps = false
@@ -121,6 +139,8 @@ public struct GridSnapshot: Sendable {
     public var reclosingDisabled: Set<String> = []
     public var restrictions: Set<Restriction> = []
     public var watermark: Timestamp?
+    /// `nil`: a study.
+    public var activity: Activity?
     public var advisories: [ActiveAdvisory] = []
     public var openPlans: [OpenPlan] = []
     /// By feeder that the plan concerns, W at its head: what an approval rests on.

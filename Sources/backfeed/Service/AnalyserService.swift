@@ -100,7 +100,8 @@ final class AnalyserService: Sendable {
         let given = Guarded<Analyser?>(consume rebuilt)
         let worker = WorkerThread(name: "analyser") { [self] in
             guard var analyser = given.withLock({ $0.take() }) else { return }
-            run(&analyser)
+            var positions = PositionWatch(latest: state.latest) { [stored] in Self.place(of: $0, stored) }
+            run(&analyser, &positions)
         }
         thread.withLock { $0 = worker }
     }
@@ -159,6 +160,14 @@ final class AnalyserService: Sendable {
         }
     }
 
+    /// The feeder that is told of a switch: its own, or one of its area.
+    private static func place(of switchID: String, _ stored: StoredNetwork) -> String? {
+        guard let index = stored.registry.index[switchID] else { return nil }
+        let device = stored.registry.devices[Int(index)]
+        if !device.normalFeeder.isEmpty { return device.normalFeeder }
+        return stored.registry.devices.first { $0.kind == .feederHead && $0.area == device.area }?.normalFeeder
+    }
+
     private struct Pending {
         var reports: [AdvisoryReport] = []
         var minutes: [FeederMinute] = []
@@ -175,25 +184,32 @@ final class AnalyserService: Sendable {
     /// Somebody's lock must not keep a service that was told to stop.
     private static let lockMilliseconds = 10_000
 
-    private func run(_ analyser: inout Analyser) {
+    private func run(_ analyser: inout Analyser, _ positions: inout PositionWatch) {
         var store = AdvisoryStore(conninfo: conninfo, lockMilliseconds: Self.lockMilliseconds)
-        var queries = Queries(conninfo: conninfo)
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
         var isOpen = true
+        // What became doubtful or was settled while nobody looked.
+        for record in live.read(\.switches).values.sorted(by: { $0.id < $1.id }) {
+            pending.reports += positions.take(record, at: Timestamp(microseconds: SystemClock.nowMicroseconds))
+        }
         while isOpen {
             pulse.beat("analyser")
             switch input.take(within: 200) {
             case .element(.samples(let samples, let ticks)):
                 let started = SystemClock.monotonicNanoseconds
-                noteSwitches(samples, &queries)
                 pending.take(analyser.absorb(samples))
                 for tick in ticks { pending.take(analyser.tick(feeder: tick.feeder, to: tick.time)) }
                 metrics.add(
                     "backfeed_analysis_seconds_total", Double(SystemClock.monotonicNanoseconds - started) / 1e9,
                     help: "Time spent analysing")
-            case .element(.switchMoved(let id, let position, let time)):
-                analyser.switchMoved(id, to: position, at: time)
+            case .element(.switches(let records)):
+                for record in records {
+                    if let saying = record.newest {
+                        analyser.switchMoved(record.id, to: saying.position, at: saying.time)
+                    }
+                    pending.reports += positions.take(record, at: Timestamp(microseconds: SystemClock.nowMicroseconds))
+                }
             case .timedOut: break
             case .closed: isOpen = false
             }
@@ -268,27 +284,5 @@ final class AnalyserService: Sendable {
                 help: "Advisories raised")
         }
         pending = Pending()
-    }
-
-    /// Positions that telemetry brought become part of the record.
-    private func noteSwitches(_ samples: [Sample], _ queries: inout Queries) {
-        for sample in samples where sample.switchPosition != 0 {
-            let index = Int(sample.device)
-            let device = stored.registry.devices[index]
-            guard device.kind == .switchStatus, let position = SwitchPosition(rawValue: sample.switchPosition),
-                live.moveSwitch(device.name, to: position)
-            else { continue }
-            log.info("switch moved", ["switch": device.name, "position": position.name, "time": "\(sample.time)"])
-            let area = stored.areaIDs[index]
-            do throws(StoreError) {
-                try queries.use { connection throws(StoreError) in
-                    try NetworkStore.record(
-                        switchID: device.name, area: area, position: position, at: sample.time, source: "telemetry",
-                        actor: "telemetry", &connection)
-                }
-            } catch {
-                log.error("switch position not recorded", ["switch": device.name, "error": "\(error)"])
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ final class LiveState: Sendable {
     struct Head: Sendable {
         var power: Float
         var time: Timestamp
-        /// Wall clock, microseconds.
+        /// Monotonic clock, microseconds; 0: never.
         var receivedAt: Int64
 
         static let never = Self(power: .nan, time: .distantPast, receivedAt: 0)
@@ -18,7 +18,7 @@ final class LiveState: Sendable {
     struct Voltage: Sendable {
         var perUnit: Float
         var time: Timestamp
-        /// Wall clock, microseconds.
+        /// Monotonic clock, microseconds; 0: never.
         var receivedAt: Int64
 
         static let never = Self(perUnit: .nan, time: .distantPast, receivedAt: 0)
@@ -35,7 +35,8 @@ final class LiveState: Sendable {
         /// By registry index.
         var newest: [Newest]
         var positions: [String: Analyser.Position] = [:]
-        var switches: [String: SwitchPosition] = [:]
+        /// Of every switch of which anything was ever said, as in the database.
+        var switches: [String: SwitchRecord] = [:]
         var topology: Topology
         /// Newest closed minute of each feeder: part of the DER rating that reported.
         var derCoverage: [String: Double] = [:]
@@ -61,7 +62,7 @@ final class LiveState: Sendable {
         var start = Contents(
             newest: Array(repeating: Newest(), count: devices.count),
             topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
-        start.switches = stored.livePositions
+        start.switches = stored.switches
         contents = Guarded(start)
     }
 
@@ -72,41 +73,61 @@ final class LiveState: Sendable {
 
     func update<R: Sendable>(_ change: (inout Contents) -> R) -> R { contents.withLock { change(&$0) } }
 
-    /// Takes stored samples over, after their commit. Late ones are history, not now.
-    func observe(_ samples: [Sample], receivedAt: Int64) {
+    /// A sample may be so far ahead of our clock, seconds: beyond that its time keeps no later one out.
+    private static let tolerated = 5.0
+
+    /// Takes stored samples over, after their commit: good ones only. Late ones are history, not now; those of bad quality
+    /// are nothing to be shown or judged by.
+    func observe(_ samples: [Sample], at moment: Moment) {
+        let latest = moment.wall + Self.tolerated
         contents.withLock { contents in
             var heads: [Int32] = []
             // Memory that is looked up once, and not for each sample.
             contents.newest.withUnsafeMutableBufferPointer { newest in
-                for sample in samples where !sample.quality.contains(.late) {
+                for sample in samples where !sample.quality.contains(.late) && sample.quality.grade != .bad {
                     let index = Int(sample.device)
                     let time = sample.time
-                    if !sample.voltage.isNaN, bases[index] > 0, newest[index].voltage.time <= time {
+                    func isNews(_ known: Timestamp) -> Bool { known <= time || known > latest }
+                    if !sample.voltage.isNaN, bases[index] > 0, isNews(newest[index].voltage.time) {
                         newest[index].voltage = Voltage(
-                            perUnit: sample.voltage / bases[index], time: time, receivedAt: receivedAt)
+                            perUnit: sample.voltage / bases[index], time: time, receivedAt: moment.monotonic)
                     }
-                    guard !sample.activePower.isNaN, newest[index].power.time <= time else { continue }
-                    newest[index].power = Head(power: sample.activePower, time: time, receivedAt: receivedAt)
+                    guard !sample.activePower.isNaN, isNews(newest[index].power.time) else { continue }
+                    newest[index].power = Head(
+                        power: sample.activePower, time: time, receivedAt: moment.monotonic)
                     if headOf[index] != nil { heads.append(sample.device) }
                 }
             }
             for index in heads {
                 if let feeder = headOf[Int(index)] { contents.heads[feeder] = contents.newest[Int(index)].power }
             }
-            contents.lastStored = receivedAt
+            contents.lastStored = moment.wall.microseconds
         }
     }
 
-    /// A switch has moved: returns whether that is news.
-    func moveSwitch(_ id: String, to position: SwitchPosition) -> Bool {
+    /// Where a switch stands by the record, or normally when nothing was ever said of it.
+    func position(of id: String, _ contents: Contents) -> SwitchPosition? {
+        graph.switchIndex[id].map { contents.switches[id]?.judged ?? graph.normalPositions[$0] }
+    }
+
+    /// Takes records over as they were committed, in whatever order they arrive here.
+    ///
+    /// - Returns: those that say something else than before.
+    func take(_ records: [SwitchRecord]) -> [SwitchRecord] {
+        guard !records.isEmpty else { return [] }
         let graph = graph
         return contents.withLock { contents in
-            guard let number = graph.switchIndex[id] else { return false }
-            let before = contents.switches[id] ?? graph.normalPositions[number]
-            guard before != position else { return false }
-            contents.switches[id] = position
-            contents.topology = Topology(graph, positions: graph.positions(live: contents.switches))
-            return true
+            var moved: [SwitchRecord] = []
+            for record in records where record.version > contents.switches[record.id]?.version ?? 0 {
+                let before = contents.switches[record.id]
+                contents.switches[record.id] = record
+                if before?.moves != record.moves || before?.judged != record.judged { moved.append(record) }
+            }
+            if !moved.isEmpty {
+                contents.topology = Topology(
+                    graph, positions: graph.positions(live: contents.switches.compactMapValues(\.judged)))
+            }
+            return moved
         }
     }
 }

@@ -113,7 +113,7 @@ final class Service {
         let backend = ServiceBackend(
             live: live, outlook: outlook, metrics: metrics, settings: settings, conninfo: conninfo, hub: hub,
             desks: desks, announce: announce
-        ) { _ = input.put(.switchMoved($0, $1, $2)) }
+        ) { _ = input.put(.switches($0)) }
         // Known before the first request: the database may go away at any time.
         _ = try backend.hasAccounts()
         let name = ProcessInfo.processInfo.hostName

@@ -17,7 +17,8 @@ final class ServiceBackend: Backend {
     let accountsKnown = Guarded<(areThere: Bool?, until: UInt64)>((nil, 0))
     /// By digest: who it was, and when that was last looked up.
     let remembered = Guarded<[String: (Identity, Timestamp)]>([:])
-    private let switchMoved: @Sendable (String, SwitchPosition, Timestamp) -> Void
+    /// Records of switches that say something new go to the analyser.
+    private let switchesMoved: @Sendable ([SwitchRecord]) -> Void
     private let hub: EventHub
     private let derRating: [String: [String: Double]]
     let desk: SwitchingDesk
@@ -28,7 +29,7 @@ final class ServiceBackend: Backend {
     init(
         live: LiveState, outlook: ProfileOutlook, metrics: Metrics, settings: Settings, conninfo: String, hub: EventHub,
         desks: [Desk], announce: @escaping @Sendable () -> Void,
-        switchMoved: @escaping @Sendable (String, SwitchPosition, Timestamp) -> Void
+        switchesMoved: @escaping @Sendable ([SwitchRecord]) -> Void
     ) {
         self.live = live
         metricsRegistry = metrics
@@ -36,7 +37,7 @@ final class ServiceBackend: Backend {
         self.hub = hub
         self.announce = announce
         self.desks = desks
-        self.switchMoved = switchMoved
+        self.switchesMoved = switchesMoved
         sessions = SessionPool(conninfo, settings.accountLimits)
         logins = LoginGuard(settings)
         var rating: [String: [String: Double]] = [:]
@@ -46,10 +47,12 @@ final class ServiceBackend: Backend {
         derRating = rating
         desk = SwitchingDesk(
             validator: ServiceValidator(live: live, outlook: outlook, settings: settings), sessions: sessions,
-            positionTime: { Self.positionTime(live) },
+            watchGap: settings.number("validator.watch_gap_s"),
+            clockStep: settings.number("validator.clock_step_s"), now: { Self.dataTime(live, settings) },
             areaOf: { id in live.stored.registry.index[id].map { live.stored.areaIDs[Int($0)] } },
-            moved: { id, position in
-                if live.moveSwitch(id, to: position) { switchMoved(id, position, Self.positionTime(live)) }
+            moved: { record in
+                let moved = live.take([record])
+                if !moved.isEmpty { switchesMoved(moved) }
             })
         tables = TableDesk(conninfo: conninfo, settings: settings)
         liveNetwork = LiveNetworkDesk(desk: desk, graph: live.graph)
@@ -91,7 +94,7 @@ final class ServiceBackend: Backend {
     private func views() throws -> [FeederView] {
         let now = live.now
         let counts = try sessions.use { queries throws(StoreError) in try queries.activeCounts() }
-        let clock = SystemClock.nowMicroseconds
+        let moment = Moment.now
         let topology = now.topology
         var derCount: [Int32: Int] = [:]
         for device in live.stored.registry.devices where device.kind.isDER {
@@ -99,7 +102,7 @@ final class ServiceBackend: Backend {
         }
         return live.stored.network.feeders.enumerated().map { number, feeder in
             let head = now.heads[feeder.id]
-            let age = head.map { Double(clock - $0.receivedAt) / 1e6 }
+            let age = head.map { moment.age(of: $0.receivedAt) }
             let isStale = (age ?? .infinity) > Self.staleSeconds
             let index = live.stored.registry.index["FH-\(feeder.id)"].map(Int.init)
             let rated = settings.number("head.rating_va", feeder: feeder.id)
@@ -134,7 +137,12 @@ final class ServiceBackend: Backend {
         var time: Timestamp?
         var ageS: Double?
         var switchPosition: SwitchPosition?
+        /// `nil`: nothing was ever said of it, it counts as where it normally stands.
+        var switchRecord: SwitchView?
     }
+
+    /// Seconds for which telemetry that was heard before a person's statement is held against it.
+    private var switchAge: Double { settings.number("validator.switch_age_s") }
 
     func devices(feeder: String?, kind: String?, offset: Int, limit: Int) throws -> [String] {
         let now = live.now
@@ -164,15 +172,17 @@ final class ServiceBackend: Backend {
     private func view(_ index: Int, _ now: LiveState.Contents) -> DeviceView {
         let device = live.stored.registry.devices[index]
         let newest = now.newest[index].power.receivedAt > 0 ? now.newest[index].power : nil
+        let moment = Moment.now
         let node = live.graph.nodeIndex[device.node]
         var view = DeviceView(
             id: device.name, kind: device.kind, node: device.node, feeder: feeder(of: device, now),
             normalFeeder: device.normalFeeder, lvArea: device.lowVoltageArea,
             energised: node.map { now.topology.energised[$0] } ?? false, ratingW: device.rating,
             activePowerW: newest.map { Double($0.power) }, time: newest?.time,
-            ageS: newest.map { (Double(SystemClock.nowMicroseconds - $0.receivedAt) / 1e5).rounded() / 10 })
-        if let number = live.graph.switchIndex[device.name] {
-            view.switchPosition = now.switches[device.name] ?? live.graph.normalPositions[number]
+            ageS: newest.map { (moment.age(of: $0.receivedAt) * 10).rounded() / 10 })
+        if let position = live.position(of: device.name, now) {
+            view.switchPosition = position
+            view.switchRecord = now.switches[device.name].map { SwitchView($0, moment.wall, switchAge) }
         }
         return view
     }
@@ -239,7 +249,7 @@ final class ServiceBackend: Backend {
     func network() throws -> String {
         let now = live.now
         let (graph, network) = (live.graph, live.stored.network)
-        let conducts = graph.conducting(graph.positions(live: now.switches))
+        let conducts = graph.conducting(graph.positions(live: now.switches.compactMapValues(\.judged)))
         let kinds = network.lines.map { _ in "line" } + network.transformers.map { _ in "transformer" }
         let nodes = network.nodes.enumerated().map { number, node -> NetworkView.Node in
             let feeder = now.topology.feeder[number]
@@ -257,7 +267,7 @@ final class ServiceBackend: Backend {
         let switches = network.switches.map { item -> NetworkView.Switch in
             NetworkView.Switch(
                 id: item.id, connects: item.connects.rawValue, node: item.node, element: item.element, role: item.role,
-                normalPosition: item.normalPosition, position: now.switches[item.id] ?? item.normalPosition)
+                normalPosition: item.normalPosition, position: now.switches[item.id]?.judged ?? item.normalPosition)
         }
         let view = NetworkView(
             id: network.id, revision: live.stored.revision, attribution: network.attribution, loops: now.topology.loops,
@@ -272,25 +282,46 @@ final class ServiceBackend: Backend {
         guard let index = live.stored.registry.index[id], live.graph.switchIndex[id] != nil else {
             throw APIError.notFound("there is no switch \(id)")
         }
-        let at = time ?? Self.positionTime(live)
-        let area = live.stored.areaIDs[Int(index)]
-        try sessions.connected { connection throws(StoreError) in
-            try connection.transaction("record switch position") { connection throws(StoreError) in
-                try NetworkStore.recordManual(
-                    switchID: id, area: area, position: position, at: at, actor: actor, reason: reason, &connection)
+        let now = Self.dataTime(live, settings)
+        if let time {
+            let oldest = settings.number("validator.statement_age_h") * 3600
+            guard time <= now + Self.statementAhead else {
+                throw APIError.badRequest(
+                    "time: \(time) is ahead of the clock, \(now): a position is stated once it is so")
+            }
+            guard time >= now - oldest else {
+                throw APIError.badRequest(
+                    "time: \(time) is more than \(Int(oldest / 3600)) h ago (validator.statement_age_h): state the position of now, without a time"
+                )
             }
         }
-        log.info(
-            "manual switch position",
-            ["switch": id, "position": position.name, "actor": actor, "reason": reason, "time": "\(at)"])
-        if live.moveSwitch(id, to: position) { switchMoved(id, position, at) }
+        let area = live.stored.areaIDs[Int(index)]
+        let outcome = try sessions.connected { connection throws(StoreError) in
+            try connection.transaction("record switch position") { connection throws(StoreError) in
+                try SwitchStore.state(
+                    id, area: area, position: position, at: time, now: now, actor: actor, reason: reason, &connection)
+            }
+        }
+        switch outcome {
+        case .refused(let why): throw APIError(409, "Conflict", why)
+        case .taken(let record):
+            log.info(
+                "manual switch position",
+                ["switch": id, "position": position.name, "actor": actor, "reason": reason, "time": "\(time ?? now)"])
+            let moved = live.take([record])
+            if !moved.isEmpty { switchesMoved(moved) }
+        }
         return try device(id) ?? "{}"
     }
 
-    /// Where the analysis stands, so that replayed history is switched where one is looking.
-    private static func positionTime(_ live: LiveState) -> Timestamp {
-        let marks = live.read(\.positions).filter { !$0.key.hasPrefix("bank/") }.values.map(\.head)
-        return marks.max() ?? Timestamp(microseconds: SystemClock.nowMicroseconds)
+    /// Seconds by which the clock of whoever states a position may be ahead of ours.
+    private static let statementAhead = 5.0
+
+    /// Now, in the time of the data: the wall clock, or in a replay where its analysis stands.
+    private static func dataTime(_ live: LiveState, _ settings: Settings) -> Timestamp {
+        let wall = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        guard settings.text("validator.clock") == "data" else { return wall }
+        return live.read(\.positions).filter { !$0.key.hasPrefix("bank/") }.values.map(\.head).max() ?? wall
     }
 
     // MARK: Health
@@ -309,7 +340,7 @@ final class ServiceBackend: Backend {
 
     func metrics() -> String {
         let now = live.now
-        let clock = Double(SystemClock.nowMicroseconds) / 1e6
+        let moment = Moment.now
         let registry = metricsRegistry
         registry.set("backfeed_network_revision", Double(live.stored.revision), help: "Network revision in force")
         registry.set("backfeed_process_resident_bytes", Double(SystemClock.residentBytes), help: "Resident memory")
@@ -344,7 +375,7 @@ final class ServiceBackend: Backend {
                 "backfeed_feeder_head_watts", Double(head.power), ["feeder": feeder],
                 help: "Power at the feeder head, negative is reverse")
             registry.set(
-                "backfeed_feeder_head_age_seconds", clock - Double(head.receivedAt) / 1e6, ["feeder": feeder],
+                "backfeed_feeder_head_age_seconds", moment.age(of: head.receivedAt), ["feeder": feeder],
                 help: "Time since a head sample was received")
         }
         return registry.text

@@ -98,6 +98,17 @@ extension SettingsCatalogue {
             "what is in force for the whole network, separated by commas (fire day, lightning): each is a condition of every plan"
         ),
         .init(
+            "validator.switch_age_s", .number(0...86_400), default: "900", unit: "s", source: "as validator.der_age_s",
+            "telemetry of a switch that was heard so shortly before a person stated another position is held against the statement: the position is not known until telemetry agrees"
+        ),
+        .init(
+            "validator.statement_age_h", .number(0...8760), default: "24", unit: "h", source: "engineering judgement",
+            "a position that a person states from a time longer ago is refused"),
+        .init(
+            "validator.clock_step_s", .number(0.1...3600), default: "2", unit: "s",
+            source: "NTP steps beyond 0.128 s, and slews below; a look every half second",
+            "a wall clock that is set by more than this voids approvals"),
+        .init(
             "validator.der_age_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules D.6",
             "of DER that have been silent longer only bounds are known: nothing, and their rating"),
         .init(

@@ -13,7 +13,8 @@ enum AnalyserInput: Sendable {
 
     /// Stored samples in arrival order, then ticks of silence.
     case samples([Sample], ticks: [Tick])
-    case switchMoved(String, SwitchPosition, Timestamp)
+    /// Records of switches that say something new.
+    case switches([SwitchRecord])
 }
 
 /// What the receiving and the writing thread of ingest tell each other beside the batches.
@@ -26,6 +27,8 @@ final class IngestExchange: Sendable {
         /// The last try to store a batch failed.
         var storeIsAway = false
         var isStopping = false
+        /// Operators' orders, not obeyed yet.
+        var orders: [IngestOrder] = []
     }
 
     private let contents = Guarded(Contents())
@@ -120,7 +123,11 @@ final class Ingest: Sendable {
         var store = makeStore()
         try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
         let state = try store.loadState()
-        exchange.update { $0.committed = state.streams.mapValues(\.position) }
+        let orders = try store.openOrders()
+        exchange.update { contents in
+            contents.committed = state.streams.mapValues(\.position)
+            contents.orders = orders
+        }
         let buffer = ReceiveBuffer(maximumBytes: limits.receiveBuffer)
         var endpoints = Endpoints()
         do {
@@ -194,14 +201,24 @@ final class Ingest: Sendable {
             while batches.count < max(1, limits.batches / 2), case .element(let next) = filled.take(within: 0) {
                 batches.append(next)
             }
-            guard persist(batches, &store) else { return }
+            guard let switches = persist(batches, &store) else { return }
             exchange.update {
                 for batch in batches { $0.committed.merge(batch.streams.mapValues(\.position)) { $1 } }
                 $0.committedBatch = batches[batches.count - 1].number
             }
             exchange.wake.wake()
+            let moved = live.take(switches)
+            for record in moved {
+                log.info(
+                    "switch moved",
+                    [
+                        "switch": record.id, "position": record.judged?.name ?? "-",
+                        "time": record.newest.map { "\($0.time)" } ?? "-",
+                    ])
+            }
+            if !moved.isEmpty { guard output.put(.switches(moved)) else { return } }
             for batch in batches {
-                live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
+                live.observe(batch.samples, at: .now)
                 let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
                 let samples = batch.takeSamples()
                 recycle(batch)
@@ -217,6 +234,7 @@ final class Ingest: Sendable {
     /// partition takes minutes. It is not waited for at a stop: nothing of it is lost when it is broken off.
     private func startUpkeep() {
         let (limits, conninfo, stopping, log) = (limits, conninfo, exchange, log)
+        startOrders()
         _ = WorkerThread(name: "ingest.upkeep") {
             var store = SampleStore(
                 conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays)
@@ -240,21 +258,46 @@ final class Ingest: Sendable {
         }
     }
 
+    /// Looks for operators' orders once a second, on a thread of its own: it waits for the database.
+    private func startOrders() {
+        let (limits, conninfo, exchange, log) = (limits, conninfo, exchange, log)
+        _ = WorkerThread(name: "ingest.orders") {
+            var store = SampleStore(conninfo: conninfo, deadlineMilliseconds: limits.databaseDeadline)
+            var newest = exchange.now.orders.map(\.id).max() ?? 0
+            while !exchange.now.isStopping {
+                SystemClock.pause(milliseconds: 1000)
+                do throws(StoreError) {
+                    let new = try store.openOrders().filter { $0.id > newest }
+                    guard let last = new.last else { continue }
+                    newest = last.id
+                    exchange.update { $0.orders += new }
+                    exchange.wake.wake()
+                } catch {
+                    log.debug("orders could not be read", ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
     // MARK: Writing
 
     /// Writes until it is written: nothing that was received is given up while the service runs.
-    private func persist(_ batches: [SampleBatch], _ store: inout SampleStore) -> Bool {
+    ///
+    /// - Returns: the records of the switches that the batches moved; `nil`: it was not written.
+    private func persist(_ batches: [SampleBatch], _ store: inout SampleStore) -> [SwitchRecord]? {
         let rows = batches.reduce(0) { $0 + $1.count }
         var isInDoubt = false
         var wait: UInt32 = 50
         while true {
             let started = SystemClock.monotonicNanoseconds
             do throws(StoreError) {
+                let switches: [SwitchRecord]
                 do throws(StoreError) {
-                    try store.write(batches)
+                    switches = try store.write(batches)
                 } catch {
                     // A try whose connection was lost may have committed, even after we gave it up.
                     guard error.code == .conflict, isInDoubt, try store.holds(batches) else { throw error }
+                    switches = try store.switches()
                     log.warning("the batch was already stored", ["rows": "\(rows)"])
                 }
                 let seconds = Double(SystemClock.monotonicNanoseconds - started) / 1e9
@@ -270,12 +313,12 @@ final class Ingest: Sendable {
                 }) {
                     log.info("the database is back")
                 }
-                return true
+                return switches
             } catch {
                 if error.code == .conflict {
                     log.error("another service writes the same streams: stopping", ["error": "\(error)"])
                     ShutdownSignal.request()
-                    return false
+                    return nil
                 }
                 isInDoubt = isInDoubt || error.code == .connectionFailed
                 live.update { $0.storeProblem = error.description }
@@ -284,7 +327,7 @@ final class Ingest: Sendable {
                 exchange.update { $0.storeIsAway = true }
                 exchange.wake.wake()
                 // The receiving thread puts what is not committed on the spool before it ends.
-                if exchange.now.isStopping { return false }
+                if exchange.now.isStopping { return nil }
                 SystemClock.pause(milliseconds: wait)
                 wait = min(wait * 2, 2000)
             }

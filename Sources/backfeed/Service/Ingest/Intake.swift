@@ -114,6 +114,11 @@ struct Intake: ~Copyable {
         }
         recentSource = place
         sources[place].counts.messages += 1
+        // It would shut out every right epoch until then.
+        if let complaint = complaint(ofEpoch: frame.epoch, now: now) {
+            refuse(frame, TelemetryFrame.Mistake.badPosition.rawValue, complaint, frames.2)
+            return nil
+        }
         let isKnown =
             isReplay && tracker[name].map { $0.epoch == frame.epoch && frame.sequence <= $0.last } ?? false
         let isSlowEnough =
@@ -124,6 +129,16 @@ struct Intake: ~Copyable {
             return nil
         }
         return Admitted(frame: frame, source: place)
+    }
+
+    /// Why an epoch cannot be the start of a journal; `nil`: it can.
+    ///
+    /// - Parameter now: microseconds, wall clock.
+    func complaint(ofEpoch epoch: UInt64, now: Int64) -> String? {
+        let latest = now + Int64(limits.future * 1e6)
+        guard latest > 0, epoch > UInt64(latest) else { return nil }
+        return
+            "epoch \(epoch) is more than \(Int(limits.future)) s (ingest.future_s) ahead of our clock, \(now): expected microseconds since 1970 when the journal was started"
     }
 
     /// Topic and position, parsed, with the sender's place if it is known; afterwards ``recentTopic`` is this one.
@@ -274,6 +289,16 @@ struct Intake: ~Copyable {
         guard found > 0 else { return }
         sources[place].counts.missing += Int(clamping: found)
         sources[place].hasMoved = true
+    }
+
+    /// Does what an operator has ordered; it is marked as done with the batch.
+    mutating func obey(_ order: IngestOrder, in batch: SampleBatch) {
+        switch order.kind {
+        case .owner: gate.hand(order.subject, to: order.aggregator)
+        case .reset:
+            if tracker.reset(order.subject), let place = places[order.subject] { sources[place].hasMoved = true }
+        }
+        batch.orders.append(order.id)
     }
 
     mutating func giveUp(

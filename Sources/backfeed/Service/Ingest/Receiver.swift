@@ -96,6 +96,7 @@ struct Receiver: ~Copyable {
             if ready.descriptor { exchange.wake.clear() }
             let state = exchange.now
             settle(state.committedBatch)
+            obey(state.orders)
             try placeHeld()
             if state.isStopping {
                 drained()
@@ -120,6 +121,17 @@ struct Receiver: ~Copyable {
             }
             try flush(deliver)
         }
+    }
+
+    private mutating func obey(_ orders: [IngestOrder]) {
+        guard !orders.isEmpty, let batch else { return }
+        for order in orders {
+            intake.obey(order, in: batch)
+            log.info("order obeyed", ["kind": order.kind.rawValue, "subject": order.subject])
+        }
+        let done = Set(orders.map(\.id))
+        exchange.update { $0.orders.removeAll { done.contains($0.id) } }
+        if openedAt == 0 { openedAt = SystemClock.monotonicNanoseconds }
     }
 
     private var isSpooling: Bool { spool?.hasBacklog ?? false || isCopied }
@@ -200,6 +212,15 @@ struct Receiver: ~Copyable {
                         identity,
                         .rejected(
                             epoch: epoch, sequence: 0, [.init(device: nil, code: "wrong_aggregator", detail: detail)]))
+                    continue
+                }
+                if let complaint = intake.complaint(ofEpoch: epoch, now: now) {
+                    metrics.add("backfeed_control_refused_total", 1, help: "Control messages refused")
+                    try answer(
+                        identity,
+                        .rejected(
+                            epoch: epoch, sequence: 0,
+                            [.init(device: nil, code: TelemetryFrame.Mistake.badPosition.rawValue, detail: complaint)]))
                     continue
                 }
                 let actions = desk.hello(

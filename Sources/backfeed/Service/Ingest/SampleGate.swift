@@ -37,6 +37,8 @@ struct SampleGate: ~Copyable {
         /// As in the tables.
         var deviceID, areaID: Int32
         var plausibility: Plausibility
+        /// It reports the position of a switch.
+        var isSwitch: Bool
         /// `nil`: its samples are no part of the feeder's time.
         var clock: FeederClock.Rule?
     }
@@ -103,7 +105,7 @@ struct SampleGate: ~Copyable {
                 at: place,
                 to: Traits(
                     feeder: feeder, deviceID: stored.deviceIDs[place], areaID: stored.areaIDs[place],
-                    plausibility: Plausibility(device),
+                    plausibility: Plausibility(device), isSwitch: device.kind == .switchStatus,
                     clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil))
         }
         for (place, owner) in stored.aggregators.enumerated() {
@@ -135,11 +137,8 @@ struct SampleGate: ~Copyable {
     ) -> Refusal? {
         guard number >= 0 else { return .unknownDevice }
         let device = traits[Int(number)]
-        if limits.ownershipIsChecked, device.owner != aggregator {
-            guard device.owner < 0 else { return .notTheOwner(aggregators[Int(device.owner)]) }
-            traits[Int(number)].owner = aggregator
-            batch.claims.append(.init(id: device.deviceID, aggregator: aggregators[Int(aggregator)]))
-        }
+        let isClaim = limits.ownershipIsChecked && device.owner != aggregator
+        if isClaim, device.owner >= 0 { return .notTheOwner(aggregators[Int(device.owner)]) }
         guard sample.time >= limits.oldest else { return .tooOld(limits.oldest) }
         let ahead = Double(sample.time.microseconds - now) / 1e6
         guard ahead <= limits.future else { return .inFuture(ahead) }
@@ -147,6 +146,11 @@ struct SampleGate: ~Copyable {
         guard !sample.isEmpty else { return .empty }
         let interval = sample.has(.interval) ? sample[.interval] : 0
         guard interval >= 0, interval <= Self.longestInterval else { return .interval(interval) }
+        // Only now: a sample that is refused changes nothing.
+        if isClaim {
+            traits[Int(number)].owner = aggregator
+            batch.claims.append(.init(id: device.deviceID, aggregator: aggregators[Int(aggregator)]))
+        }
 
         var quality = sample.quality
         if ahead > limits.suspectFuture { quality.insert(.clockSuspect) }
@@ -174,6 +178,13 @@ struct SampleGate: ~Copyable {
             if feed.clock != feeds[feeder].clock { feed.isDirty = true }
             feeds[feeder] = feed
         }
+        // Stored with the batch by the record's rule, which alone says where a switch stands; no copy for the analyser.
+        if device.isSwitch, quality.grade != .bad, let position = SwitchPosition(rawValue: sample.switchPosition) {
+            batch.positions.append(
+                .init(
+                    switchID: stored.registry.devices[Int(number)].name, area: device.areaID, position: position,
+                    time: sample.time))
+        }
         batch.append(
             Sample(
                 device: number, time: sample.time, activePower: Float(power),
@@ -181,8 +192,7 @@ struct SampleGate: ~Copyable {
                 voltage: Float(voltage), interval: Float(interval),
                 stateOfCharge: Float(sample[.stateOfCharge]), leastPhasePower: Float(sample.leastPhasePower),
                 unbalance: Float(sample.unbalance(base: device.plausibility.voltageBase)),
-                tapPosition: sample.hasRareQuantities ? Float(sample[.tapPosition]) : .nan, quality: quality,
-                switchPosition: SwitchPosition(rawValue: sample.switchPosition)),
+                tapPosition: sample.hasRareQuantities ? Float(sample[.tapPosition]) : .nan, quality: quality),
             deviceID: device.deviceID, areaID: device.areaID, current: Float(sample[.current]),
             frequency: Float(sample[.frequency]),
             state: sample.state)
@@ -193,6 +203,12 @@ struct SampleGate: ~Copyable {
             }
         }
         return nil
+    }
+
+    /// Gives a device to another aggregator, or to whoever speaks for it next.
+    mutating func hand(_ device: String, to aggregator: String?) {
+        guard let place = stored.registry.index[device] else { return }
+        traits[Int(place)].owner = aggregator.map { number(ofAggregator: $0) } ?? -1
     }
 
     // MARK: Clocks

@@ -11,7 +11,6 @@ final class ApprovalWatch: Sendable {
     private let conninfo: String
     private let metrics: Metrics
     private let period: Int
-    private let gap: Double
     private let stopped = Gate()
     private let worker = Guarded<WorkerThread?>(nil)
     private let log = Log("validator")
@@ -23,7 +22,6 @@ final class ApprovalWatch: Sendable {
         self.conninfo = conninfo
         self.metrics = metrics
         period = settings.integer("validator.watch_ms")
-        gap = settings.number("validator.watch_gap_s")
     }
 
     func start() {
@@ -59,19 +57,24 @@ final class ApprovalWatch: Sendable {
     private func look(_ connection: inout PostgresConnection) throws(StoreError) {
         let resting = try SwitchingStore.list(
             states: PlanState.allCases.filter(\.rests), limit: 10_000, offset: 0, &connection)
-        guard !resting.isEmpty else { return }
-        let unwatched = try SwitchingStore.unwatched(&connection)
+        desk.clock.look()
+        guard !resting.isEmpty else {
+            desk.clock.forget()
+            return
+        }
+        let lapses = try desk.lapses(&connection)
         for plan in resting {
             guard case .success(let work) = try desk.work(plan.id, lock: false, &connection) else {
                 try void(unreadable: plan, &connection)
                 continue
             }
-            guard !reasons(work, unwatched).isEmpty else { continue }
+            guard !reasons(work, lapses).isEmpty else { continue }
             // Once more, with the row locked: a step may have been confirmed meanwhile.
-            try void(plan.id, &connection) { self.reasons($0, unwatched) }
+            try void(plan.id, &connection) { self.reasons($0, lapses) }
         }
         // Last: who is killed before has not watched.
         try SwitchingStore.watched(&connection)
+        desk.clock.forget()
     }
 
     private func remind(_ connection: inout PostgresConnection) throws(StoreError) {
@@ -106,17 +109,17 @@ final class ApprovalWatch: Sendable {
         log.error("approval void", ["plan": plan.id, "reasons": reason])
     }
 
-    private func reasons(_ work: SwitchingDesk.Work, _ unwatched: Double) -> [String] {
+    private func reasons(_ work: SwitchingDesk.Work, _ lapses: [String]) -> [String] {
         guard work.row.state.rests else { return [] }
-        var reasons: [String] = []
-        if unwatched > gap { reasons.append("nobody watched its evidence for \(Int(min(unwatched, 1e8))) s") }
+        var reasons = lapses
         if let end = work.row.validUntil, end <= work.snapshot.time { reasons.append("it was valid until \(end)") }
         guard let evidence = work.evidence else { return reasons + ["its evidence cannot be read"] }
         // From the first step on loads move because of the plan; each step is judged on fresh ones when it is issued.
         return reasons
             + desk.validator.changes(
                 since: evidence, work.plan, work.snapshot.masking(work.issued, desk.validator.network),
-                executed: work.executed, isSwitching: !work.steps.isEmpty)
+                executed: work.executed, isSwitching: !work.steps.isEmpty,
+                issued: Set(work.issued.map(\.step.element)))
     }
 
     private func void(

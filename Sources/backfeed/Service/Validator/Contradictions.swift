@@ -10,7 +10,7 @@ struct Contradictions {
     let settled: Timestamp
     /// s
     let maximumAge: Double
-    let wall: Timestamp
+    let moment: Moment
 
     /// pu above which something is live, and below which it is dead (domain rules B.4.8).
     private static let live: Float = 0.5
@@ -24,8 +24,8 @@ struct Contradictions {
         var silent: [String: [String]] = [:]
         for (index, device) in stored.registry.devices.enumerated() {
             let value = now.newest[index].voltage
-            let received = Timestamp(microseconds: value.receivedAt)
-            guard value.receivedAt > 0, received > settled, wall - received <= maximumAge,
+            guard value.receivedAt > 0, moment.wallTime(of: value.receivedAt) > settled,
+                moment.age(of: value.receivedAt) <= maximumAge,
                 let node = graph.nodeIndex[device.node]
             else { continue }
             if !topology.energised[node], value.perUnit > Self.live { alive.insert(device.name) }

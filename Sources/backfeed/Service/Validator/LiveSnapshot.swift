@@ -16,7 +16,7 @@ struct LiveSnapshot {
 
     /// Seconds, and a share of the DER rating.
     struct Limits {
-        var headAge, derAge, analyserAge: Double
+        var headAge, derAge, analyserAge, switchAge: Double
         var derShare: Double
         /// Load of the EXPORT case beside that of now.
         var lightLoad: Double
@@ -29,6 +29,7 @@ struct LiveSnapshot {
             headAge = settings.number("validator.head_age_s")
             derAge = settings.number("validator.der_age_s")
             analyserAge = settings.number("validator.analyser_age_s")
+            switchAge = settings.number("validator.switch_age_s")
             derShare = settings.number("validator.der_share_pct") / 100
             lightLoad = settings.number("validator.light_load_pct") / 100
             isReplay = settings.text("validator.clock") == "data"
@@ -39,17 +40,17 @@ struct LiveSnapshot {
     /// - Parameters:
     ///   - record: what stands in the database: positions, register, advisories, other plans.
     ///   - concerned: feeders that the plan touches: for them everything must be known.
-    ///   - wall: the wall clock.
+    ///   - moment: now.
     func make(
         _ now: LiveState.Contents, _ record: OperatingRecord,
         concerned: (_ positions: [SwitchPosition]) -> Set<String>,
-        holdHours: Double, wall: Timestamp
+        holdHours: Double, at moment: Moment
     ) -> GridSnapshot {
         let network = stored.network
+        let wall = moment.wall
         // What is recorded, not what was heard of last: the record is read in one piece with everything else.
-        let recorded = Dictionary(
-            record.positions.map { ($0.id, $0.position) }, uniquingKeysWith: { first, _ in first })
-        let positions = network.switches.map { recorded[$0.id] ?? $0.normalPosition }
+        let recorded = Dictionary(record.switches.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let positions = network.switches.map { recorded[$0.id]?.judged ?? $0.normalPosition }
         let newest = now.heads.values.map(\.time).max()
         let clock = limits.isReplay ? newest ?? wall : wall
         let concerned = concerned(positions)
@@ -72,7 +73,7 @@ struct LiveSnapshot {
             guard let node = graph.nodeIndex[der.node], let index = stored.registry.index[der.id] else { continue }
             let feeder = Int(topology.feeder[node])
             let value = now.newest[Int(index)].power
-            let isFresh = value.receivedAt > 0 && age(of: value, wall) <= limits.derAge && value.power.isFinite
+            let isFresh = value.receivedAt > 0 && age(of: value, moment) <= limits.derAge && value.power.isFinite
             if feeder >= 0 { rated[feeder] += der.ratedKW }
             guard isFresh else {
                 if feeder >= 0, der.kind != .electricVehicleCharger, der.kind != .photovoltaic || sunIsUp {
@@ -86,13 +87,14 @@ struct LiveSnapshot {
                 known[feeder] += der.ratedKW
                 given[feeder] += Double(value.power)
             } else if !topology.energised[node], value.power > 1000,
-                Timestamp(microseconds: value.receivedAt) > settled
+                moment.wallTime(of: value.receivedAt) > settled
             {
                 contradictions.append(der.id)
             }
         }
         doubts += Contradictions(
-            stored: stored, graph: graph, topology: topology, settled: settled, maximumAge: limits.derAge, wall: wall
+            stored: stored, graph: graph, topology: topology, settled: settled, maximumAge: limits.derAge,
+            moment: moment
         ).doubts(now, record, giving: contradictions)
 
         // Heads, and what their feeders' loads take.
@@ -105,7 +107,7 @@ struct LiveSnapshot {
         }
         for (number, feeder) in network.feeders.enumerated() {
             let head = now.heads[feeder.id]
-            let age = head.map { self.age(of: $0, wall) }
+            let age = head.map { self.age(of: $0, moment) }
             let isConcerned = concerned.contains(feeder.id)
             if let head, let age, age <= limits.headAge, head.power.isFinite {
                 residual[number] = Double(head.power) + given[number]
@@ -143,6 +145,7 @@ struct LiveSnapshot {
             }
         }
         doubts += Self.doubts(record, network, graph, revision: stored.revision)
+        doubts += differences(now, record)
         if limits.isReplay {
             doubts.append(
                 Finding(
@@ -204,6 +207,13 @@ struct LiveSnapshot {
             loadVars: loadVars, derWatts: derWatts, derVars: varsByNode)
         snapshot.watermark = concerned.compactMap { now.positions[$0]?.head }.min()
         snapshot.take(record)
+        snapshot.activity = .init(
+            moves: Dictionary(record.switches.map { ($0.id, $0.moves) }, uniquingKeysWith: max),
+            advisories: Dictionary(record.advisoryActivity.map { ($0.feeder, $0.number) }, uniquingKeysWith: max),
+            register: record.registerActs)
+        for item in record.switches {
+            snapshot.positionDoubts[item.id] = item.doubtText(at: wall, within: limits.switchAge)
+        }
         for name in concerned {
             if let head = now.heads[name], head.power.isFinite { snapshot.headWatts[name] = Double(head.power) }
         }
@@ -213,6 +223,20 @@ struct LiveSnapshot {
         snapshot.hasDaylight = isDay(clock, clock + holdHours * 3600)
         snapshot.notRun = Self.unfed
         return snapshot
+    }
+
+    /// Switches of which the console shows something else than the record says.
+    private func differences(_ now: LiveState.Contents, _ record: OperatingRecord) -> [Finding] {
+        let apart = record.switches.filter { item in
+            graph.switchIndex[item.id] != nil && now.switches[item.id]?.judged != item.judged
+        }
+        guard !apart.isEmpty else { return [] }
+        return [
+            Finding(
+                "T1", .unknown, elements: apart.map(\.id),
+                "\(apart.map(\.id).joined(separator: ", ")) moved a moment ago: what is shown is not what is recorded yet.",
+                remedy: "Validate again in a moment.")
+        ]
     }
 
     /// What the record itself leaves open.
@@ -250,9 +274,9 @@ struct LiveSnapshot {
 
     /// Seconds since a value was measured or received, whichever is longer ago: a clock that is ahead makes nothing fresh.
     /// In a replay only when it was received says anything.
-    private func age(of value: LiveState.Head, _ wall: Timestamp) -> Double {
-        let received = wall - Timestamp(microseconds: value.receivedAt)
-        return limits.isReplay ? received : max(wall - value.time, received)
+    private func age(of value: LiveState.Head, _ moment: Moment) -> Double {
+        let received = moment.age(of: value.receivedAt)
+        return limits.isReplay ? received : max(moment.wall - value.time, received)
     }
 
     /// From the loss of supply until DER must have tripped (IEEE 1547: 2 s), with clocks that differ.

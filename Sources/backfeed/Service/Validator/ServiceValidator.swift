@@ -53,7 +53,7 @@ struct ServiceValidator: Sendable {
     ) -> GridSnapshot {
         LiveSnapshot(stored: live.stored, graph: live.graph, limits: limits).make(
             live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0, executed: executed) },
-            holdHours: plan.holdHours, wall: Timestamp(microseconds: SystemClock.nowMicroseconds))
+            holdHours: plan.holdHours, at: .now)
     }
 
     /// On the live network every load case is judged: none may be left out.
@@ -88,7 +88,8 @@ struct ServiceValidator: Sendable {
     /// Feeders whose head has not been heard since a moment.
     func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
         let heads = live.read(\.heads)
-        return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= moment }
+        let now = Moment.now
+        return feeders.filter { heads[$0].map { now.wallTime(of: $0.receivedAt) <= moment } ?? true }
     }
 
     func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep]) -> Verdict.Evidence {
@@ -97,14 +98,16 @@ struct ServiceValidator: Sendable {
 
     /// Why a verdict no longer holds; empty: it does.
     ///
-    /// - Parameter isSwitching: loads move because a step is being done.
+    /// - Parameters:
+    ///   - isSwitching: loads move because a step is being done.
+    ///   - issued: switches that may be moving because of it.
     func changes(
         since old: Verdict.Evidence, _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [],
-        isSwitching: Bool = false
+        isSwitching: Bool = false, issued: Set<String> = []
     ) -> [String] {
         EvidenceChange.reasons(
             from: old, to: evidence(plan, snapshot, executed: executed), ratings: ratings, share: headShare,
-            isSwitching: isSwitching)
+            isSwitching: isSwitching, issued: issued)
             + snapshot.doubts.filter { $0.severity >= .unknown }.map(\.message)
     }
 }

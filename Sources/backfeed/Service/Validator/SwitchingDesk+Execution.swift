@@ -40,7 +40,9 @@ extension SwitchingDesk {
                 return .failure(.conflict("step \(open.first?.sequence ?? 0) comes first"))
             }
             // What was measured before the last step says nothing of the network after it.
-            if let last = work.steps.compactMap(\.executedAt).max(), let feeders = work.evidence?.feeders {
+            if let last = work.steps.filter({ $0.place != nil }).compactMap(\.executedAt).max(),
+                let feeders = work.evidence?.feeders
+            {
                 let unheard = self.validator.unheard(feeders, since: last)
                 guard unheard.isEmpty else {
                     return .failure(
@@ -48,6 +50,15 @@ extension SwitchingDesk {
                             "the head of \(unheard.joined(separator: ", ")) has not been measured since the last step: wait for it"
                         ))
                 }
+            }
+            // Telemetry that follows a moment later must not end the plan; one that does not must not go unnoticed.
+            let waiting = work.executed.compactMap { item in
+                work.plan.steps.first { $0.sequence == item.sequence }.flatMap { step in
+                    step.action.movesSwitch ? work.snapshot.positionDoubts[step.element] : nil
+                }
+            }
+            guard waiting.isEmpty else {
+                return .failure(.conflict("T1: \(waiting.joined(separator: " ")) Wait for it, or have it read on site"))
             }
             // Heads are compared only while nothing was switched since they were looked at.
             var changes =
@@ -57,6 +68,7 @@ extension SwitchingDesk {
                         isSwitching: !work.executed.isEmpty)
                 } ?? ["its evidence cannot be read"]
             if let end = work.row.validUntil, end <= work.snapshot.time { changes.append("it was valid until \(end)") }
+            changes += try self.lapses(&connection)
             guard changes.isEmpty else {
                 try self.stop(&work, changes, &connection)
                 return .failure(.conflict("the approval is void: \(changes.joined(separator: "; "))"))
@@ -67,7 +79,7 @@ extension SwitchingDesk {
                 return .failure(
                     .conflict("verdict \(fresh.id) is \(fresh.verdict.verdict.rawValue): \(Self.worst(fresh.verdict))"))
             }
-            let met = try SwitchingStore.met(work.row, &connection)
+            let met = try Self.met(work.row, fresh.verdict, &connection)
             let due = Condition.of(fresh.verdict).filter { $0.isDue(before: sequence) && met[$0.key] == nil }
             guard due.isEmpty else {
                 return .failure(
@@ -85,6 +97,21 @@ extension SwitchingDesk {
                 actor: actor, "step.issued", subject: id, Issued(step: step, verdict: fresh.id), &connection)
             return .success(try Self.view(id, &connection))
         }
+    }
+
+    /// Why approvals may have missed something, whatever their evidence says now.
+    func lapses(_ connection: inout PostgresConnection) throws(StoreError) -> [String] {
+        var found: [String] = []
+        let unwatched = try SwitchingStore.unwatched(&connection)
+        if unwatched > watchGap {
+            found.append(
+                unwatched.isFinite
+                    ? "nobody watched its evidence for \(Int(min(unwatched, 1e8))) s"
+                    : "nobody knows how long its evidence was not watched")
+        }
+        clock.look()
+        if let step = clock.step { found.append("the clock was set by \(Int(step.rounded())) s") }
+        return found
     }
 
     /// Whether a step stands in the free group that comes next.
@@ -109,7 +136,7 @@ extension SwitchingDesk {
     func executed(_ id: String, step sequence: Int, found: SwitchPosition?, note: String, actor: String) throws
         -> String
     {
-        var moves: (String, SwitchPosition)?
+        var moves: SwitchRecord?
         let answer = try act("plan.execute", by: actor, on: id) {
             connection throws(StoreError) -> Result<String, Refusal> in
             var work: Work
@@ -123,7 +150,13 @@ extension SwitchingDesk {
             guard let issued = work.steps.first(where: { $0.sequence == sequence }) else {
                 return .failure(.conflict("step \(sequence) was not issued"))
             }
-            guard issued.place == nil else { return .failure(.conflict("step \(sequence) is done already")) }
+            guard issued.isPending else {
+                return .failure(
+                    .conflict(
+                        issued.place != nil
+                            ? "step \(sequence) is done already"
+                            : "step \(sequence) was not done, its switch was found otherwise: issue it again first"))
+            }
             guard case .moved = PlanLifecycle.outcome(of: .executed, in: work.row.state) else {
                 return .failure(Self.refusal(.executed, work.row.state))
             }
@@ -134,8 +167,8 @@ extension SwitchingDesk {
                 let reason =
                     "T2: \(step.element) was found \(found.name), expected \(before.name): step \(sequence) was not done"
                 try SwitchingStore.move(id, to: next, reason: reason, &connection)
-                try self.position(step.element, found, actor: actor, reason: reason, &connection)
-                moves = (step.element, found)
+                moves = try self.position(step.element, found, actor: actor, reason: reason, &connection)
+                try SwitchingStore.execute(work.row, sequence, place: nil, by: actor, note: note, &connection)
                 try AuditLog.append(
                     actor: actor, "step.found_otherwise", subject: id,
                     Done(step: step, found: found.name, note: note), &connection)
@@ -145,17 +178,19 @@ extension SwitchingDesk {
             let masked = work.snapshot.masking(work.issued, self.validator.network)
             if work.row.state.rests, let evidence = work.evidence {
                 let changes = self.validator.changes(
-                    since: evidence, work.plan, masked, executed: work.executed, isSwitching: true)
+                    since: evidence, work.plan, masked, executed: work.executed, isSwitching: true,
+                    issued: Set(work.issued.map(\.step.element)))
                 if !changes.isEmpty { try self.stop(&work, changes, &connection) }
             }
             let after = masked.applying(
                 step, of: work.plan, executed: work.executed, self.validator.network)
             let position = self.validator.network.switches.firstIndex { $0.id == step.element }
                 .map { after.positions[$0] }
-            if case .refused(let reason) = try self.apply(step, position, id, actor: actor, &connection) {
-                return .failure(.conflict(reason))
+            let acts: Int64
+            switch try self.apply(step, position, id, actor: actor, &moves, &connection) {
+            case .refused(let reason): return .failure(.conflict(reason))
+            case .done(let count): acts = count
             }
-            if step.action.movesSwitch, let position { moves = (step.element, position) }
             try SwitchingStore.execute(
                 work.row, sequence, place: work.executed.count + 1, by: actor, note: note, &connection)
             try AuditLog.append(
@@ -164,6 +199,8 @@ extension SwitchingDesk {
             if var evidence = work.evidence {
                 evidence.switchStateHash = after.switchStateHash
                 evidence.safetyHash = after.safetyHash
+                evidence.activity?.register += acts
+                if let moves { evidence.activity?.ownMoves[moves.id] = moves.moves }
                 try SwitchingStore.rebase(
                     id, verdict: nil, validUntil: nil, evidence: Self.text(evidence), &connection)
             }
@@ -183,24 +220,28 @@ extension SwitchingDesk {
             }
             return .success(try Self.view(id, &connection))
         }
-        if let moves { try moved(moves.0, moves.1) }
+        if let moves { moved(moves) }
         return answer
     }
 
+    /// - Returns: the switch as it is on record now; `nil`: the network has no such switch.
     private func position(
         _ element: String, _ position: SwitchPosition, actor: String, reason: String,
         _ connection: inout PostgresConnection
-    ) throws(StoreError) {
-        guard let area = areaOf(element) else { return }
-        try NetworkStore.recordManual(
-            switchID: element, area: area, position: position, at: positionTime(), actor: actor, reason: reason,
-            &connection)
+    ) throws(StoreError) -> SwitchRecord? {
+        guard let area = areaOf(element) else { return nil }
+        let outcome = try SwitchStore.state(
+            element, area: area, position: position, at: nil, now: now(), actor: actor, reason: reason, &connection)
+        switch outcome {
+        case .taken(let record): return record
+        case .refused(let reason): throw StoreError(.conflict, "state switch position", message: reason)
+        }
     }
 
     /// What a step changes in positions and register.
     private func apply(
         _ step: SwitchingPlan.Step, _ position: SwitchPosition?, _ id: String, actor: String,
-        _ connection: inout PostgresConnection
+        _ moves: inout SwitchRecord?, _ connection: inout PostgresConnection
     ) throws(StoreError) -> SafetyRegister.Outcome {
         let reason = "plan \(id), step \(step.sequence)"
         func place(
@@ -218,8 +259,8 @@ extension SwitchingDesk {
         switch step.action {
         case .open, .close:
             guard let position else { return .refused("there is no switch \(step.element)") }
-            try self.position(step.element, position, actor: actor, reason: reason, &connection)
-            return .done
+            moves = try self.position(step.element, position, actor: actor, reason: reason, &connection)
+            return .done(acts: 0)
         case .placeTag: return try place(.tag, step.value ?? "HOLD", &connection)
         case .removeTag: return try remove(.tag, step.value, &connection)
         case .placeGround: return try place(.ground, "", &connection)
@@ -228,7 +269,7 @@ extension SwitchingDesk {
         case .releaseClearance: return try remove(.clearance, step.value, &connection)
         case .disableReclosing: return try place(.reclosingDisabled, "", &connection)
         case .enableReclosing: return try remove(.reclosingDisabled, nil, &connection)
-        case .verify, .control, .text: return .done
+        case .verify, .control, .text: return .done(acts: 0)
         }
     }
 }

@@ -9,19 +9,26 @@ final class SwitchingDesk: Sendable {
     let validator: ServiceValidator
     let sessions: SessionPool
     /// A switch stands somewhere else by a step that was executed.
-    let moved: @Sendable (String, SwitchPosition) throws -> Void
-    let positionTime: @Sendable () -> Timestamp
+    let moved: @Sendable (SwitchRecord) -> Void
+    /// Now, in the time of the data.
+    let now: @Sendable () -> Timestamp
     let areaOf: @Sendable (String) -> Int32?
+    /// Seconds that the evidence of approvals may have been unwatched.
+    let watchGap: Double
+    /// Whether the wall clock was set since approvals were looked at.
+    let clock: ClockWatch
     private let log = Log("switching")
 
     init(
-        validator: ServiceValidator, sessions: SessionPool, positionTime: @escaping @Sendable () -> Timestamp,
-        areaOf: @escaping @Sendable (String) -> Int32?,
-        moved: @escaping @Sendable (String, SwitchPosition) throws -> Void
+        validator: ServiceValidator, sessions: SessionPool, watchGap: Double, clockStep: Double,
+        now: @escaping @Sendable () -> Timestamp, areaOf: @escaping @Sendable (String) -> Int32?,
+        moved: @escaping @Sendable (SwitchRecord) -> Void
     ) {
         self.validator = validator
         self.sessions = sessions
-        self.positionTime = positionTime
+        self.watchGap = watchGap
+        clock = ClockWatch(limit: clockStep)
+        self.now = now
         self.areaOf = areaOf
         self.moved = moved
     }
@@ -127,11 +134,20 @@ final class SwitchingDesk: Sendable {
     static func view(_ id: String, _ connection: inout PostgresConnection) throws(StoreError) -> String {
         guard let row = try SwitchingStore.read(id, &connection) else { return "{}" }
         let verdict = try SwitchingStore.newestVerdict(row, &connection)
-        let met = try SwitchingStore.met(row, &connection)
+        let met = try Self.met(row, verdict?.verdict, &connection)
         return JSONCoding.encode(
             PlanView(
                 row, plan: Self.document(row), steps: try SwitchingStore.steps(row, &connection), verdict: verdict,
                 met: met, overrides: try SwitchingStore.overrides(row, &connection)))
+    }
+
+    /// Conditions of a verdict that are met for what it says.
+    static func met(
+        _ row: SwitchingStore.Plan, _ verdict: Verdict?, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> [String: SwitchingStore.Met] {
+        let asked = Dictionary(
+            (verdict.map(Condition.of) ?? []).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+        return try SwitchingStore.met(row, &connection).filter { asked[$0.key]?.isSame(as: $0.value.value) ?? false }
     }
 
     static func document(_ row: SwitchingStore.Plan) -> SwitchingPlan? {
@@ -198,7 +214,7 @@ final class SwitchingDesk: Sendable {
         }
         /// Issued and not yet confirmed.
         var issued: [(step: SwitchingPlan.Step, before: SwitchPosition?)] {
-            steps.filter { $0.place == nil }.compactMap { item in
+            steps.filter(\.isPending).compactMap { item in
                 plan.steps.first { $0.sequence == item.sequence }.map { (step: $0, before: item.before) }
             }
         }
@@ -254,6 +270,7 @@ final class SwitchingDesk: Sendable {
     /// - Parameter seen: number of the verdict that the approver has before them.
     func approve(_ id: String, verdict seen: Int64, actor: String) throws -> String {
         try act("plan.approve", by: actor, on: id) { connection throws(StoreError) in
+            try SwitchingStore.lockApprovals(&connection)
             let work: Work
             switch try self.work(id, &connection) {
             case .failure(let refusal): return .failure(refusal)
@@ -285,8 +302,13 @@ final class SwitchingDesk: Sendable {
                 return .failure(
                     .conflict("verdict \(fresh.id) is \(fresh.verdict.verdict.rawValue): \(Self.worst(fresh.verdict))"))
             }
-            let known = Set(Condition.of(newest.verdict).map(\.key))
-            let new = Condition.of(fresh.verdict).filter { !known.contains($0.key) }
+            let known = Dictionary(
+                Condition.of(newest.verdict).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+            // What is watched while switching moves with the load; what is to be met first must be as it was seen.
+            let new = Condition.of(fresh.verdict).filter { condition in
+                guard let seen = known[condition.key] else { return true }
+                return condition.kind == .before && !condition.isSame(as: seen.value)
+            }
             guard new.isEmpty else {
                 return .failure(
                     .conflict(
@@ -332,6 +354,13 @@ final class SwitchingDesk: Sendable {
             guard case .moved(let next) = PlanLifecycle.outcome(of: .cancel, in: row.state) else {
                 return .failure(Self.refusal(.cancel, row.state))
             }
+            // A crew has it in hand: nobody knows where the switch stands until they have said so.
+            if let pending = try SwitchingStore.steps(row, &connection).first(where: \.isPending) {
+                return .failure(
+                    .conflict(
+                        "step \(pending.sequence) was issued and is not confirmed yet: record it as done, or as found otherwise, first"
+                    ))
+            }
             try SwitchingStore.move(id, to: next, reason: reason, &connection)
             try AuditLog.append(
                 actor: actor, "plan.cancelled", subject: id, ["from": row.state.rawValue, "reason": reason], &connection
@@ -351,9 +380,11 @@ final class SwitchingDesk: Sendable {
             guard let newest = try SwitchingStore.newestVerdict(row, &connection),
                 let condition = Condition.of(newest.verdict).first(where: { $0.key == key })
             else { return .failure(.unknown("the newest verdict has no condition \(key)")) }
-            guard try SwitchingStore.meet(row, key, by: actor, evidence: evidence, &connection) else {
+            guard try Self.met(row, newest.verdict, &connection)[key] == nil else {
                 return .failure(.conflict("the condition is met already"))
             }
+            try SwitchingStore.meet(
+                row, key, value: condition.value, by: actor, evidence: evidence, &connection)
             try AuditLog.append(
                 actor: actor, "plan.condition_met", subject: id,
                 ["key": key, "condition": condition.text, "evidence": evidence], &connection)
