@@ -28,7 +28,7 @@ lint:
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests
 	scripts/check-layers
 	scripts/check-generated
-	shellcheck scripts/install-dependencies scripts/install scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize scripts/docs-pictures docker/*.sh .ci/run
+	shellcheck scripts/install-dependencies scripts/install scripts/check-layers scripts/check-generated scripts/fuzz scripts/sanitize scripts/docs-pictures docker/*.sh findings/*.sh .ci/run
 
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests

@@ -1,213 +1,267 @@
-internal import Foundation
 internal import GridModel
 
-/// Registers of one SunSpec model as they were read: raw numbers and scale factors.
-///
-/// Names, types and states: SunSpec's `models` repository, `json/model_{101,103,2xx,701,713,802}.json`; the traps stand
-/// in `docs/adapters.md`.
-struct SunSpecReading: Reading {
-    var device: String
-    /// Registers carry no time: the gateway's, when the read ended.
-    var time: ReadingTime
-    var model: Int
-    var points: [String: Double]
-    /// Meters only: +1 when the meter counts power from the substation to customers as positive, -1 otherwise.
-    var polarity: Int?
+/// Registers of one SunSpec model as they were read: raw numbers and scale factors. What becomes of each point stands
+/// in ``SunSpecModel``.
+struct SunSpecReading {
+    private let model: Int
+    private let definition: SunSpecModel
+    private let points: [String: JSON]
+    /// Scale factors have been applied: a computed value, as pysunspec2 calls it.
+    private let isScaled: Bool
     /// 101–103 do not say what sign reactive power has: true when it was checked to be positive for injected vars.
-    var reactiveVerified: Bool?
+    private let reactiveIsVerified: Bool
+    /// Meters only: +1 when the meter counts power from the substation to customers as positive, -1 otherwise.
+    private let polarity: Double?
 
-    private enum CodingKeys: String, CodingKey {
-        case device, time, model, points, polarity
-        case reactiveVerified = "reactive_verified"
+    private var sample: AdaptedSample
+    private var notes: [String] = []
+
+    static func adapt(_ fields: Fields) throws(AdapterMistake) -> Adapted {
+        var reading = try SunSpecReading(fields)
+        return reading.adapted()
     }
 
-    /// How a register is stored, which decides what "not implemented" looks like.
-    private enum Register {
-        case int16, uint16, enum16, uint32, uint64, acc32
-
-        func isAbsent(_ raw: Double) -> Bool {
-            switch self {
-            case .int16: raw == -32_768 || raw == 32_768
-            case .uint16, .enum16: raw == 65_535
-            case .uint32: raw == 4_294_967_295
-            case .uint64: raw >= 18_446_744_073_709_549_568
-            case .acc32: raw == 0
-            }
+    private init(_ fields: Fields) throws(AdapterMistake) {
+        let device = try fields.device()
+        // Registers carry no time: the gateway's, when the read ended.
+        guard let time = try fields.time("time") else { throw fields.missing("time") }
+        guard let model = try fields.whole("model", in: 1...65_535) else { throw fields.missing("model") }
+        guard let points = try fields.object("points") else { throw fields.missing("points") }
+        guard let definition = SunSpecModel.of(model) else {
+            throw AdapterMistake("model \(model) \(SunSpecModel.refusal(model))")
         }
+        (self.model, self.definition, self.points) = (model, definition, points.all)
+        isScaled = try fields.flag("scaled") ?? false
+        reactiveIsVerified = try fields.flag("reactive_verified") ?? false
+        polarity = try fields.polarity()
+        sample = AdaptedSample(device: device, time: time)
     }
 
-    private struct Scaled {
-        let quantity: Quantity
-        let point: String
-        let register: Register
-        let scale: String
-        var sign = 1.0
-    }
-
-    private static let inverterPhases = [
-        Scaled(quantity: .voltageA, point: "PhVphA", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .voltageB, point: "PhVphB", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .voltageC, point: "PhVphC", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .currentA, point: "AphA", register: .uint16, scale: "A_SF"),
-        Scaled(quantity: .currentB, point: "AphB", register: .uint16, scale: "A_SF"),
-        Scaled(quantity: .currentC, point: "AphC", register: .uint16, scale: "A_SF"),
-        Scaled(quantity: .frequency, point: "Hz", register: .uint16, scale: "Hz_SF"),
-    ]
-
-    private static let inverter =
-        [
-            Scaled(quantity: .activePower, point: "W", register: .int16, scale: "W_SF"),
-            Scaled(quantity: .energyExported, point: "WH", register: .acc32, scale: "WH_SF"),
-        ] + inverterPhases
-
-    private static let der701 = [
-        Scaled(quantity: .activePower, point: "W", register: .int16, scale: "W_SF"),
-        Scaled(quantity: .reactivePower, point: "Var", register: .int16, scale: "Var_SF"),
-        Scaled(quantity: .activePowerA, point: "WL1", register: .int16, scale: "W_SF"),
-        Scaled(quantity: .activePowerB, point: "WL2", register: .int16, scale: "W_SF"),
-        Scaled(quantity: .activePowerC, point: "WL3", register: .int16, scale: "W_SF"),
-        Scaled(quantity: .voltage, point: "LNV", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .voltageA, point: "VL1", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .voltageB, point: "VL2", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .voltageC, point: "VL3", register: .uint16, scale: "V_SF"),
-        Scaled(quantity: .frequency, point: "Hz", register: .uint32, scale: "Hz_SF"),
-        Scaled(quantity: .energyExported, point: "TotWhInj", register: .uint64, scale: "TotWh_SF"),
-        Scaled(quantity: .energyImported, point: "TotWhAbs", register: .uint64, scale: "TotWh_SF"),
-    ]
-
-    func adapted() throws(AdapterMistake) -> Adapted {
-        try checkName(device)
-        var sample = AdaptedSample(device: device, time: time.value)
-        var notes: [String] = []
+    private mutating func adapted() -> Adapted {
+        for name in points.keys.sorted() where definition.point(name) == nil {
+            notes.append("\(name.prefix(32)): no point of model \(model): left out")
+        }
         switch model {
-        case 101, 102, 103: inverter(&sample, &notes)
-        case 201, 202, 203, 204: try meter(&sample, &notes)
-        case 701:
-            take(Self.der701, &sample, &notes)
-            // Numbered from 0, one less than in 101–103.
-            state("InvSt", shift: 1, &sample)
-        case 713: storageCapacity(&sample, &notes)
-        case 802: battery(&sample, &notes)
-        default:
-            throw AdapterMistake(
-                "model \(model): expected 101-103, 201-204, 701, 713 or 802; other models carry ratings and settings, not readings"
-            )
-        }
-        guard !sample.isEmpty else {
-            let reason = notes.isEmpty ? "" : ": \(notes.joined(separator: "; "))"
-            throw AdapterMistake("model \(model): no point with a value\(reason)")
+        case 101...103, 111...113: inverter()
+        case 201...204, 211...214: meter()
+        case 701: der701()
+        case 713: storageCapacity()
+        default: battery()
         }
         return Adapted(samples: [sample], notes: notes)
     }
 
     // MARK: Models
 
-    private func inverter(_ sample: inout AdaptedSample, _ notes: inout [String]) {
-        take(Self.inverter, &sample, &notes)
-        if model == 101 {
-            // One phase: its current is the whole; in 103 `A` is the sum of the phases, which is no line's current.
-            take([Scaled(quantity: .current, point: "A", register: .uint16, scale: "A_SF")], &sample, &notes)
-            if sample.values[.current] != nil { sample.values[.currentA] = nil }
+    private var wiring: AdaptedSample.Wiring {
+        switch model {
+        case 101, 111, 201, 211: return .one
+        case 102, 112, 202, 212: return .split
+        case 701:
+            guard case .value(let type, _)? = content("ACType") else { return .three }
+            return type == 0 ? .one : type == 1 ? .split : .three
+        default: return .three
         }
-        lineToLine(&sample, &notes)
-        if points["VAr"] != nil {
-            if reactiveVerified == true {
-                take(
-                    [Scaled(quantity: .reactivePower, point: "VAr", register: .int16, scale: "VAr_SF")], &sample, &notes
-                )
-            } else {
-                notes.append(
-                    "VAr: its sign is not defined in 101-103; left out until reactive_verified says it was checked")
-            }
-        }
-        state("St", shift: 0, &sample)
     }
 
-    private func meter(_ sample: inout AdaptedSample, _ notes: inout [String]) throws(AdapterMistake) {
-        guard polarity == nil || polarity == 1 || polarity == -1 else {
-            throw AdapterMistake("polarity: expected 1 or -1")
+    private mutating func inverter() {
+        take("W", .activePower)
+        take("WH", .energyExported)
+        take("Hz", .frequency)
+        if wiring == .one {
+            // One phase: its current is the whole; in 103 `A` is the sum of the phases, which is no line's current.
+            take("A", .current)
         }
-        let sign = Double(polarity ?? 1)
-        if polarity == nil {
+        if sample.values[.current] == nil { takeCurrents(["AphA", "AphB", "AphC"]) }
+        state("St", shift: 0)
+        takeVoltages(["PhVphA", "PhVphB", "PhVphC"], ["PPVphAB", "PPVphBC", "PPVphCA"], nil, nil)
+        if reactiveIsVerified {
+            take("VAr", .reactivePower)
+        } else if case .value? = content("VAr") {
+            notes.append(
+                "VAr: its sign is not defined in \(model); left out until reactive_verified says it was checked")
+        }
+    }
+
+    private mutating func meter() {
+        if polarity == nil, points.keys.contains(where: { $0.hasPrefix("W") || $0.hasPrefix("VAR") }) {
             sample.quality.insert(.signUnverified)
             notes.append("W: vendors differ on its sign, and no polarity was given: SIGN_UNVERIFIED")
         }
-        take(
-            [
-                Scaled(quantity: .activePower, point: "W", register: .int16, scale: "W_SF", sign: sign),
-                Scaled(quantity: .reactivePower, point: "VAR", register: .int16, scale: "VAR_SF", sign: sign),
-                // The names of the counters are reliable whatever the sign of W.
-                Scaled(quantity: .energyImported, point: "TotWhImp", register: .acc32, scale: "TotWh_SF"),
-                Scaled(quantity: .energyExported, point: "TotWhExp", register: .acc32, scale: "TotWh_SF"),
-            ] + Self.inverterPhases, &sample, &notes)
+        let sign = polarity ?? 1
+        take("W", .activePower, sign)
+        takePhases(.activePower, ["WphA", "WphB", "WphC"], sign)
+        take("VAR", .reactivePower, sign)
+        takePhases(.reactivePower, ["VARphA", "VARphB", "VARphC"], sign)
+        // The names of the counters are reliable whatever the sign of W.
+        take("TotWhImp", .energyImported)
+        take("TotWhExp", .energyExported)
+        take("Hz", .frequency)
+        if wiring == .one { take("A", .current) }
+        if sample.values[.current] == nil { takeCurrents(["AphA", "AphB", "AphC"]) }
+        // Model 201 calls voltages between lines otherwise than 202 to 204 do.
+        let prefix = ["AB", "BC", "CA"].contains { points["PhVph\($0)"] != nil } ? "PhVph" : "PPVph"
+        takeVoltages(["PhVphA", "PhVphB", "PhVphC"], ["AB", "BC", "CA"].map { prefix + $0 }, "PhV", "PPV")
     }
 
-    private func storageCapacity(_ sample: inout AdaptedSample, _ notes: inout [String]) {
-        guard let rating = points["WHRtg"], rating > 0, !Register.uint16.isAbsent(rating) else {
-            notes.append("SoC: fixed at 0 where there is no storage, and WHRtg is not above 0")
-            return
+    private mutating func der701() {
+        take("W", .activePower)
+        takePhases(.activePower, ["WL1", "WL2", "WL3"], 1)
+        take("Var", .reactivePower)
+        takePhases(.reactivePower, ["VarL1", "VarL2", "VarL3"], 1)
+        take("TotWhInj", .energyExported)
+        take("TotWhAbs", .energyImported)
+        take("Hz", .frequency)
+        takeCurrents(["AL1", "AL2", "AL3"])
+        // Numbered from 0, one less than in 101–103.
+        state("InvSt", shift: 1)
+        takeVoltages(["VL1", "VL2", "VL3"], ["VL1L2", "VL2L3", "VL3L1"], "LNV", "LLV")
+    }
+
+    private mutating func storageCapacity() {
+        guard let charge = number("SoC", .stateOfCharge) else { return }
+        // The rating is only compared with 0: its scale does not matter.
+        if charge == 0 {
+            guard case .value(let rating, _)? = content("WHRtg"), rating > 0 else {
+                return notes.append("SoC: fixed at 0 where there is no storage, and WHRtg is not above 0: left out")
+            }
         }
-        take([Scaled(quantity: .stateOfCharge, point: "SoC", register: .uint16, scale: "Pct_SF")], &sample, &notes)
+        sample.values[.stateOfCharge] = charge
     }
 
-    private func battery(_ sample: inout AdaptedSample, _ notes: inout [String]) {
-        take([Scaled(quantity: .stateOfCharge, point: "SoC", register: .uint16, scale: "SoC_SF")], &sample, &notes)
-        guard let raw = value("W", .int16, "W_SF", &sample, &notes) else { return }
+    private mutating func battery() {
+        take("SoC", .stateOfCharge)
+        guard let watts = number("W", .activePower) else { return }
         // W is the DC side and its sign is not defined: the state says which way it goes.
-        switch points["ChaSt"] {
-        case 3: sample.values[.activePower] = abs(raw)
-        case 4: sample.values[.activePower] = -abs(raw)
+        switch content("ChaSt") {
+        case .value(3, _)?: sample.values[.activePower] = abs(watts)
+        case .value(4, _)?: sample.values[.activePower] = -abs(watts)
+        case _ where watts == 0: sample.values[.activePower] = 0
         default:
-            notes.append("W: ChaSt is neither discharging (3) nor charging (4), so its direction is not known")
-            return
+            return notes.append(
+                "W: ChaSt is neither discharging (3) nor charging (4), so its direction is not known: left out")
         }
         sample.quality.insert(.estimated)
         notes.append("W: measured on the DC side: ESTIMATED")
     }
 
-    /// Where only voltages between lines are read: line to neutral below 1 kV, as they are above.
-    private func lineToLine(_ sample: inout AdaptedSample, _ notes: inout [String]) {
-        guard [.voltageA, .voltageB, .voltageC].allSatisfy({ sample.values[$0] == nil }) else { return }
-        let lines = ["PPVphAB", "PPVphBC", "PPVphCA"].compactMap { value($0, .uint16, "V_SF", &sample, &notes) }
-        guard !lines.isEmpty else { return }
-        let mean = lines.reduce(0, +) / Double(lines.count)
-        if mean > 1000 {
-            sample.values[.voltage] = mean
-        } else {
-            sample.values[.voltage] = mean / 3.0.squareRoot()
-            sample.quality.insert(.estimated)
-            notes.append("PPVph: turned into line to neutral, phases taken as balanced: ESTIMATED")
+    // MARK: Points
+
+    private mutating func state(_ point: String, shift: Int) {
+        switch content(point) {
+        case .value(let raw, _)?:
+            sample.state = operatingStates[Int(raw) + shift] ?? "unknown"
+            if sample.state == "test" { sample.quality.insert(.test) }
+            if sample.state == "unknown" {
+                notes.append("\(point): \(Int(raw)) is no state of model \(model): unknown")
+            }
+        case .impossible(let what)?: notes.append("\(point): \(what): left out")
+        case .absent(_)?, nil: break
         }
+    }
+
+    private mutating func take(_ point: String, _ quantity: Quantity, _ sign: Double = 1) {
+        guard let number = number(point, quantity) else { return }
+        sample.values[quantity] = quantity == .current ? abs(number) : sign * number
+    }
+
+    private mutating func takeCurrents(_ names: [String]) {
+        for (quantity, point) in zip([Quantity.currentA, .currentB, .currentC], names) {
+            sample.values[quantity] = number(point, quantity).map(abs)
+        }
+    }
+
+    /// Phases of a power, and their sum where the total is not there and no phase is missing: a missing phase is no zero.
+    private mutating func takePhases(_ total: Quantity, _ names: [String], _ sign: Double) {
+        let wanted = wiring == .one ? 1 : wiring == .split ? 2 : 3
+        var sum: [Double] = []
+        for (quantity, point) in zip(AdaptedSample.phases[total] ?? [], names) {
+            guard let number = number(point, quantity) else { continue }
+            sample.values[quantity] = sign * number
+            sum.append(sign * number)
+        }
+        guard sample.values[total] == nil, !sum.isEmpty else { return }
+        if sum.count >= wanted {
+            sample.values[total] = sum.reduce(0, +)
+        } else {
+            notes.append("\(total.name): no total, and \(sum.count) of \(wanted) phases: left out")
+        }
+    }
+
+    private mutating func takeVoltages(
+        _ neutral: [String], _ lines: [String], _ neutralMean: String?, _ lineMean: String?
+    ) {
+        var toNeutral = neutral.map { number($0, .voltage) }
+        var between = lines.map { number($0, .voltage) }
+        let asleep = ["off", "sleeping", "standby"].contains(sample.state)
+        if asleep, (toNeutral + between).contains(0), (toNeutral + between).allSatisfy({ $0 == nil || $0 == 0 }) {
+            // Behind its open relay an inverter that is off measures 0 V, which says nothing about the grid.
+            notes.append("voltage: 0 V while \(sample.state ?? ""): its own side of the relay: left out")
+            (toNeutral, between) = ([nil, nil, nil], [nil, nil, nil])
+        }
+        let means = [neutralMean, lineMean].map { point in
+            point.flatMap { number($0, .voltage) }.flatMap { asleep && $0 == 0 ? nil : $0 }
+        }
+        sample.setVoltage(
+            neutral: toNeutral, lines: between, neutralMean: means[0], lineMean: means[1], wiring, &notes)
     }
 
     // MARK: Registers
 
-    private func state(_ point: String, shift: Int, _ sample: inout AdaptedSample) {
-        guard let raw = points[point], !Register.enum16.isAbsent(raw), raw >= 0, raw < 100 else { return }
-        sample.state = operatingStates[Int(raw) + shift] ?? "unknown"
-        if sample.state == "test" { sample.quality.insert(.test) }
-    }
-
-    private func take(_ wanted: [Scaled], _ sample: inout AdaptedSample, _ notes: inout [String]) {
-        for item in wanted {
-            if let number = value(item.point, item.register, item.scale, &sample, &notes) {
-                sample.values[item.quantity] = item.sign * number
-            }
-        }
-    }
-
-    /// Raw × 10^SF; `nil` where the register says that it is not implemented.
-    private func value(
-        _ point: String, _ register: Register, _ scale: String, _ sample: inout AdaptedSample, _ notes: inout [String]
-    ) -> Double? {
-        guard let raw = points[point], !register.isAbsent(raw) else { return nil }
-        let exponent = points[scale] ?? 0
-        if Register.int16.isAbsent(exponent) { return nil }
-        guard exponent >= -10, exponent <= 10, exponent == exponent.rounded() else {
-            sample.quality.insert(.invalid)
-            notes.append("\(point): \(scale) is \(exponent), expected a whole number from -10 to 10: INVALID")
+    /// `nil` when the reading has no such point.
+    private func content(_ name: String) -> Register.Content? {
+        guard let register = definition.point(name)?.register, let json = points[name], json != .null else {
             return nil
         }
-        return raw * pow(10, exponent)
+        guard let raw = json.decimal else { return .impossible("expected a number") }
+        if isScaled, register != .enum16 { return raw.isFinite ? .value(raw, remark: nil) : .absent(nil) }
+        return register.content(raw)
+    }
+
+    /// Raw × 10^SF; `nil` where the register says that it is not implemented, or where it cannot be told what it holds.
+    private mutating func number(_ name: String, _ quantity: Quantity) -> Double? {
+        guard let point = definition.point(name), let content = content(name) else { return nil }
+        let raw: Double
+        switch content {
+        case .absent(let why):
+            if let why { notes.append("\(name): \(why): not implemented") }
+            return nil
+        case .impossible(let what):
+            sample.distrust(quantity)
+            notes.append("\(name): \(what): INVALID, left out\(hint(points[name]))")
+            return nil
+        case .value(let number, let remark):
+            if let remark { notes.append("\(name): \(remark)") }
+            raw = number
+        }
+        guard !point.scale.isEmpty else { return raw }
+        let exponent = points[point.scale]?.decimal.map { Register.sunssf.content($0) }
+        if isScaled {
+            // A sentinel that was scaled with the rest: 0x8000 of 0.1 V is -3276.8 V.
+            guard case .value(let power, _)? = exponent, let register = point.register else { return raw }
+            guard case .absent = register.content(shifted(raw, -power).rounded()), register != .acc32 else {
+                return raw
+            }
+            notes.append("\(name): \(raw) is the sentinel, scaled: not implemented")
+            return nil
+        }
+        switch exponent {
+        case .value(let power, let remark)?:
+            if let remark { notes.append("\(point.scale): \(remark)") }
+            return shifted(raw, power)
+        case .absent?, nil:
+            sample.distrust(quantity)
+            notes.append("\(name): \(point.scale) is not there, so its unit is not known: left out")
+        case .impossible(let what)?:
+            sample.distrust(quantity)
+            notes.append("\(name): \(point.scale) \(what): INVALID, left out")
+        }
+        return nil
+    }
+
+    /// A fraction is no register: somebody has applied the scale factor before.
+    private func hint(_ json: JSON?) -> String {
+        guard let raw = json?.decimal, raw.isFinite, raw != raw.rounded() else { return "" }
+        return "; if scale factors are applied already, say \"scaled\":true"
     }
 }

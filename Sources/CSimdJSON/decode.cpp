@@ -72,7 +72,7 @@ void put(csj_sample &sample, int quantity, dom::element value, const char *field
     double number;
     if (value.is_null()) return;
     if (value.get_double().get(number) != SUCCESS) return fail(sample, CSJ_WRONG_TYPE, field);
-    sample.values[quantity] = number;
+    sample.values[quantity] = csj::settled(number);
     sample.present |= 1u << quantity;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "csimdjson.h"
 
+#include <cmath>
 #include <deque>
 #include <simdjson.h>
 #include <string>
@@ -22,5 +23,8 @@ void fail(csj_sample &sample, csj_error error, const char *field);
 uint32_t state_of(std::string_view word);
 uint32_t switch_position_of(std::string_view word);
 uint32_t quality_of(std::string_view word);
+
+// -0, and what single precision would make -0, becomes 0: whoever asks for a value's sign must not find one in nothing.
+inline double settled(double value) { return std::fabs(value) < 1e-37 ? 0.0 : value; }
 
 }  // namespace csj

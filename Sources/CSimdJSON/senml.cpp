@@ -148,7 +148,7 @@ void put(csj_sample &sample, const quantity &what, const record &record, const u
     if (what.place >= 0) {
         if (!record.has_value) return csj::fail(sample, CSJ_WRONG_TYPE, "v");
         if (unit.measures != what.measures) return csj::fail(sample, CSJ_WRONG_TYPE, "u");
-        sample.values[what.place] = (base_value + record.value) * unit.factor;
+        sample.values[what.place] = csj::settled((base_value + record.value) * unit.factor);
         sample.present |= 1u << what.place;
         return;
     }

@@ -285,7 +285,8 @@ public struct TelemetryDecoder: ~Copyable {
 
     @inline(__always)
     private func put(_ index: Int, _ quantity: Quantity, _ value: Double) {
-        csj_values(samples + index)[quantity.rawValue] = value
+        // -0, and what single precision would make -0, becomes 0, as in JSON.
+        csj_values(samples + index)[quantity.rawValue] = abs(value) < 1e-37 ? 0 : value
         samples[index].present |= 1 << UInt32(quantity.rawValue)
     }
 

@@ -211,10 +211,25 @@ enum FuzzTarget: String, CaseIterable {
 
     // MARK: Adapters and files
 
-    /// A sample that comes out of an adapter is one that the service takes.
+    /// A sample that comes out of an adapter is one that the service takes, and carries no value that would cost its
+    /// others the use; a reading without a sample says why.
     private static func adapter(_ bytes: UnsafeRawBufferPointer, _ standard: SourceStandard) {
-        guard let adapted = try? standard.adapt(Array(bytes)) else { return }
-        for sample in adapted.samples { decoding.expectSample("{\"samples\":[\(sample.json)]}") }
+        let adapted: Adapted
+        do throws(AdapterMistake) {
+            adapted = try standard.adapt(Array(bytes), now: Timestamp(microseconds: 1_782_039_600_000_000))
+        } catch {
+            precondition(!error.description.isEmpty)
+            return
+        }
+        precondition(!adapted.samples.isEmpty)
+        for sample in adapted.samples {
+            decoding.expectSample("{\"samples\":[\(sample.json)]}")
+            for (quantity, value) in sample.values {
+                precondition(Float(value).isFinite && (value != 0 || value.sign == .plus), "\(quantity): \(value)")
+            }
+            precondition((0...100).contains(sample.values[.stateOfCharge] ?? 50))
+            precondition((40...72).contains(sample.values[.frequency] ?? 50))
+        }
     }
 
     private static func csv(_ bytes: UnsafeRawBufferPointer) {

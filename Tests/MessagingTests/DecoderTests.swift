@@ -183,6 +183,23 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
         #expect(fromJSON.count == 3)
     }
 
+    @Test(arguments: [TelemetryFrame.Encoding.json, .senml, .protobuf], [-0.0, -1e-50])
+    func noSignIsReadFromNothing(encoding: TelemetryFrame.Encoding, zero: Double) throws {
+        let payload = TelemetryEncoder.encode(
+            [.init(device: "a", time: .seconds(1_782_039_600), activePower: zero)], encoding)
+        let list = try decode(payload, encoding)
+        guard case .sample(_, _, let power?, _, _, _) = try #require(list.first) else { throw CancellationError() }
+        #expect(power == 0 && power.sign == .plus)
+    }
+
+    @Test func noSignIsReadFromNothingInAPhase() throws {
+        let text = #"{"samples":[{"device":"a","time":1,"active_power_w":[1,-0.0,1]}]}"#
+        guard case .sample(_, _, _, _, let phase?, _) = try #require(try decode(Array(text.utf8), .json).first) else {
+            throw CancellationError()
+        }
+        #expect(phase.sign == .plus)
+    }
+
     @Test(
         arguments: [[0x12, 1, 0], [0x12, 1, 0, 0x1a, 1, 1, 0x22, 2, 0x12, 0], [0xff, 0xff], [0x0a, 0x7f, 1]]
             as [[UInt8]])
