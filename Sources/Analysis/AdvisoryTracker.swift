@@ -152,7 +152,7 @@ struct AdvisoryTracker: Sendable {
             now.peak = .init(
                 value: detector.peak.value, unit: unit, at: detector.peak.at, badness: badness.isFinite ? badness : nil)
             now.watermark = watermark
-            compose(&now)
+            Dated.compose(&now, at: end, isBlind: change == .uncertain, compose)
             now.turns = turns
             if detector.timing.off != subject.usualOff { now.evidence.notes[Chatter.note] = detector.timing.off }
             facts = now
@@ -180,7 +180,7 @@ struct AdvisoryTracker: Sendable {
     /// Says more about an advisory that stands or has just cleared, without touching its condition.
     mutating func amend(_ watermark: Timestamp, _ change: (inout AdvisoryFacts) -> Void) -> AdvisoryReport? {
         guard var now = facts else { return nil }
-        change(&now)
+        Dated.compose(&now, at: watermark, change)
         guard now != facts else { return nil }
         now.watermark = watermark
         // Whoever restores it takes the worst value to be that of the watermark.

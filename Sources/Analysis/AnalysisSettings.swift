@@ -8,6 +8,8 @@ public struct FeederLimits: Sendable, Equatable {
 
     /// VA the head may carry; 0: from the network.
     public var rating = 0.0
+    /// Nobody knows the rating: it is ``assumedRating``, and what is told by it says so.
+    public var isRatingAssumed = false
     public var emergencyRating: Double?
     public var reversePermission = ReversePower.Permission.unknown
     /// W; `nil`: half the rating.
@@ -83,7 +85,7 @@ public struct AnalysisSettings: Sendable {
         if limits.rating == 0, let head = registry.index["FH-\(feeder)"] {
             limits.rating = registry.devices[Int(head)].rating
         }
-        if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
+        if limits.rating == 0 { (limits.rating, limits.isRatingAssumed) = (FeederLimits.assumedRating, true) }
         return limits
     }
 

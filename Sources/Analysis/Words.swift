@@ -21,8 +21,21 @@ enum Words {
 
     static func clock(_ time: Timestamp) -> String { "\(time.description.dropFirst(11).prefix(5)) UTC" }
 
-    static func percent(_ part: Double, of whole: Double) -> String {
-        whole != 0 ? "\(decimal(abs(part / whole) * 100, 0)) %" : "any is over it"
+    /// Largest ratio that is told as a number: beyond it the load is next to nothing, and the number says nothing more.
+    static let largestRatio = 100.0
+
+    /// `1.25 times its load`; where there is no load to speak of, that.
+    static func times(_ ratio: Double, _ load: String) -> String {
+        ratio > largestRatio
+            ? "more than \(decimal(largestRatio, 0)) times \(load), which is next to nothing"
+            : "\(decimal(ratio, 2)) times \(load)"
+    }
+
+    /// `, 81 % of its reverse limit of 2.00 MW`; where nothing may come back, that.
+    private static func share(_ watts: Double, of limit: Double) -> String {
+        limit > 0
+            ? ", \(decimal(abs(watts / limit) * 100, 0)) % of its reverse limit of \(power(limit))"
+            : ", where nothing may come back (its reverse limit is 0)"
     }
 
     /// `at 10:35 UTC (in 30 min): 420 kW back, with 90 % between …`
@@ -42,9 +55,8 @@ enum Words {
             return "Feeder \(feeder) imports again since \(clock(facts.endedAt ?? facts.onset)); it had fed back up to "
                 + "\(power(-peak))."
         }
-        let doubt = facts.uncertain ? " Head data is missing: it may have changed." : ""
-        return "Feeder \(feeder) feeds \(power(-now)) back to the substation since \(clock(facts.onset)), "
-            + "\(percent(now, of: limit)) of its reverse limit of \(power(limit)).\(doubt)"
+        return "Feeder \(feeder) feeds \(power(-now)) back to the substation since \(clock(facts.onset))"
+            + "\(share(now, of: limit))."
     }
 
     static func reverseResponse(_ severity: Severity) -> String {
@@ -57,15 +69,17 @@ enum Words {
         }
     }
 
-    static func ramp(_ feeder: String, _ measure: Ramp.Measure, rating: Double, facts: AdvisoryFacts) -> String {
+    static func ramp(
+        _ feeder: String, _ measure: Ramp.Measure, _ limits: FeederLimits, facts: AdvisoryFacts
+    ) -> String {
         if facts.clearedAt != nil { return "Feeder \(feeder): the ramp has ended." }
         let direction = measure.change < 0 ? "falls" : "rises"
         let cause = facts.cause.map { "; cause: \($0)" } ?? ""
         let swings =
             facts.evidence.notes["swings"].map { "; it has turned \($0 == 1 ? "once" : "\(decimal($0, 0)) times")" }
             ?? ""
-        return "Feeder \(feeder): power \(direction) by \(power(abs(measure.change) / 100 * rating)) in 5 min "
-            + "(\(decimal(abs(measure.slope), 1)) % of rating a minute)\(swings)\(cause)."
+        return "Feeder \(feeder): power \(direction) by \(power(abs(measure.change) / 100 * limits.rating)) in 5 min "
+            + "(\(decimal(abs(measure.slope), 1)) % of \(limits.isRatingAssumed ? "an assumed rating" : "rating") a minute)\(swings)\(cause)."
     }
 
     static func rampResponse(_ facts: AdvisoryFacts) -> String {

@@ -119,6 +119,49 @@ public struct Verdict: Sendable, Codable, Equatable {
         }
     }
 
+    /// What a plan makes better: what was beyond a limit before it, and is so no longer, or less.
+    ///
+    /// It weighs nothing in the decision: whoever reads a REJECT must see what staying as it is means.
+    public struct Heal: Sendable, Codable, Hashable {
+        /// The check that judges it, as in a finding.
+        public var check: String
+        public var loadCase: Finding.LoadCase?
+        /// Those that get better, the worst before the plan first.
+        public var elements: [String]
+        /// The worst of these elements, before the first step and after the last.
+        public var before: Double
+        public var after: Double
+        public var limit: Double
+        public var unit: String
+        public var limitSource: String?
+        /// How many of them are still beyond the limit.
+        public var remaining: Int
+        /// The same as a sentence.
+        public var message: String
+
+        public init(
+            _ check: String, loadCase: Finding.LoadCase? = nil, elements: [String], before: Double, after: Double,
+            limit: Double, unit: String, limitSource: String? = nil, remaining: Int, _ message: String
+        ) {
+            self.check = check
+            self.loadCase = loadCase
+            self.elements = elements
+            self.before = before
+            self.after = after
+            self.limit = limit
+            self.unit = unit
+            self.limitSource = limitSource
+            self.remaining = remaining
+            self.message = message
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case check
+            case loadCase = "case"
+            case elements, before, after, limit, unit, limitSource, remaining, message
+        }
+    }
+
     /// A check that was left out, and why. Never silently.
     public struct NotRun: Sendable, Codable, Hashable {
         public var check: String
@@ -138,12 +181,14 @@ public struct Verdict: Sendable, Codable, Equatable {
     public var evidence: Evidence
     /// Worst first, then by step.
     public var findings: [Finding]
+    /// What the whole plan makes better, by check; `nil`: not said (verdicts of before this was judged).
+    public var heals: [Heal]?
     public var notRun: [NotRun]
     public var steps: [StepState]
 
     public init(
         plan: String, planHash: String, assessedAt: Timestamp, validUntil: Timestamp?, evidence: Evidence,
-        findings: [Finding], notRun: [NotRun], steps: [StepState]
+        findings: [Finding], heals: [Heal]? = nil, notRun: [NotRun], steps: [StepState]
     ) {
         self.plan = plan
         self.planHash = planHash
@@ -152,6 +197,7 @@ public struct Verdict: Sendable, Codable, Equatable {
         self.evidence = evidence
         verdict = Decision(findings.map(\.severity))
         self.findings = Self.sorted(findings)
+        self.heals = heals
         self.notRun = notRun.sorted { ($0.check, $0.reason) < ($1.check, $1.reason) }
         self.steps = steps
     }

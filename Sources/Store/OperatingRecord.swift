@@ -40,6 +40,8 @@ public struct OperatingRecord: Sendable, Codable {
     public var declaredBy: String?
     /// That reserve something.
     public var plans: [Plan]
+    /// Author and approver of a plan have signed in; false: there are no accounts, and names are what people give.
+    public var hasAccounts: Bool
 
     /// - Throws: also when any row cannot be read: none may get lost here.
     public static func read(_ connection: inout PostgresConnection) throws(StoreError) -> Self {
@@ -61,7 +63,8 @@ public struct OperatingRecord: Sendable, Codable {
             'plans', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'state', state, 'elements', elements, \
             'feeders', feeders, 'from', \(SQL.rfc3339("reserved_from")), 'until', \(SQL.rfc3339("reserved_until"))) \
             ORDER BY id), '[]') FROM backfeed_store.switching_plan \
-            WHERE state IN ('approved', 'recheck', 'executing', 'hold')))
+            WHERE state IN ('approved', 'recheck', 'executing', 'hold')), \
+            'has_accounts', EXISTS (SELECT FROM backfeed_store.account))
             """, as: "read operating record")
         guard let text = rows.first?[0] else {
             throw StoreError(.conflict, "read operating record", message: "no row")

@@ -101,6 +101,7 @@ public struct PlanValidator: Sendable {
         let snapshot = standing(course, injections, &solver)
         var findings = Set(snapshot.doubts)
         var states: [Verdict.StepState] = []
+        var heals: [Verdict.Heal] = []
         let (done, rest) = (course.done, course.rest)
         let doneSequences = Set(done.map(\.step.sequence))
         if let difference = difference(course.start, done.map(\.step), GridState(snapshot)) {
@@ -145,12 +146,17 @@ public struct PlanValidator: Sendable {
                     (!isBlind || !Self.isNumeric(finding.check))
                         && (finding.step.map { !doneSequences.contains($0) } ?? true || finding.check == "T4")
                 })
-            if place == 0 { states = simulation.stages.map { state(of: $0, context, isBlind: isBlind) } }
+            // Where it starts and ends is the same in every order.
+            if place == 0 {
+                states = simulation.stages.map { state(of: $0, context, isBlind: isBlind) }
+                heals = Heals.of(context).filter { !isBlind || !Self.isNumeric($0.check) }
+            }
         }
         return Verdict(
             plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
             validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot, executed: executed),
             findings: findings.filter { !limits.isOmitted($0.check) },
+            heals: heals.filter { !limits.isOmitted($0.check) },
             notRun: snapshot.notRun + MissingData.of(network), steps: states)
     }
 
@@ -193,7 +199,8 @@ public struct PlanValidator: Sendable {
             + ColdLoadChecks.run(context) + RegulatorChecks.run(context)
             + ReverseChecks.run(context) + DirectionChecks.run(context) + AdvisoryChecks.run(context)
             + ConflictChecks.run(context) + DutyChecks.run(context)
-        return context.plan.kind == .emergency ? emergency(found) : found
+        let judged = Unchanged.judge(found, context)
+        return context.plan.kind == .emergency ? emergency(judged) : judged
     }
 
     /// Checks that rest on what loads and DER are now.
@@ -221,22 +228,48 @@ public struct PlanValidator: Sendable {
 
     private func later(
         _ simulation: PlanSimulation, _ snapshot: GridSnapshot, _ solver: inout StateSolver
-    ) -> [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] {
-        let end = simulation.final.state
-        let closed = end.traced.map { $0 == .closed }
-        var solved: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)] = []
-        for moment in snapshot.outlook {
+    ) -> [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>, before: FlowSolution?)] {
+        let (start, end) = (simulation.initial.state, simulation.final.state)
+        func solve(_ grid: GridState, _ moment: GridSnapshot.Outlook) -> Result<FlowSolution, PowerFlowError> {
             let state = FlowState(
-                isClosed: closed, openPoles: end.openPoles, taps: snapshot.taps, watts: moment.watts,
-                vars: moment.vars)
-            var result = solver.solve(state)
+                isClosed: grid.traced.map { $0 == .closed }, openPoles: grid.openPoles, taps: snapshot.taps,
+                watts: moment.watts, vars: moment.vars)
+            let result = solver.solve(state)
             // By then tap changers have reacted.
-            if case .success(let solution) = result, let settled = solver.settled(state, from: solution) {
-                result = settled.map(\.solution)
+            guard case .success(let solution) = result, let settled = solver.settled(state, from: solution) else {
+                return result
             }
-            solved.append((moment.time, result))
+            return settled.map(\.solution)
         }
-        return solved
+        return snapshot.outlook.map { moment in
+            let result = solve(end, moment)
+            guard case .success(let flow) = result else { return (moment.time, result, nil) }
+            if end.carriesAs(start) { return (moment.time, result, flow) }
+            // Like with like: what the network comes to then without the plan is not the plan's doing.
+            let before = isBeyond(flow) ? try? solve(start, moment).get() : nil
+            return (moment.time, result, before)
+        }
+    }
+
+    /// Something carries or has more than a plan may leave it with, so that it matters what it was before.
+    private func isBeyond(_ flow: FlowSolution) -> Bool {
+        let loading = BranchLoading(network: network, graph: graph)
+        let isOver =
+            network.lines.indices.contains { loading.line(flow, $0).map { $0 > limits.lineLoading } ?? false }
+            || network.transformers.indices.contains {
+                loading.transformer(flow, $0).map { $0 > limits.transformerLoading } ?? false
+            }
+        if isOver { return true }
+        // What a relay lets through, R3 says.
+        if network.switches.contains(where: { $0.relay != nil }) { return true }
+        return network.nodes.enumerated().contains { node, item in
+            guard item.nominalKilovolts < 60 else { return false }
+            let (high, low) = (
+                limits.voltage(item.nominalKilovolts, isHigh: true).limit - limits.voltageMargin,
+                limits.voltage(item.nominalKilovolts, isHigh: false).limit + limits.voltageMargin
+            )
+            return flow.highest(node).map { $0 > high } ?? false || flow.lowest(node).map { $0 < low } ?? false
+        }
     }
 
     private func isSafeToStop(_ stage: PlanSimulation.Stage, _ simulation: PlanSimulation) -> Bool {

@@ -93,6 +93,9 @@ def test_everybody_acts_under_their_own_name_and_role(guarded):
     assert call(guarded, "POST", "/v1/switching/plans", {**plan, "author": "ope"}, tokens["operator"])[0] == 201
     assert call(guarded, "PUT", "/v1/switching/plans/P1", {**plan, "author": "ope"}, tokens["engineer"])[0] == 403
     verdict = call(guarded, "POST", "/v1/switching/plans/P1/validate", {}, tokens["engineer"])[1]
+    # What is said of accounts is true: there are some.
+    (people,) = [item["reason"] for item in verdict["verdict"]["not_run"] if item["check"] == "X4"]
+    assert "have signed in" in people and "at their word" not in people
     for role in ("viewer", "engineer", "admin", "machine"):
         assert call(guarded, "POST", "/v1/switching/plans/P1/approve", {"verdict": verdict["verdict_id"]}, tokens[role])[0] == 403
     refused = call(guarded, "POST", "/v1/switching/plans/P1/overrides", {"key": "x", "role": "supervisor", "reason": "r"}, tokens["operator"])

@@ -142,6 +142,36 @@ def test_a_plan_that_cannot_be_read_or_assessed_is_never_approved(folder):
     assert validate(unknown, folder, "--cases", "now", expect=4).stdout.startswith("CANNOT ASSESS")
 
 
+IDLE = {"id": "idle", "kind": "CLEARANCE", "author": "kim", "hold_hours": 4, "steps": [
+    {"sequence": 1, "action": "text", "element": "tell the crew"}, {"sequence": 2, "action": "place_tag", "element": "MV2.101_Switch_178", "value": "HOLD"},
+    {"sequence": 3, "action": "verify", "element": "MV2.101_Switch_178"}, {"sequence": 4, "action": "disable_reclosing", "element": "MV2.101_Switch_178"},
+    {"sequence": 5, "action": "enable_reclosing", "element": "MV2.101_Switch_178"}]}
+
+
+@pytest.mark.parametrize("directory,window,moments", [
+    (DATA, "day", ("00:00", "12:00")), (DATA, "summer", ("07:30", "11:30")),
+    pytest.param(OTHER, "hires", ("11:00",), marks=pytest.mark.skipif(not OTHER.exists(), reason="the development windows are not beside this checkout")),
+    pytest.param(OTHER, "winter", ("12:00",), marks=pytest.mark.skipif(not OTHER.exists(), reason="the development windows are not beside this checkout"))])
+def test_a_plan_that_changes_nothing_is_not_rejected_for_the_network(directory, window, moments, folder):
+    """Like with like: what the network is without the plan, at once, settled and later, is not the plan's doing."""
+    start = json.loads((directory / f"profiles/{window}/window.json").read_text())["start"]
+    for moment in moments:
+        (folder / "plan.json").write_text(json.dumps({**IDLE, "planned_start": f"{start[:10]}T{moment}:00Z"}))
+        done = run("validate", folder / "plan.json", "--snapshot", directory, "--window", window, "--format", "json", expect=None)
+        verdict = json.loads(done.stdout)
+        against = [f for f in verdict["findings"] if f["severity"].startswith("BLOCK")]
+        assert done.returncode in (0, 4) and verdict["verdict"] != "REJECT" and not against, against
+        assert verdict["heals"] == []
+
+
+def test_verify_judges_the_advisory_of_many_places():
+    """Three places of a feeder that are high at once are one advisory, which the reference has, too."""
+    result = verified(DATA, "--window", "day", "--set", "voltage.warn_high_pu=1.03")
+    many = [c for c in result["windows"][0]["comparisons"] if "many places" in c["what"]]
+    assert [(c["what"].split(" at ")[0], c["truth"], c["found"], c["passed"]) for c in many] == [("voltage high", 1, 1, True)]
+    assert [f["element"] for f in result["windows"][0]["found"] if f["element"].endswith("/voltage")] == ["F01/voltage"]
+
+
 def test_verify_is_the_same_twice():
     assert run("verify", DATA, "--window", "day", "--format", "json").stdout == run("verify", DATA, "--window", "day", "--format", "json").stdout
 

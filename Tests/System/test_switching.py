@@ -63,6 +63,11 @@ def test_the_live_network_is_judged_only_on_what_is_fresh(watched, folder):
     # Nobody has declared the register of tags, grounds and clearances complete: nothing is approved.
     assert found(verdict, "T4", "UNKNOWN") and verdict["verdict"] in ("CANNOT_ASSESS", "REJECT")
     assert {"R1", "X4"} <= {item["check"] for item in verdict["not_run"]}
+    # Without accounts anybody may call themselves what they like, and the verdict says so.
+    assert "there are no accounts" in next(item["reason"] for item in verdict["not_run"] if item["check"] == "X4")
+    # What the plan makes better stands beside what stands against it.
+    assert all(heal["before"] > heal["limit"] and heal["after"] < heal["before"] and heal["message"] for heal in verdict["heals"] if heal["check"] != "V1")
+    assert any(heal["check"] == "F1" and heal["elements"] == ["F01"] or heal["check"] in ("H1", "H4") for heal in verdict["heals"]), verdict["heals"]
 
     # The command shows the same, and its exit code is the verdict's.
     (folder / "plan.json").write_text(json.dumps(PLAN))

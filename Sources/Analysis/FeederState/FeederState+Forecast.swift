@@ -128,7 +128,7 @@ extension FeederState {
                 facts.message = "Feeder \(id) is not expected to be overloaded within the hour any more."
             } else if let expected {
                 facts.message =
-                    "The head of feeder \(id) will probably carry more than its rating of \(Words.power(limits.rating)) "
+                    "The head of feeder \(id) will probably carry more than \(limits.isRatingAssumed ? "what is assumed for its rating, which is not known," : "its rating of") \(Words.power(limits.rating)) "
                     + "\(Words.expectation(expected, end)).\(Words.method(expected))"
             }
             facts.response =

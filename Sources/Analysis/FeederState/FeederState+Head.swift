@@ -136,7 +136,10 @@ extension FeederState {
             facts.detector = "RPF_HEAD"
             facts.limit = .init(
                 value: -limit, unit: "W",
-                source: limits.reverseLimit == nil ? "default: half of the head's rating" : "setting reverse.limit_w")
+                source: limits.reverseLimit != nil
+                    ? "setting reverse.limit_w"
+                    : limits.isRatingAssumed
+                        ? "assumed: the head's rating is not known" : "default: half of the head's rating")
             facts.confidence = bin.usable ? .low : .high
             facts.contributors = contributors(context)
             facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
@@ -212,13 +215,12 @@ extension FeederState {
             // An opposite ramp soon after is no second advisory, but one that swings (B.3.2).
             let report = tracker.amend(end) { facts in
                 facts.evidence.notes["swings"] = Double(rampSwings)
-                if let measure { facts.message = Words.ramp(id, measure, rating: rating, facts: facts) }
+                if let measure { facts.message = Words.ramp(id, measure, limits, facts: facts) }
             }
             return report.map { [$0] } ?? []
         }
         let reports = tracker.say(news, unit: "W/min", watermark: end) { facts in
-            let measure = measure ?? Ramp.Measure(slope: 0, change: 0)
-            let level = Ramp.level(measure, scale: limits.rampScale) ?? .one
+            let level = measure.flatMap { Ramp.level($0, scale: limits.rampScale) } ?? .one
             if facts.clearedAt == nil, facts.detector.isEmpty {
                 facts.detector = lastRampSign < 0 ? "RAMP_DOWN" : "RAMP_UP"
             }
@@ -227,10 +229,13 @@ extension FeederState {
                 source: "B.3.2 level L\(level.rawValue), in % of the head's rating")
             facts.confidence = bin.usable ? .low : .high
             facts.evidence = evidence(unit: "W", bins: 60, end, context) { $0.power }
-            facts.evidence.notes["slope_pct_per_min"] = measure.slope
-            facts.evidence.notes["change_pct"] = measure.change
+            facts.evidence.notes["slope_pct_per_min"] = measure?.slope
+            facts.evidence.notes["change_pct"] = measure?.change
             if rampSwings > 0 { facts.evidence.notes["swings"] = Double(rampSwings) }
-            facts.message = Words.ramp(id, measure, rating: rating, facts: facts)
+            // Without enough bins there is no slope, which is not one of 0: the text stays.
+            if let measure = measure ?? (facts.clearedAt != nil ? Ramp.Measure(slope: 0, change: 0) : nil) {
+                facts.message = Words.ramp(id, measure, limits, facts: facts)
+            }
             facts.response = Words.rampResponse(facts)
         }
         for report in reports where report.change == .start {

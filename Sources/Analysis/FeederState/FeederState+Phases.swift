@@ -67,7 +67,7 @@ extension FeederState {
             }
             facts.message =
                 facts.clearedAt == nil
-                ? "Feeder \(id): the phase voltages at \(place) differ by \(Words.decimal(facts.peak.value, 1)) %, allowed are \(Words.decimal(limit, 1)) %."
+                ? "Feeder \(id): the phase voltages at \(place) differ by \(Words.decimal(worst?.percent ?? facts.peak.value, 1)) %, allowed are \(Words.decimal(limit, 1)) %."
                 : "Feeder \(id): the phase voltages are alike again."
             facts.response =
                 "Look for an open phase, a blown fuse or a load on one phase; three-phase motors may trip or overheat."

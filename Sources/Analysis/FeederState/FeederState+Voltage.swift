@@ -153,9 +153,12 @@ extension FeederState {
                 value: limit, unit: "pu",
                 source: "\(context.settings.standard.rawValue) band, B.2.1 (setting voltage.*)")
             let device = worst?.device ?? group.points[0]
-            facts.message = Words.voltage(
-                group.id, feeder: id, node: registry.devices[device].node, value: worst?.ten ?? facts.peak.value,
-                limit: limit, isHigh: isHigh, facts: facts)
+            // Between windows there is no new mean: the text stays that of the last one.
+            if let value = worst?.ten ?? (facts.clearedAt != nil ? facts.peak.value : nil) {
+                facts.message = Words.voltage(
+                    group.id, feeder: id, node: registry.devices[device].node, value: value, limit: limit,
+                    isHigh: isHigh, facts: facts)
+            }
             facts.response = Words.voltageResponse(isHigh: isHigh, facts.severity)
             facts.evidence = series(device, end, devices, context)
             if isHigh { facts.contributors = groupContributors(group, context) }
@@ -278,13 +281,14 @@ extension FeederState {
                 facts.cause = attribution.cause.rawValue
                 facts.evidence.notes = [:]
             }
-            let text = Words.decimal((rise ?? facts.peak.value) * 100, 1)
             let node = context.model.registry.devices[device].node
-            facts.message =
-                facts.clearedAt == nil
-                ? "Voltage at \(node) (\(group.id), feeder \(id)) stands \(text) % above the busbar since "
+            if facts.clearedAt != nil {
+                facts.message = "Voltage rise at \(group.id) is back below its limit."
+            } else if let rise {
+                facts.message =
+                    "Voltage at \(node) (\(group.id), feeder \(id)) stands \(Words.decimal(rise * 100, 1)) % above the busbar since "
                     + "\(Words.clock(facts.onset))\(facts.cause.map { ", caused by \($0)" } ?? "")."
-                : "Voltage rise at \(group.id) is back below its limit."
+            }
             // A rise is a planning limit: whether the legal band is broken is what V_HIGH says.
             facts.response = Words.voltageResponse(isHigh: true, .medium)
             facts.contributors = groupContributors(group, context)

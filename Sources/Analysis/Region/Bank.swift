@@ -90,6 +90,7 @@ struct BankState: Sendable {
                 on: power <= -threshold, off: power >= -0.5 * threshold, value: power, badness: -power,
                 severity: severity)
             glr = ReversePower.generationLoadRatio(injection: injection, bank: power) ?? .infinity
+            // Without load there is no ratio: the largest that is stored stands for all beyond it, and is never told.
             let shown = min(glr, 1000)
             ratioInput = .bin(on: glr >= 0.9, off: glr < 0.85, value: shown, badness: glr, severity: .medium)
             watchInput = .bin(
@@ -127,10 +128,9 @@ struct BankState: Sendable {
             facts.detector = detector
             facts.limit = .init(value: limit, unit: "1", source: "B.1.5")
             facts.evidence = evidence("W")
-            let ratio = Words.decimal(min(glr.isNaN ? facts.peak.value : glr, 999), 2)
             facts.message =
                 facts.clearedAt == nil
-                ? "Bank \(id): generation is \(ratio) times the load."
+                ? "Bank \(id): generation is \(Words.times(glr.isNaN ? facts.peak.value : glr, "the load"))."
                 : "Bank \(id): generation is below its limit again."
             facts.response = "Expect reverse flow at the bank; avoid leaving it islanded with this generation."
         }

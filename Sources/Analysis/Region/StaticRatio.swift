@@ -73,10 +73,11 @@ public struct StaticRatio: Sendable {
                 topologyRevision: revision)
             facts.evidence.notes["generation_w"] = year.generation.rounded()
             facts.evidence.notes["minimum_daytime_load_w"] = year.minimumLoad?.rounded()
-            let shown = Words.decimal(ratio.isNaN ? facts.peak.value : ratio, 2)
+            let shown = Words.times(
+                ratio.isNaN ? facts.peak.value : ratio, "its minimum daytime load of the last year")
             facts.message =
                 facts.clearedAt == nil
-                ? "Bank \(year.bank): its DER are rated \(shown) times its minimum daytime load of the last year, and nothing says that it has zero-sequence overvoltage (3V0) protection."
+                ? "Bank \(year.bank): its DER are rated \(shown), and nothing says that it has zero-sequence overvoltage (3V0) protection."
                 : isProtected
                     ? "Bank \(year.bank) has zero-sequence overvoltage (3V0) protection."
                     : "Bank \(year.bank): its DER are rated below its minimum daytime load again."

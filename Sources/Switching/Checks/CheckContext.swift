@@ -15,8 +15,9 @@ struct CheckContext {
     let injections: Injections
     let cases: [Finding.LoadCase]
     let simulation: PlanSimulation
-    /// The final state, later.
-    let outlook: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>)]
+    /// The final state, later; and what the network would be then without the plan (`nil`: nothing is beyond a limit
+    /// then, or it has no solution).
+    let outlook: [(time: Timestamp, flow: Result<FlowSolution, PowerFlowError>, before: FlowSolution?)]
     /// Parts that come back after an outage.
     let coldLoads: [ColdLoad]
     /// `nil`: protection is left out.

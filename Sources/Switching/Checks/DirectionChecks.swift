@@ -20,7 +20,7 @@ enum DirectionChecks {
             // In a loop there is no side that power comes from.
             guard stage.topology.isRadial else { continue }
             let zones = ProtectionZones(context.network, context.graph, stage.state.traced)
-            var found = protectors.compactMap { protector(context, stage, zones, $0) }
+            var found = protectors.compactMap { protector(context, stage, zones, $0, first) }
             for device in zones.zones.keys.sorted() {
                 if hasDirections { found += direction(context, stage, zones, device, first) }
                 if hasGroups { found += settings(context, stage, zones, device, first, alternate) }
@@ -47,15 +47,17 @@ enum DirectionChecks {
 
     /// F3: a network protector opens on any power that comes back.
     private static func protector(
-        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ zones: ProtectionZones, _ number: Int
+        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ zones: ProtectionZones, _ number: Int,
+        _ first: ProtectionZones
     ) -> Finding? {
         guard let (amperes, loadCase) = back(context, stage, zones, number) else { return nil }
         let item = context.network.switches[number]
+        let isOld = amperes <= (back(context, context.simulation.initial, first, number)?.amperes ?? 0) * 1.01
         return Finding(
-            "F3", step: stage.finding, .blockHard, elements: [item.id], value: amperes, limit: 0, unit: "A",
-            limitSource: "domain rules F3", loadCase: loadCase,
-            "\(item.id), a network protector, has \(Say.amperes(amperes)) coming back \(context.when(stage)): it opens.",
-            remedy: "Curtail DER behind it, or transfer another part.")
+            "F3", step: stage.finding, isOld ? .note : .blockHard, elements: [item.id], value: amperes, limit: 0,
+            unit: "A", limitSource: "domain rules F3", loadCase: loadCase,
+            "\(item.id), a network protector, has \(Say.amperes(amperes)) coming back \(context.when(stage))\(isOld ? ", as before the plan" : ""): it opens.",
+            remedy: isOld ? nil : "Curtail DER behind it, or transfer another part.")
     }
 
     /// F2: what cannot tell directions takes power that comes back for a fault.

@@ -128,7 +128,7 @@ enum LoadingChecks {
     private static func later(_ context: CheckContext) -> [Finding] {
         var spans: [String: (first: Timestamp, last: Timestamp, worst: Finding)] = [:]
         var findings: [Finding] = []
-        for (time, result) in context.outlook {
+        for (time, result, before) in context.outlook {
             guard case .success(let flow) = result else {
                 findings.append(
                     Finding(
@@ -139,7 +139,7 @@ enum LoadingChecks {
             }
             for finding in judge(
                 context, flow, .now, step: context.simulation.final.finding, when: "at \(time)",
-                before: context.simulation.initial.flow(.now), check: "H3")
+                before: before, check: "H3")
             {
                 let key = "\(finding.severity.rawValue) \(finding.limitSource ?? "")"
                 let known = spans[key]

@@ -95,7 +95,9 @@ enum ProtectionChecks {
         if stage.sequence == context.simulation.final.sequence {
             flows += context.outlook.compactMap { moment in (try? moment.flow.get()).map { (.now, $0) } }
         }
-        let initial = [Finding.LoadCase.now, .masked].compactMap { context.simulation.initial.flow($0) }
+        let initial =
+            [Finding.LoadCase.now, .masked].compactMap { context.simulation.initial.flow($0) }
+            + context.outlook.compactMap(\.before)
         return studied.zones.zones.keys.sorted().compactMap { device in
             guard let (id, relay) = relay(context, device) else { return nil }
             let worst = flows.map { ($0.loadCase, context.amperes(through: device, $0.flow)) }.max { $0.1 < $1.1 }

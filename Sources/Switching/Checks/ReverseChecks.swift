@@ -7,6 +7,29 @@ enum ReverseChecks {
         heads(context) + banks(context)
     }
 
+    /// W that may flow back through a feeder's head; 0: its rating is not known.
+    static func limit(of feeder: Network.Feeder, _ context: CheckContext) -> Double {
+        let kilovolts =
+            context.graph.nodeIndex[feeder.busbar].map { context.network.nodes[$0].nominalKilovolts } ?? 0
+        return context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts) * context.limits.headReverse / 100
+    }
+
+    /// W that may flow back through a bank.
+    static func limit(of unit: Network.Transformer, _ context: CheckContext) -> Double {
+        max(context.limits.bankReverse, context.limits.bankReverseShare * unit.ratedKVA * 1000)
+    }
+
+    /// A bank, and one that nothing protects when it feeds a fault above.
+    static func isJudged(_ unit: Network.Transformer, _ context: CheckContext) -> Bool {
+        guard let high = context.graph.nodeIndex[unit.highNode] else { return false }
+        return context.network.nodes[high].kind == "hv_busbar" && unit.hasZeroSequenceProtection != true
+    }
+
+    /// W by which reverse flow must differ to count as another.
+    static func tolerance(_ limit: Double, _ limits: SwitchingLimits) -> Double {
+        max(limits.worseReverse, limit * limits.worseReverseShare)
+    }
+
     /// As measured: more than a share of the head's rating, or where nothing flowed back before.
     private static func heads(_ context: CheckContext) -> [Finding] {
         guard let before = context.simulation.initial.flow(.now), let after = context.simulation.final.flow(.now) else {
@@ -16,11 +39,9 @@ enum ReverseChecks {
         let step = context.simulation.final.finding
         return context.network.feeders.enumerated().compactMap { place, feeder in
             let (earlier, now) = (context.heads.flow(place, before).watts, context.heads.flow(place, after).watts)
-            let kilovolts =
-                context.graph.nodeIndex[feeder.busbar].map { context.network.nodes[$0].nominalKilovolts } ?? 0
-            let limit = context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts) * limits.headReverse / 100
+            let limit = limit(of: feeder, context)
             if limit > 0, -now > limit {
-                let isWorse = -now > -earlier + max(limits.worseReverse, limit * limits.worseReverseShare)
+                let isWorse = -now > -earlier + tolerance(limit, limits)
                 return Finding(
                     "F1", step: step, isWorse || -earlier <= limit ? .condition : .note, elements: [feeder.id],
                     value: -now, limit: limit, unit: "W", limitSource: "limits.head_reverse_pct", loadCase: .now,
@@ -42,14 +63,12 @@ enum ReverseChecks {
         let before = context.simulation.initial.flow(.export)
         let limits = context.limits
         return context.network.transformers.enumerated().compactMap { place, unit in
-            guard let high = context.graph.nodeIndex[unit.highNode], context.network.nodes[high].kind == "hv_busbar",
-                unit.hasZeroSequenceProtection != true
-            else { return nil }
+            guard isJudged(unit, context) else { return nil }
             // Into the unit at its high-voltage side: negative flows back.
             let (now, earlier) = (after.transformers[place].fromWatts, before?.transformers[place].fromWatts ?? 0)
-            let limit = max(limits.bankReverse, limits.bankReverseShare * unit.ratedKVA * 1000)
+            let limit = limit(of: unit, context)
             guard -now > limit else { return nil }
-            let isWorse = -now > -earlier + max(limits.worseReverse, limit * limits.worseReverseShare)
+            let isWorse = -now > -earlier + tolerance(limit, limits)
             return Finding(
                 "F1", step: context.simulation.final.finding, isWorse ? .blockSoft : .note, elements: [unit.id],
                 value: -now, limit: limit, unit: "W", limitSource: "limits.bank_reverse_kw", loadCase: .export,

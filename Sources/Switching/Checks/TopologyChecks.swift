@@ -33,7 +33,7 @@ enum TopologyChecks {
     private static func consistency(_ context: CheckContext) -> [Finding] {
         var findings: [Finding] = []
         if !context.plan.steps.contains(where: { $0.action != .text }) {
-            findings.append(Finding("T2", .blockSoft, "The plan has no step that does anything."))
+            findings.append(Finding("T2", .note, "The plan does nothing: it has no step but text."))
         }
         for item in context.plan.initialSwitchStates where context.graph.switchIndex[item.element] == nil {
             findings.append(

@@ -6,14 +6,22 @@ enum VoltageChecks {
     static func run(_ context: CheckContext) -> [Finding] {
         var findings: [Finding] = []
         for loadCase in context.cases {
-            let before = context.simulation.initial.flow(loadCase)
+            let first = context.simulation.initial
+            let before = first.flow(loadCase)
+            // Like with like: what tap changers do by themselves, without the plan, is not the plan's doing.
+            let settledBefore: FlowSolution? =
+                switch first.settled[loadCase] {
+                case .success(let settled)?: settled
+                case .failure?: nil
+                case nil: before
+                }
             for stage in context.simulation.stages.dropFirst() {
                 guard let flow = stage.flow(loadCase) else { continue }
                 // At once, and when tap changers have reacted: what helps one feeder of a bank can harm another.
-                var flows = [(flow, context.when(stage))]
+                var flows = [(flow, before, context.when(stage))]
                 switch stage.settled[loadCase] {
                 case .success(let settled)?:
-                    flows.append((settled, context.when(stage) + ", once tap changers have reacted"))
+                    flows.append((settled, settledBefore, context.when(stage) + ", once tap changers have reacted"))
                 case .failure(let error)?:
                     findings.append(
                         Finding(
@@ -22,7 +30,7 @@ enum VoltageChecks {
                             remedy: "Set the tap changers to manual, and complete the network's data."))
                 case nil: break
                 }
-                for (flow, when) in flows {
+                for (flow, before, when) in flows {
                     // Low when DER are gone, high when they all give; as measured, both.
                     if loadCase != .export {
                         findings += band(context, flow, before, loadCase, stage.finding, when, isHigh: false)
@@ -49,9 +57,7 @@ enum VoltageChecks {
         for (node, item) in context.network.nodes.enumerated() {
             // Above medium voltage the transmission system keeps the voltage.
             guard item.nominalKilovolts < 60, let here = voltage(node, flow) else { continue }
-            let isLow = item.nominalKilovolts < 1
-            let limit =
-                isHigh ? (isLow ? limits.lvMaximum : limits.mvMaximum) : (isLow ? limits.lvMinimum : limits.mvMinimum)
+            let (limit, setting) = limits.voltage(item.nominalKilovolts, isHigh: isHigh)
             // Positive: beyond the limit.
             let sign = isHigh ? 1.0 : -1.0
             let beyond = (here - limit) * sign
@@ -63,7 +69,6 @@ enum VoltageChecks {
                 } else {
                     beyond > 1e-9 ? .blockSoft : .condition
                 }
-            let setting = "limits.\(isLow ? "lv" : "mv")_\(isHigh ? "max" : "min")_pu"
             voltages[node] = here
             groups["\(setting) \(severity.rawValue)", default: (severity, [], limit, setting)].nodes.append(node)
         }
@@ -90,8 +95,7 @@ enum VoltageChecks {
     /// The final state while it stays.
     private static func later(_ context: CheckContext) -> [Finding] {
         var spans: [String: (first: Timestamp, last: Timestamp, worst: Finding)] = [:]
-        let before = context.simulation.initial.flow(.now)
-        for (time, result) in context.outlook {
+        for (time, result, before) in context.outlook {
             guard case .success(let flow) = result else { continue }
             for isHigh in [false, true] {
                 for finding in band(

@@ -65,6 +65,13 @@ public struct SwitchingLimits: Sendable, Equatable {
 
     public init() {}
 
+    /// pu that a voltage may be, and the setting that says so.
+    func voltage(_ nominalKilovolts: Double, isHigh: Bool) -> (limit: Double, setting: String) {
+        let isLow = nominalKilovolts < 1
+        let limit = isHigh ? (isLow ? lvMaximum : mvMaximum) : (isLow ? lvMinimum : mvMinimum)
+        return (limit, "limits.\(isLow ? "lv" : "mv")_\(isHigh ? "max" : "min")_pu")
+    }
+
     public func isOmitted(_ check: String) -> Bool {
         omitted.contains(check) || omitted.contains(String(check.prefix(1)))
     }

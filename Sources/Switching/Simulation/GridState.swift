@@ -51,6 +51,11 @@ struct GridState: Equatable {
         openPoles[number] = after == all || after.isEmpty ? nil : after
     }
 
+    /// Currents and voltages are those of another state: no pole stands otherwise, and no DER is limited otherwise.
+    func carriesAs(_ other: Self) -> Bool {
+        positions == other.positions && openPoles == other.openPoles && derLimits == other.derLimits
+    }
+
     func isTagged(_ element: String, _ kind: String? = nil) -> Bool {
         tags.contains { $0.element == element && (kind == nil || $0.kind == kind) }
     }

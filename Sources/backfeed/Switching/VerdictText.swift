@@ -9,7 +9,7 @@ struct VerdictText {
     private static let shown = 12
 
     var text: String {
-        [headline, findings, states, notRun].filter { !$0.isEmpty }.joined(separator: "\n\n")
+        [headline, findings, heals, states, notRun].filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
     private var headline: String {
@@ -22,9 +22,10 @@ struct VerdictText {
             case .cannotAssess: "something needed is not known; this is no approval"
             case .reject: hard > 0 ? "\(hard) of the findings can never be overridden" : "do not switch"
             }
+        let better = (verdict.heals ?? []).isEmpty ? "" : " It makes something better, too: BETTER below."
         return """
             \(verdict.verdict.rawValue.replacing("_", with: " "))  \(plan.id)\(plan.purpose.isEmpty ? "" : ": \(plan.purpose)")
-            \(reason). Assessed for \(verdict.assessedAt)\(verdict.validUntil.map { ", void after \($0) or when anything changes" } ?? "").
+            \(reason). Assessed for \(verdict.assessedAt)\(verdict.validUntil.map { ", void after \($0) or when anything changes" } ?? "").\(better)
             """
     }
 
@@ -42,6 +43,15 @@ struct VerdictText {
         }
         let rest = telling.count - lines.count
         return (lines + (rest > 0 ? ["and \(rest) more findings: --format json has all"] : [])).joined(separator: "\n")
+    }
+
+    /// What the plan makes better: a REJECT beside it says what staying as it is means.
+    private var heals: String {
+        (verdict.heals ?? []).map { heal in
+            "BETTER     plan     "
+                + (heal.check + (heal.loadCase.map { $0 == .now ? "" : " \($0.rawValue)" } ?? ""))
+                .padding(toLength: 11, withPad: " ", startingAt: 0) + heal.message
+        }.joined(separator: "\n")
     }
 
     private var states: String {
@@ -67,6 +77,6 @@ struct VerdictText {
     private var notRun: String {
         guard !verdict.notRun.isEmpty else { return "" }
         return
-            "Not run, for want of data: \(Set(verdict.notRun.map(\.check)).sorted().joined(separator: ", ")) (--format json says what is missing)."
+            "Not run, left out and not passed: \(Set(verdict.notRun.map(\.check)).sorted().joined(separator: ", ")) (--format json says why)."
     }
 }

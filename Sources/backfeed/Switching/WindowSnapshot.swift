@@ -82,6 +82,7 @@ struct WindowSnapshot {
             ("T1", "how old the switch positions are: they are the normal ones and what the plan states"),
             ("T4", "tags, grounds and clearances in force: only those of the plan itself are known"),
             ("X2", "age of telemetry: the profiles stand for it"), ("X3", "other plans"),
-            ("X4", "author and approver"), ("D8", "active advisories"),
+            ("X4", "who may write and approve"), ("D8", "active advisories"),
+            ("X7", "restrictions in force: only those of limits.restrictions are known"),
         ].map { Verdict.NotRun(check: $0.0, reason: "not in the data directory: \($0.1)") }
 }

@@ -21,12 +21,15 @@ struct DetectionVerifier {
     }
 
     func run(settings: AnalysisSettings) -> Result {
-        let (advisories, banks) = analyse(settings)
+        let (advisories, spells, banks) = analyse(settings)
         var list = [reverseEngine(), rampEngine(1), rampEngine(-1)]
         list += [voltageEngine(truth.overVoltage, isHigh: true), voltageEngine(truth.underVoltage, isHigh: false)]
         list.append(reverseProduct(settings, advisories))
-        list.append(voltageProduct(settings, advisories, isHigh: true))
-        list.append(voltageProduct(settings, advisories, isHigh: false))
+        for isHigh in [true, false] {
+            let windows = voltageWindows(settings, isHigh: isHigh)
+            list.append(voltageProduct(advisories, windows, isHigh: isHigh))
+            if let many = manyProduct(spells, windows, isHigh: isHigh) { list.append(many) }
+        }
         if let bank = bankProduct(settings, advisories) { list.append(bank) }
         let happenings = AdvisoryRates.annunciated(advisories, banks: banks).sorted { $0.time < $1.time }
         return Result(
@@ -34,7 +37,7 @@ struct DetectionVerifier {
             rates: AdvisoryRates(happenings, from: truth.start, until: end))
     }
 
-    private var end: Timestamp { truth.start + Double(window.rows) * window.step }
+    var end: Timestamp { truth.start + Double(window.rows) * window.step }
 
     // MARK: The engine with the truth's rules
 
@@ -120,15 +123,38 @@ struct DetectionVerifier {
 
     // MARK: The product with its own rules
 
+    /// An advisory from when it was raised until it was cleared; one that comes again soon has several.
+    struct Spell {
+        var kind: AdvisoryKind
+        var feeder, element: String
+        var raised, cleared: Timestamp
+    }
+
     /// Feeds heads, every node's voltage and busbar DER as interval means, and keeps each advisory's last word.
     private func analyse(
         _ settings: AnalysisSettings
-    ) -> (advisories: [AdvisoryFacts], banks: [String: Set<String>]) {
+    ) -> (advisories: [AdvisoryFacts], spells: [Spell], banks: [String: Set<String>]) {
         let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
         var analyser = Analyser(
             model: AnalysisModel(network: network, registry: registry, revision: 1), settings: settings)
         var latest: [String: AdvisoryFacts] = [:]
-        func take(_ output: AnalysisOutput) { for report in output.reports { latest[report.facts.id] = report.facts } }
+        var spells: [Spell] = []
+        func take(_ output: AnalysisOutput) {
+            for report in output.reports {
+                let facts = report.facts
+                latest[facts.id] = facts
+                if report.change == .start {
+                    spells.append(
+                        .init(
+                            kind: facts.kind, feeder: facts.feeder, element: facts.element, raised: facts.raisedAt,
+                            cleared: end))
+                } else if report.change == .clear, let cleared = facts.clearedAt,
+                    let place = spells.lastIndex(where: { $0.kind == facts.kind && $0.element == facts.element })
+                {
+                    spells[place].cleared = cleared
+                }
+            }
+        }
         let meters = truth.voltageNodes.enumerated().compactMap { place, node -> (Int32, Float, Int)? in
             guard let number = registry.index["VM-\(node)"] else { return nil }
             return (number, Float(registry.devices[Int(number)].voltageBase), place)
@@ -170,7 +196,7 @@ struct DetectionVerifier {
             take(analyser.absorb(samples))
         }
         for feeder in network.feeders { take(analyser.tick(feeder: feeder.id, to: end + truth.voltageStep + 100)) }
-        return (latest.values.sorted { ($0.onset, $0.id) < ($1.onset, $1.id) }, analyser.banksByFeeder)
+        return (latest.values.sorted { ($0.onset, $0.id) < ($1.onset, $1.id) }, spells, analyser.banksByFeeder)
     }
 
     /// The rule of B.0 applied to a series by run lengths: on for at least `on` seconds, until off for `off` seconds.
@@ -255,55 +281,6 @@ struct DetectionVerifier {
             rule: "B.1.1 on the truth's head power in \(Int(bin))-s means, applied by run lengths", truth: expected,
             found: found,
             tolerance: max(bin, truth.step))
-    }
-
-    private func voltageProduct(_ settings: AnalysisSettings, _ advisories: [AdvisoryFacts], isHigh: Bool) -> Comparison
-    {
-        let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let graph = NetworkGraph(network)
-        let normal = Topology(graph, positions: graph.normalPositions)
-        let per = Int((600 / truth.voltageStep).rounded(.up))
-        var expected: [Interval] = []
-        for (place, id) in truth.voltageNodes.enumerated() {
-            guard let node = nodes[id], let number = graph.nodeIndex[id], normal.feeder[number] >= 0 else { continue }
-            let isLow = !node.lowVoltageArea.isEmpty && node.nominalKilovolts <= 1
-            let group = isLow ? node.lowVoltageArea : "\(graph.feederIDs[Int(normal.feeder[number])])/MV"
-            let limits = settings.feederLimits[graph.feederIDs[Int(normal.feeder[number])]] ?? settings.limits
-            let bands = Voltage.Bands(settings.standard, isLowVoltage: isLow)
-            let limit = isHigh ? limits.warnHigh ?? bands.warnHigh : limits.warnLow ?? bands.warnLow
-            let values = truth.voltages[place]
-            for from in stride(from: 0, to: values.count, by: per) where from + per <= values.count {
-                let mean = (values[from..<from + per].reduce(0.0) { $0 + Double($1) * Double($1) } / Double(per))
-                    .squareRoot()
-                // Within the float's rounding of the limit either answer is right.
-                guard isHigh ? mean > limit + 1e-6 : mean < limit - 1e-6 else { continue }
-                let start = truth.start + Double(from) * truth.voltageStep
-                expected.append(Interval(element: group, start: start, end: start + Double(per) * truth.voltageStep))
-            }
-        }
-        let found = advisories.filter { $0.kind == (isHigh ? .voltageHigh : .voltageLow) }.map {
-            Interval(element: $0.element, start: $0.onset, end: $0.clearedAt ?? end)
-        }
-        // An advisory lasts until the voltage has been inside the deadband for 20 min: found time may be longer.
-        let slack = max(1200 + 600, truth.voltageStep)
-        let compared = Comparing.overlap(
-            "voltage \(isHigh ? "high" : "low") advisories (product)",
-            rule: "B.2.1 in ten-minute windows of every node, grouped by low-voltage grid or feeder", truth: expected,
-            found: found, slack: slack, least: 0, required: 0)
-        // Every window beyond the limit must lie under an advisory, and every advisory must have such a window.
-        let touched = found.filter { item in
-            expected.contains { $0.element == item.element && $0.start < item.end && $0.end > item.start - 600 }
-        }
-        var result = compared
-        result.rule =
-            "B.2.1: every ten-minute window of a node beyond the limit is under an advisory of its group, and every advisory has one"
-        result.precision = found.isEmpty ? 1 : Double(touched.count) / Double(found.count)
-        let covered = expected.filter { item in
-            found.contains { $0.element == item.element && $0.start <= item.end && $0.end > item.start - 600 }
-        }
-        result.recall = expected.isEmpty ? 1 : Double(covered.count) / Double(expected.count)
-        result.passed = result.precision == 1 && result.recall == 1
-        return result
     }
 
     private func bankProduct(_ settings: AnalysisSettings, _ advisories: [AdvisoryFacts]) -> Comparison? {

@@ -221,7 +221,7 @@ struct LiveSnapshot {
         snapshot.lightLoadShare = limits.lightLoad
         snapshot.largestLoadWatts = largestWatts
         snapshot.hasDaylight = isDay(clock, clock + holdHours * 3600)
-        snapshot.notRun = Self.unfed
+        snapshot.notRun = Self.unfed(hasAccounts: record.hasAccounts)
         return snapshot
     }
 
@@ -291,14 +291,22 @@ struct LiveSnapshot {
         return Sun.shines(from: start, to: end, longitude: place.longitude, latitude: place.latitude)
     }
 
-    /// What the service is not told yet.
-    private static let unfed: [Verdict.NotRun] =
+    /// What the service is not told.
+    private static func unfed(hasAccounts: Bool) -> [Verdict.NotRun] {
         [
-            .init(check: "V", reason: "tap positions are not measured: transformers stand in their normal ones"),
             .init(
-                check: "X4", reason: "users are not built yet: the names of author and approver are taken at their word"
+                check: "V",
+                reason:
+                    "tap positions are not measured: transformers stand where their control puts them, or in their normal ones"
+            ),
+            .init(
+                check: "X4",
+                reason: hasAccounts
+                    ? "qualifications: author and approver have signed in, what they may switch is not looked at"
+                    : "there are no accounts: the names of author and approver are taken at their word, and qualifications are not looked at"
             ),
         ]
+    }
 }
 
 extension GridSnapshot {
