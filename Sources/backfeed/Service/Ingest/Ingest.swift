@@ -118,7 +118,6 @@ final class Ingest: Sendable {
     func start() throws -> Endpoints {
         try door?.start()
         var store = makeStore()
-        try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
         let state = try store.loadState()
         exchange.update { $0.committed = state.streams.mapValues(\.position) }
         let buffer = ReceiveBuffer(maximumBytes: limits.receiveBuffer)
@@ -180,8 +179,7 @@ final class Ingest: Sendable {
 
     private func makeStore() -> SampleStore {
         SampleStore(
-            conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays,
-            deadlineMilliseconds: limits.databaseDeadline)
+            conninfo: conninfo, partitions: limits.partitions, deadlineMilliseconds: limits.databaseDeadline)
     }
 
     // MARK: Writing thread
@@ -218,12 +216,14 @@ final class Ingest: Sendable {
     private func startUpkeep() {
         let (limits, conninfo, stopping, log) = (limits, conninfo, exchange, log)
         _ = WorkerThread(name: "ingest.upkeep") {
-            var store = SampleStore(
-                conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays)
-            var lookedAt: UInt64 = 0
+            var store = SampleStore(conninfo: conninfo, partitions: limits.partitions)
+            // The first round at once: most often today's partition is there before its first sample.
+            var lookedAt: UInt64?
             while !stopping.now.isStopping {
-                SystemClock.pause(milliseconds: 500)
-                guard SystemClock.monotonicNanoseconds - lookedAt > 60_000_000_000 else { continue }
+                if let lookedAt, SystemClock.monotonicNanoseconds - lookedAt < 60_000_000_000 {
+                    SystemClock.pause(milliseconds: 500)
+                    continue
+                }
                 lookedAt = SystemClock.monotonicNanoseconds
                 do throws(StoreError) {
                     try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)

@@ -58,6 +58,8 @@ struct SampleGate: ~Copyable {
         case unknownDevice
         case notTheOwner(String)
         case tooOld(Timestamp)
+        /// Its partition would be dropped before long.
+        case beyondRetention(Timestamp)
         /// Seconds ahead of our clock.
         case inFuture(Double)
         case notFinite(Quantity)
@@ -70,6 +72,8 @@ struct SampleGate: ~Copyable {
             case .unknownDevice: ("unknown_device", "no device is called \"\(name)\"")
             case .notTheOwner(let owner): ("wrong_aggregator", "\(name) belongs to \(owner)")
             case .tooOld(let oldest): ("time_too_old", "\(sample.time) is before \(oldest)")
+            case .beyondRetention(let oldest):
+                ("time_too_old", "\(sample.time) is before \(oldest), older than retention.raw_days")
             case .inFuture(let ahead): ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock")
             case .notFinite(let quantity): ("not_finite", "\(name): \(quantity.name) is no finite number")
             case .interval(let seconds):
@@ -141,6 +145,9 @@ struct SampleGate: ~Copyable {
             batch.claims.append(.init(id: device.deviceID, aggregator: aggregators[Int(aggregator)]))
         }
         guard sample.time >= limits.oldest else { return .tooOld(limits.oldest) }
+        if let retention = limits.retention, sample.time.microseconds < now - retention {
+            return .beyondRetention(Timestamp(microseconds: now - retention))
+        }
         let ahead = Double(sample.time.microseconds - now) / 1e6
         guard ahead <= limits.future else { return .inFuture(ahead) }
         if let quantity = sample.notFinite { return .notFinite(quantity) }
