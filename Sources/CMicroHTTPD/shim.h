@@ -22,7 +22,8 @@ struct cmhd_settings {
 typedef enum MHD_Result (*cmhd_handler)(void *, struct MHD_Connection *, const char *, const char *, const char *,
                                         const char *, size_t *, void **);
 
-/// Starts a daemon bound to the address. Returns NULL with errno set when it cannot.
+/// Starts a daemon bound to the address, alone: MHD_OPTION_LISTENING_ADDRESS_REUSE would be SO_REUSEPORT, and two services on one
+/// port. Returns NULL with errno set when it cannot.
 static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings, cmhd_handler handler, void *context,
                                             MHD_RequestCompletedCallback completed,
                                             MHD_NotifyConnectionCallback connection, MHD_LogCallback logger) {
@@ -47,7 +48,7 @@ static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings
         settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_limit, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
         MHD_OPTION_NOTIFY_CONNECTION, connection, context, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, settings->certificate ? tls : none,
-        settings->listen_socket < 0 ? MHD_OPTION_LISTENING_ADDRESS_REUSE : MHD_OPTION_END, 1, MHD_OPTION_END);
+        MHD_OPTION_END);
 }
 
 /// The port the daemon listens on.

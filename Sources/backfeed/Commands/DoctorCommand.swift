@@ -40,7 +40,7 @@ enum DoctorCommand {
         report(chart, "chart library of the console", "run scripts/install-dependencies")
         do {
             let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-            defer { database.closeUnlessShared() }
+            defer { database.close() }
             report(true, "database answers and is migrated")
             let stored = try NetworkStore.load(database.conninfo)
             report(

@@ -80,7 +80,7 @@ enum WebhookCommands {
 
     private static func with<R>(_ invocation: Invocation, _ body: (inout Webhooks) throws -> R) throws -> R {
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var webhooks = Webhooks(conninfo: database.conninfo)
         return try body(&webhooks)
     }

@@ -31,7 +31,8 @@ final class Service {
             return Self(conninfo: cluster.serviceConninfo, cluster: cluster)
         }
 
-        func close() { cluster?.stop() }
+        /// - Parameter isOwner: the service ends, and its private cluster with it.
+        func close(isOwner: Bool = false) { cluster?.stop(isOwner: isOwner) }
     }
 
     struct Endpoints: Sendable {
