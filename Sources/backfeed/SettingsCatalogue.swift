@@ -134,6 +134,10 @@ enum SettingsCatalogue {
             "http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding",
             "host names that requests may name, separated by commas"),
         .init(
+            "http.proxies", .text, default: "", source: "who comes directly may claim any address",
+            "IPv4 addresses of proxies whose X-Real-IP and X-Forwarded-Proto are believed, separated by commas; with a Unix socket the proxy's always are"
+        ),
+        .init(
             "http.request_timeout_s", .number(1...600), default: "10", unit: "s",
             source: "measured: slow heads otherwise hold connections for ever",
             "time a whole request may take to arrive"),

@@ -762,3 +762,17 @@ enum TestCluster {
         #expect(error?.sqlState == "42501")
     }
 }
+
+@Suite struct ConnectionErrorTests {
+    @Test(arguments: [
+        "postgresql://u:geheim@127.0.0.1:1/d", "postgresql://u:ge@heim@127.0.0.1:1/d",
+        "postgresql://u:ge/heim@127.0.0.1:1/d",
+        "postgresql://u:ge%zzheim@127.0.0.1:1/d", "host=127.0.0.1 port=1 password='geheim",
+        "host=127.0.0.1 port=1 password=geheim =",
+        "postgresql://127.0.0.1:1/d?password=geheim&wrong=1",
+    ])
+    func anErrorDoesNotRepeatThePassword(_ conninfo: String) {
+        let error = #expect(throws: StoreError.self) { _ = try PostgresConnection(conninfo) }
+        #expect(error?.debugDescription.contains("heim") == false, "\(error?.debugDescription ?? "")")
+    }
+}
