@@ -1,19 +1,19 @@
 """One service for one data directory, one database, one port; and a private PostgreSQL ends with its owner only."""
+import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
-from conftest import BACKFEED, DATA, Service, run
+from conftest import BACKFEED, ROOT, Service, run
 
 
 @pytest.fixture(scope="module")
-def owner(tmp_path_factory):
-    import os
-    import shutil
-    import tempfile
+def owner():
     path = tempfile.mkdtemp(prefix="bf-", dir="/tmp")
     os.chmod(path, 0o755)
-    run("network", "import", DATA, "--data-dir", f"{path}/state")
+    run("network", "import", ROOT / "Tests/SwitchingTests/Cases/n1", "--data-dir", f"{path}/state")
     service = Service(path)
     yield service
     service.stop()

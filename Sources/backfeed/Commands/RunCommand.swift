@@ -97,7 +97,9 @@ enum RunCommand {
         // Short: a database that stands still must not keep this thread from saying that the service lives.
         var queries = Queries(conninfo: database.conninfo, deadlineMilliseconds: 5000)
         var accounts = Accounts(conninfo: database.conninfo, limits: invocation.settings.accountLimits)
+        let healthFile = HealthFile(dataDirectory)
         while !ended.wait(milliseconds: 1000) {
+            healthFile.write(service.problems)
             let stalled = service.stalledParts
             if stalled.isEmpty {
                 ServiceManager.alive()
@@ -178,7 +180,8 @@ enum SettingsCommand {
         let format = try invocation.arguments.choice("format", ["table", "markdown"], otherwise: "table")
         let rows = SettingsCatalogue.all.map { item in
             [
-                item.key, invocation.settings.text(item.key), item.unit, item.perFeeder ? "yes" : "", item.summary,
+                item.key, Masking.text(invocation.settings.text(item.key)), item.unit, item.perFeeder ? "yes" : "",
+                item.summary,
                 item.source,
             ]
         }

@@ -94,6 +94,7 @@ final class Ingest: Sendable {
     private let free: Guarded<[SampleBatch]>
     private let threads = Guarded<[WorkerThread]>([])
     private let door: Door?
+    private let health, records: PartHealth
     private let log = Log("ingest")
 
     init(
@@ -109,7 +110,12 @@ final class Ingest: Sendable {
         self.live = live
         self.output = output
         self.pulse = pulse
-        door = limits.serverKey == nil ? nil : Door(conninfo: conninfo, context: context, metrics: metrics)
+        health = live.health.report(.ingest)
+        records = live.health.report(.records)
+        door =
+            limits.serverKey == nil
+            ? nil
+            : Door(conninfo: conninfo, context: context, metrics: metrics, health: live.health.report(.keys))
         filled = BoundedQueue(capacity: limits.batches)
         free = Guarded((0..<limits.batches).map { _ in SampleBatch(capacity: limits.batchRows) })
     }
@@ -215,6 +221,7 @@ final class Ingest: Sendable {
     /// partition takes minutes. It is not waited for at a stop: nothing of it is lost when it is broken off.
     private func startUpkeep() {
         let (limits, conninfo, stopping, log) = (limits, conninfo, exchange, log)
+        let health = live.health.report(.upkeep)
         _ = WorkerThread(name: "ingest.upkeep") {
             var store = SampleStore(conninfo: conninfo, partitions: limits.partitions)
             // The first round at once: most often today's partition is there before its first sample.
@@ -231,8 +238,10 @@ final class Ingest: Sendable {
                     if !built.isEmpty {
                         log.info("indexed closed partitions", ["partitions": built.joined(separator: ", ")])
                     }
+                    health.works()
                 } catch {
                     if !stopping.now.isStopping {
+                        health.failed(error.description)
                         log.error("partitions could not be looked after", ["error": "\(error)"])
                     }
                 }
@@ -263,7 +272,8 @@ final class Ingest: Sendable {
                     help: "Time to store what had come, a batch or several")
                 metrics.add(
                     "backfeed_samples_stored_total", Double(rows), help: "Samples committed to the table")
-                live.update { $0.storeProblem = nil }
+                health.works()
+                records.say(store.problems)
                 if exchange.update({ contents in
                     defer { contents.storeIsAway = false }
                     return contents.storeIsAway
@@ -278,7 +288,7 @@ final class Ingest: Sendable {
                     return false
                 }
                 isInDoubt = isInDoubt || error.code == .connectionFailed
-                live.update { $0.storeProblem = error.description }
+                health.failed(error.description)
                 metrics.add("backfeed_store_failures_total", 1, help: "Tries to store a batch that failed")
                 log.error("batch not stored, trying again", ["error": "\(error)", "rows": "\(rows)"])
                 exchange.update { $0.storeIsAway = true }
