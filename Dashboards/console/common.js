@@ -107,22 +107,28 @@ export function question({ title, text, fields = [], yes }) {
  */
 export function follow(handlers) {
   addSearch();
-  let stream = null, lastBeat = 0;
+  let stream = null, lastBeat = 0, store = null;
   function connect() {
     if (stream) stream.close();
     stream = new EventSource("/v1/events");
-    stream.addEventListener("heartbeat", () => { lastBeat = performance.now(); });
+    stream.addEventListener("heartbeat", event => {
+      lastBeat = performance.now();
+      store = JSON.parse(event.data).store;
+    });
     for (const [name, handle] of Object.entries(handlers)) {
       stream.addEventListener(name, event => handle(event.data ? JSON.parse(event.data) : null));
     }
   }
   setInterval(() => {
     const silent = (performance.now() - lastBeat) / 1000;
-    const lost = silent > 4;
+    const blind = store && !store.answers;
+    const lost = silent > 4 || blind;
     document.body.classList.toggle("lost", lost);
     byId("lost").hidden = !lost;
-    if (lost) byId("lost").textContent = `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`;
-    if (lost && stream.readyState === EventSource.CLOSED) { connect(); ask("/v1/network").catch(() => {}); }
+    if (lost) byId("lost").textContent = silent > 4
+      ? `Connection lost: nothing heard for ${Math.round(silent)} s. What stands below is old; nothing is known of the feeders now.`
+      : `The service's database has not answered for ${Math.round(store.age_s)} s. What stands below is old; new advisories cannot be shown.`;
+    if (silent > 4 && stream.readyState === EventSource.CLOSED) { connect(); ask("/v1/network").catch(() => {}); }
     const now = new Date();
     byId("clock").textContent = `${now.toISOString().slice(0, 19).replace("T", " ")} UTC${local ? `, ${localTime(now)}` : ""}`;
   }, 500);

@@ -29,7 +29,8 @@ static inline size_t cmhd_keep_escaped(void *context, struct MHD_Connection *con
     return strlen(text);
 }
 
-/// Starts a daemon bound to the address. Returns NULL with errno set when it cannot.
+/// Starts a daemon bound to the address, alone: MHD_OPTION_LISTENING_ADDRESS_REUSE would be SO_REUSEPORT, and two services on one
+/// port. Returns NULL with errno set when it cannot.
 static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings, cmhd_handler handler, void *context,
                                             MHD_RequestCompletedCallback completed,
                                             MHD_NotifyConnectionCallback connection, MHD_LogCallback logger) {
@@ -55,7 +56,7 @@ static inline struct MHD_Daemon *cmhd_start(const struct cmhd_settings *settings
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->memory_limit, MHD_OPTION_NOTIFY_COMPLETED, completed, context,
         MHD_OPTION_UNESCAPE_CALLBACK, cmhd_keep_escaped, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, connection, context, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, settings->certificate ? tls : none,
-        settings->listen_socket < 0 ? MHD_OPTION_LISTENING_ADDRESS_REUSE : MHD_OPTION_END, 1, MHD_OPTION_END);
+        MHD_OPTION_END);
 }
 
 /// The port the daemon listens on.

@@ -2,8 +2,10 @@ internal import Foundation
 internal import Glibc
 internal import ServiceKit
 
-/// A private PostgreSQL below the data directory: on a Unix socket only, run by an unprivileged user when we are root,
-/// stopped with us. One that a killed service left behind is taken over.
+/// A private PostgreSQL below the data directory: on a Unix socket only, run by an unprivileged user when we are root.
+///
+/// Whoever uses it holds a shared lock. Its owner, the service, stops it at its end; a command does so only where nobody else
+/// uses it and a program of ours started it. One that a killed service left behind is taken over.
 public final class EmbeddedCluster: Sendable {
     /// As the cluster's owner, who may do anything: for migrations.
     public let conninfo: String
@@ -23,10 +25,14 @@ public final class EmbeddedCluster: Sendable {
     private let stopped = Gate()
     private let supervisor = Guarded<WorkerThread?>(nil)
     private let log = Log("postgres")
-    /// False when the cluster was running before: somebody else stops it.
-    public var isOwn: Bool { server.withLock { $0.child != nil } }
+    /// Shared: used. Exclusive: being stopped.
+    private let use: FileLock
+    /// Holds the number of the server that a program of ours started.
+    private let started: String
 
     static let userWhenRoot = "postgres"
+    /// ms that another program may take to start or stop the server.
+    private static let patience = 90_000
 
     /// - Parameters:
     ///   - directory: for data, log and socket; made when missing.
@@ -62,6 +68,17 @@ public final class EmbeddedCluster: Sendable {
             prefix = ["setpriv"] + owner + ending + ["--"]
         }
         chmod(root, 0o750)
+        use = try FileLock(path: "\(root)/use.lock")
+        guard use.take(.shared, within: Self.patience) else {
+            throw StoreError(.setUpFailed, "start PostgreSQL", message: "another program is stopping it, for too long")
+        }
+        // Two that start it at once would each take the other's for its own.
+        let starting = try FileLock(path: "\(root)/start.lock")
+        guard starting.take(.exclusive, within: Self.patience) else {
+            throw StoreError(.setUpFailed, "start PostgreSQL", message: "another program is starting it, for too long")
+        }
+        defer { starting.release() }
+        started = "\(root)/started"
         conninfo = "host=\(socket) port=5432 user=backfeed dbname=postgres application_name=backfeed"
         serviceConninfo = conninfo.replacing("user=backfeed", with: "user=\(Migrator.serviceRole)")
 
@@ -103,10 +120,22 @@ public final class EmbeddedCluster: Sendable {
             log.info("using the cluster that is running", ["pid": "\(running)"])
             server = Guarded(Server(processID: running))
         } else {
+            Self.removeStaleLock(data, log)
             let process = try ChildProcess(command, outputPath: logPath)
             server = Guarded(Server(processID: process.processID, child: process))
+            note(process)
         }
         try waitUntilReady(logPath)
+    }
+
+    /// Remembers whose the server is. Without the note nobody stops it, which is the lesser evil.
+    private func note(_ process: ChildProcess) {
+        try? "\(process.processID)\n".write(toFile: started, atomically: true, encoding: .utf8)
+    }
+
+    /// Whether a program of ours started this server.
+    private func isOurs(_ process: Int32) -> Bool {
+        (try? String(contentsOfFile: started, encoding: .utf8)).flatMap { Int32($0.dropLast()) } == process
     }
 
     /// From now on until ``stop()``, starts the server again when it has ended and nobody asked it to.
@@ -125,11 +154,13 @@ public final class EmbeddedCluster: Sendable {
             log.error("the server has ended: starting it again", ["pid": "\(now.processID)", "log": logPath])
             do {
                 // What it leaves behind when it was killed keeps the memory for a moment; then the next try succeeds.
+                Self.removeStaleLock(data, log)
                 let process = try ChildProcess(command, outputPath: logPath)
                 server.withLock {
                     $0.processID = process.processID
                     $0.child = process
                 }
+                note(process)
             } catch {
                 log.error("the server could not be started", ["error": "\(error)"])
             }
@@ -176,32 +207,81 @@ public final class EmbeddedCluster: Sendable {
                 SystemClock.pause(milliseconds: 400)
                 let again = try ChildProcess(command, outputPath: logPath)
                 server.withLock { $0 = Server(processID: again.processID, child: again) }
+                note(again)
             }
             SystemClock.pause(milliseconds: 100)
         }
         throw StoreError(.setUpFailed, "start PostgreSQL", message: "not ready after 60 s: \(last); see \(logPath)")
     }
 
-    /// Fast shutdown: open transactions are rolled back. Waits for the end.
-    public func stop() {
+    /// This program does not use it any more. Fast shutdown (open transactions are rolled back) where nobody else does and it is
+    /// ours; waits for the end.
+    ///
+    /// - Parameter isOwner: a service ends: after ten seconds also where commands are still using it.
+    public func stop(isOwner: Bool = false) {
         stopped.open()
         supervisor.withLock { $0 }?.join()
+        defer { use.release() }
         let last = server.withLock { $0 }
-        kill(last.processID, SIGINT)
+        let isAlone = use.take(.exclusive, within: isOwner ? 10_000 : 0)
+        guard isAlone || isOwner else { return log.info("others use the cluster: it goes on") }
         if let child = last.child {
+            guard child.poll() == nil else { return }
+            child.send(signal: SIGINT)
             child.wait()
-        } else {
-            for _ in 0..<300 where kill(last.processID, 0) == 0 { SystemClock.pause(milliseconds: 100) }
+        } else if Self.runningProcess(data) == last.processID, isOurs(last.processID) {
+            kill(last.processID, SIGINT)
+            for _ in 0..<300 where Self.isServer(last.processID, of: data) { SystemClock.pause(milliseconds: 100) }
         }
     }
 
+    /// Ends a server that runs on the cluster of a directory, whoever started it, at once: its data are about to be removed.
+    public static func end(in directory: String) {
+        let data = "\(home(for: directory))/data"
+        guard let process = runningProcess(data) else { return }
+        kill(process, SIGQUIT)
+        for _ in 0..<100 where isServer(process, of: data) { SystemClock.pause(milliseconds: 50) }
+    }
+
+    /// The server of this data directory, if it runs. The number alone proves nothing: it may be another program's by now.
     private static func runningProcess(_ data: String) -> Int32? {
-        guard let text = try? String(contentsOfFile: "\(data)/postmaster.pid", encoding: .utf8),
-            let first = text.split(separator: "\n").first, let number = Int32(first), kill(number, 0) == 0,
-            let command = try? String(contentsOfFile: "/proc/\(number)/cmdline", encoding: .utf8),
-            command.contains("postgres")
-        else { return nil }
+        guard let number = recordedProcess(data), isServer(number, of: data) else { return nil }
         return number
+    }
+
+    private static func recordedProcess(_ data: String) -> Int32? {
+        (try? String(contentsOfFile: "\(data)/postmaster.pid", encoding: .utf8))?.split(separator: "\n").first.flatMap {
+            Int32($0)
+        }
+    }
+
+    private static func isServer(_ number: Int32, of data: String) -> Bool {
+        let words = (FileManager.default.contents(atPath: "/proc/\(number)/cmdline") ?? Data()).split(separator: 0).map
+        {
+            String(decoding: $0, as: UTF8.self)
+        }
+        guard let program = words.first, program.split(separator: "/").last == "postgres" else { return false }
+        return words.contains(data) || isIn(data, "\(number)")
+    }
+
+    /// Whether a process stands in the data directory, as PostgreSQL's own do.
+    private static func isIn(_ data: String, _ process: String) -> Bool {
+        guard let place = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") else {
+            return false
+        }
+        return place == URL(fileURLWithPath: data).resolvingSymlinksInPath().path
+    }
+
+    /// PostgreSQL does not start while the number in its lock file is that of any process of its user. Where that is
+    /// another program, and none is left of the server that wrote it, the file is removed.
+    private static func removeStaleLock(_ data: String, _ log: Log) {
+        guard let number = recordedProcess(data), number > 0, kill(number, 0) == 0 || errno == EPERM,
+            !isServer(number, of: data)
+        else { return }
+        let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        guard !processes.contains(where: { Int32($0) != nil && isIn(data, $0) }) else { return }
+        log.warning("the lock file of the server names another program: removed", ["pid": "\(number)"])
+        unlink("\(data)/postmaster.pid")
     }
 
     private static func findBinaries() throws -> String {

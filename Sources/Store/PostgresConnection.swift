@@ -1,5 +1,6 @@
 internal import CLibPQ
 internal import Glibc
+internal import ServiceKit
 
 /// One `PGconn *`. Used by one thread at a time; every call blocks, so never on Swift's cooperative pool.
 public struct PostgresConnection: ~Copyable {
@@ -26,11 +27,21 @@ public struct PostgresConnection: ~Copyable {
         guard PQstatus(handle) == CONNECTION_OK else {
             let message = String(cString: PQerrorMessage(handle))
             PQfinish(handle)
-            throw StoreError(.connectionFailed, "connect", message: message.replacing("\n", with: " "))
+            throw StoreError(.connectionFailed, "connect", message: Self.harmless(message, conninfo))
         }
         // Notices (IF NOT EXISTS …) would go to standard error past our log.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         self.handle = handle
+    }
+
+    /// An error without the password: libpq quotes what it cannot parse, and what it takes for a host.
+    private static func harmless(_ message: String, _ conninfo: String) -> String {
+        let secrets = Masking.secrets(in: conninfo)
+        if secrets.contains(where: { $0.contains { "@/?#:".contains($0) } }), conninfo.contains("://") {
+            return
+                "no connection; the password holds one that a URI must have as %40 (@), %2F (/), %3F (?), %23 (#) or %3A (:)"
+        }
+        return Masking.hide(message.replacing("\n", with: " "), secrets)
     }
 
     deinit { PQfinish(handle) }

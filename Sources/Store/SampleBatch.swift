@@ -71,7 +71,10 @@ public final class SampleBatch: @unchecked Sendable {
     public var clocks: [String: (area: Int32, time: Timestamp)] = [:]
     /// Ticks of silence, to be seen by the analyser in order behind the samples.
     public var ticks: [(feeder: String, time: Timestamp)] = []
-    public private(set) var days: Set<Int64> = []
+    /// Days (since 1970) that samples are of, each with the aggregator whose sample came first.
+    public private(set) var days: [Int64: String] = [:]
+    /// Whose message is being taken.
+    public var speaker = ""
     /// By feeder, quarter hours (since 1970) whose profile a late sample changes: it is made again from what is stored.
     public private(set) var amended: [String: (area: Int32, quarters: Set<Int64>)] = [:]
     private var lastAmended: (feeder: String, quarters: ClosedRange<Int64>) = ("", 0...0)
@@ -124,7 +127,7 @@ public final class SampleBatch: @unchecked Sendable {
     ) {
         let day = sample.time.microseconds / 86_400_000_000
         if day != lastDay {
-            days.insert(day)
+            if days[day] == nil { days[day] = speaker }
             lastDay = day
         }
         samples.append(sample)

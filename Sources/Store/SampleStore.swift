@@ -3,22 +3,26 @@ public import GridModel
 /// Writes telemetry: COPY of the rows and the streams' new positions in one transaction. One thread owns it.
 public struct SampleStore: ~Copyable {
     var session: DatabaseSession
-    private var partitions: Set<Int64> = []
-    private var partitionsMade = 0
-    private let maximumPartitions: Int
-    private let retention: Int
+    private var partitions = SamplePartitions()
+    private let limits: PartitionLimits
+    /// Rows and positions never wait for these.
+    private var asides: Asides
 
     /// - Parameters:
-    ///   - maximumPartitions: days for which a partition is made on demand; the rest goes to the default partition.
-    ///   - retentionDays: partitions older than this, and made longer ago than this, are dropped; 0: never.
+    ///   - partitions: how many are made, and how long they are kept.
     ///   - deadlineMilliseconds: for each call; a server that stands still is then given up as lost.
+    ///   - asidePause: s until what the samples do not need, and the database did not take, is tried again.
     public init(
-        conninfo: String, maximumPartitions: Int = 800, retentionDays: Int = 400, deadlineMilliseconds: Int? = nil
+        conninfo: String, partitions: PartitionLimits = .init(), deadlineMilliseconds: Int? = nil,
+        asidePause: Double = 30
     ) {
+        asides = Asides(pause: asidePause)
         session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
-        self.maximumPartitions = maximumPartitions
-        retention = retentionDays
+        limits = partitions
     }
+
+    /// What could not be done beside storing rows and positions, and is tried again; empty: nothing.
+    public var problems: [String] { partitions.problems + asides.problems }
 
     static let columns = """
         time, device_id, area_id, active_power_w, reactive_power_var, voltage_v, current_a, frequency_hz, \
@@ -42,17 +46,30 @@ public struct SampleStore: ~Copyable {
     /// - Returns: the switches whose positions they brought, as they are on record now.
     @discardableResult
     public mutating func write(_ batches: [SampleBatch]) throws(StoreError) -> [SwitchRecord] {
-        try makePartitions(batches.reduce(into: []) { $0.formUnion($1.days) })
-        do throws(StoreError) {
-            return try write(batches, isBisecting: false)
-        } catch {
-            guard error.isAboutContent else { throw error }
-            return try write(batches, isBisecting: true)
+        let days = batches.reduce(into: [:]) { $0.merge($1.days) { first, _ in first } }
+        partitions.prepare(days, limits, &session)
+        var isBisecting = false
+        asides.add(batches)
+        while true {
+            do throws(StoreError) {
+                let switches = try write(batches, isBisecting: isBisecting)
+                asides.written()
+                return switches
+            } catch {
+                // What may wait is left out, and then the rest is written at once.
+                if asides.leaveOut(error) { continue }
+                guard error.isAboutContent, !isBisecting else {
+                    asides.takeBack()
+                    throw error
+                }
+                isBisecting = true
+            }
         }
     }
 
     private mutating func write(_ batches: [SampleBatch], isBisecting: Bool) throws(StoreError) -> [SwitchRecord] {
-        try session.use { connection throws(StoreError) in
+        let asides = asides
+        return try session.use { connection throws(StoreError) in
             var switches: [SwitchRecord] = []
             // Positions first: a batch that is stored already must not cost a COPY.
             let move = StreamStore.Move(batches)
@@ -61,15 +78,10 @@ public struct SampleStore: ~Copyable {
                 try move.check(answers)
                 for batch in batches { try StreamStore.record(batch.lost, ends: batch.lostEnds, &connection) }
                 let refused = try Self.copy(batches, isBisecting: isBisecting, &connection)
-                for batch in batches {
-                    if !batch.rejects.isEmpty { try Self.store(batch.rejects, &connection) }
-                    if !batch.amended.isEmpty { try ProfileStore.mark(batch.amended, &connection) }
-                }
-                if !refused.isEmpty { try Self.store(refused, &connection) }
-                try Self.claim(batches, &connection)
+                if !refused.isEmpty { try Self.store(refused, as: "store refused rows", &connection) }
                 try IngestOrder.markTaken(batches.flatMap(\.orders), &connection)
                 switches = try SwitchStore.take(batches.flatMap(\.positions), &connection)
-                return Self.clocks(batches)
+                return try asides.statements(&connection)
             }
             return switches
         }
@@ -83,50 +95,6 @@ public struct SampleStore: ~Copyable {
     /// Every switch of which anything was ever said.
     public mutating func switches() throws(StoreError) -> [SwitchRecord] {
         try session.use { connection throws(StoreError) in try SwitchStore.load(&connection) }
-    }
-
-    /// One statement for all feeders: one each would cost more than the rows.
-    private static func clocks(_ batches: [SampleBatch]) -> [PostgresConnection.Statement] {
-        var clocks: [String: StoredClock] = [:]
-        for batch in batches {
-            // As they are in the end.
-            for (feeder, clock) in batch.clocks {
-                clocks[feeder] = StoredClock(areaId: clock.area, feeder: feeder, clock: clock.time)
-            }
-        }
-        guard !clocks.isEmpty else { return [] }
-        return [
-            .init(
-                sql: """
-                    INSERT INTO backfeed_store.feeder_clock SELECT area_id, feeder, clock \
-                    FROM jsonb_to_recordset($1::jsonb) AS c(area_id int4, feeder text, clock timestamptz) \
-                    ON CONFLICT (area_id, feeder) DO UPDATE SET clock = greatest(feeder_clock.clock, excluded.clock)
-                    """, parameters: [JSONCoding.encode(Array(clocks.values))], operation: "store clocks")
-        ]
-    }
-
-    /// Devices belong to who spoke for them first. One statement for all, and plain numbers: a fleet speaks for the first
-    /// time all at once.
-    private static func claim(_ batches: [SampleBatch], _ connection: inout PostgresConnection) throws(StoreError) {
-        var places: [String: Int] = [:]
-        var claimed: Set<Int32> = []
-        var (devices, owners) = ("", "")
-        for batch in batches {
-            for claim in batch.claims where claimed.insert(claim.id).inserted {
-                let place = places[claim.aggregator] ?? places.count + 1
-                places[claim.aggregator] = place
-                devices += "\(devices.isEmpty ? "" : ",")\(claim.id)"
-                owners += "\(owners.isEmpty ? "" : ",")\(place)"
-            }
-        }
-        guard !claimed.isEmpty else { return }
-        try connection.query(
-            """
-            UPDATE backfeed_store.device AS d SET aggregator = ($3::text[])[c.owner] \
-            FROM unnest($1::int4[], $2::int4[]) AS c(id, owner) WHERE d.id = c.id AND d.aggregator IS NULL
-            """,
-            ["{\(devices)}", "{\(owners)}", SQL.array(places.sorted { $0.value < $1.value }.map(\.key))],
-            as: "claim devices")
     }
 
     /// - Returns: what the server would not take, when it is looked for.
@@ -149,12 +117,6 @@ public struct SampleStore: ~Copyable {
         return []
     }
 
-    private struct StoredClock: Encodable {
-        var areaId: Int32
-        var feeder: String
-        var clock: Timestamp
-    }
-
     /// Whether the batches are in the table: asked after a lost connection left the outcome of ``write(_:)`` open.
     public mutating func holds(_ batches: [SampleBatch]) throws(StoreError) -> Bool {
         try session.use { connection throws(StoreError) in
@@ -162,12 +124,11 @@ public struct SampleStore: ~Copyable {
         }
     }
 
-    private static func store(_ rejects: [SampleBatch.Reject], _ connection: inout PostgresConnection)
-        throws(StoreError)
-    {
+    static func store(
+        _ rejects: [SampleBatch.Reject], as operation: String, _ connection: inout PostgresConnection
+    ) throws(StoreError) {
         var buffer = CopyBuffer()
-        let now =
-            try connection.query("SELECT (extract(epoch FROM now()) * 1e6)::int8", as: "store rejects")[0][0] ?? "0"
+        let now = try connection.query("SELECT (extract(epoch FROM now()) * 1e6)::int8", as: operation)[0][0] ?? "0"
         for reject in rejects {
             buffer.beginRow(fields: 5)
             buffer.time(Int64(now) ?? 0)
@@ -181,36 +142,17 @@ public struct SampleStore: ~Copyable {
             """
             COPY backfeed_store.rejected_sample (received_at, aggregator, reason, detail, bytes) \
             FROM STDIN (FORMAT binary)
-            """, buffer.finished(), as: "COPY rejected_sample")
+            """, buffer.finished(), as: operation)
     }
 
-    // MARK: Partitions
+    // MARK: Upkeep
 
-    /// Makes the partitions of today and the next two days. Call at the start and now and then.
+    /// Makes the partitions of today and the next two days, and drops what is older than the retention. Call at the start
+    /// and now and then.
+    ///
+    /// - Throws: the first thing that went wrong; the others were tried all the same.
     public mutating func maintain(today: Int64) throws(StoreError) {
-        try makePartitions(Set(today...today + 2))
-        guard retention > 0 else { return }
-        let retention = String(retention)
-        try session.use { connection throws(StoreError) in
-            let old = try connection.query(
-                """
-                SELECT name FROM backfeed_store.sample_partition WHERE ends < now() - make_interval(days => $1::int) \
-                AND created_at < now() - make_interval(days => $1::int)
-                """, [retention], as: "find old partitions")
-            for name in old.compactMap({ $0[0] }) {
-                try connection.transaction("drop partition") { connection throws(StoreError) in
-                    try connection.query(
-                        "ALTER TABLE backfeed_store.sample DETACH PARTITION backfeed_store.\(name)",
-                        as: "detach partition")
-                    try connection.query("DROP TABLE backfeed_store.\(name)", as: "drop partition")
-                    try connection.query(
-                        "DELETE FROM backfeed_store.sample_partition WHERE name = $1", [name], as: "drop partition")
-                }
-            }
-            try connection.query(
-                "DELETE FROM backfeed_store.rejected_sample WHERE received_at < now() - make_interval(days => $1::int)",
-                [retention], as: "drop old rejects")
-        }
+        try partitions.maintain(today: today, limits, &session)
     }
 
     /// Builds the index by device and time on partitions whose last moment is longer ago than `seconds`: after the fact
@@ -218,57 +160,7 @@ public struct SampleStore: ~Copyable {
     ///
     /// - Returns: names of the partitions that have one now and had none.
     public mutating func indexClosedPartitions(after seconds: Double) throws(StoreError) -> [String] {
-        try session.use { connection throws(StoreError) in
-            let open = try connection.query(
-                """
-                SELECT p.name, c.oid IS NOT NULL FROM backfeed_store.sample_partition p \
-                LEFT JOIN pg_class c ON c.relname = p.name || '_device_time' \
-                LEFT JOIN pg_index i ON i.indexrelid = c.oid \
-                WHERE p.ends < now() - make_interval(secs => $1::float8) AND i.indisvalid IS NOT TRUE ORDER BY p.name
-                """, [String(seconds)], as: "find partitions to index")
-            var built: [String] = []
-            for row in open {
-                guard let name = row[0] else { continue }
-                // A build that was broken off leaves an index that is not valid.
-                if row[1] == "t" {
-                    try connection.query(
-                        "DROP INDEX CONCURRENTLY IF EXISTS backfeed_store.\(name)_device_time", as: "drop broken index")
-                }
-                try connection.query(
-                    "CREATE INDEX CONCURRENTLY IF NOT EXISTS \(name)_device_time ON backfeed_store.\(name) (device_id, time)",
-                    as: "index partition")
-                built.append(name)
-            }
-            return built
-        }
-    }
-
-    private mutating func makePartitions(_ days: Set<Int64>) throws(StoreError) {
-        for day in days.sorted() where !partitions.contains(day) {
-            guard partitionsMade < maximumPartitions else { return }
-            let start = Timestamp(microseconds: day * 86_400_000_000)
-            let end = Timestamp(microseconds: (day + 1) * 86_400_000_000)
-            let name = "sample_" + start.description.prefix(10).replacing("-", with: "")
-            try session.use { connection throws(StoreError) in
-                try connection.transaction("make partition") { connection throws(StoreError) in
-                    // Two writers may want the same day.
-                    try connection.query("SELECT pg_advisory_xact_lock(7316001)", as: "make partition")
-                    let known = try connection.query(
-                        "SELECT to_regclass('backfeed_store.\(name)') IS NOT NULL", as: "make partition")
-                    guard known.first?[0] != "t" else { return }
-                    try connection.query(
-                        """
-                        CREATE TABLE backfeed_store.\(name) PARTITION OF backfeed_store.sample \
-                        FOR VALUES FROM ('\(start)') TO ('\(end)')
-                        """, as: "make partition")
-                    try connection.query(
-                        "INSERT INTO backfeed_store.sample_partition VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                        [name, start.description, end.description], as: "make partition")
-                }
-            }
-            partitions.insert(day)
-            partitionsMade += 1
-        }
+        try SamplePartitions.index(after: seconds, &session)
     }
 
     // MARK: State that ingest starts from

@@ -48,6 +48,12 @@ enum AlertGuide {
                 "metric backfeed_spool_bytes against spool.max_bytes",
             ]),
         Entry(
+            name: "BackfeedPartFails",
+            means: "one part of the service cannot do its work, though the others can: /readyz names it",
+            look: [
+                "backfeed doctor, or /readyz: what it says", "a right that is missing, a lock, a rule of the database",
+            ]),
+        Entry(
             name: "BackfeedSpoolGrows", means: "more comes than the database takes",
             look: [
                 "BackfeedStoreFails", "metric backfeed_store_write_seconds: a slow disk or a lock",

@@ -27,7 +27,9 @@ enum Program {
     static func main() -> Never {
         Heaps.limit()
         ShutdownSignal.block()
-        exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)
+        let words = Array(CommandLine.arguments.dropFirst())
+        Masking.scrubArguments()
+        exit(run(words).rawValue)
     }
 
     private static var overview: String {

@@ -134,6 +134,10 @@ enum SettingsCatalogue {
             "http.hosts", .text, default: "127.0.0.1,localhost,[::1]", source: "DNS rebinding",
             "host names that requests may name, separated by commas"),
         .init(
+            "http.proxies", .text, default: "", source: "who comes directly may claim any address",
+            "IPv4 addresses of proxies whose X-Real-IP and X-Forwarded-Proto are believed, separated by commas; with a Unix socket the proxy's always are"
+        ),
+        .init(
             "http.request_timeout_s", .number(1...600), default: "10", unit: "s",
             source: "measured: slow heads otherwise hold connections for ever",
             "time a whole request may take to arrive"),
@@ -211,8 +215,11 @@ enum SettingsCatalogue {
             "late.peak_pct", .number(0...100), default: "1", unit: "%", source: judgement,
             "by which late samples must change the peak of an advisory to be an amendment"),
         .init(
-            "ingest.oldest", .text, default: "2000-01-01T00:00:00Z", source: "no telemetry of the field is older",
-            "samples before this are refused"),
+            "ingest.oldest",
+            .form("retention, or a time as 2000-01-01T00:00:00Z") { $0 == "retention" || Timestamp($0) != nil },
+            default: "retention", source: "what would be dropped at once is better refused and said",
+            "samples before this time are refused; retention: those older than retention.raw_days. Give a time where recorded history is replayed"
+        ),
         .init(
             "ingest.future_s", .number(1...604_800), default: "86400", unit: "s", source: judgement,
             "samples further ahead of our clock are refused"),
@@ -261,6 +268,10 @@ enum SettingsCatalogue {
         .init(
             "retention.max_partitions", .number(1...100_000), default: "800", unit: "d", source: judgement,
             "days for which partitions are made on demand; samples of other days go to the default partition"),
+        .init(
+            "retention.partitions_per_aggregator", .number(1...100_000), default: "100", unit: "d", source: judgement,
+            "of them, days that the samples of one aggregator may open; its samples of more days go to the default partition"
+        ),
         .init(
             "analysis.scada_lateness_s", .number(0...3600), default: "30", unit: "s", source: "domain rules A.7.1",
             "how late a head meter's sample may come before its bin is final"),

@@ -93,7 +93,7 @@ struct FixedBackend: Backend {
     func audit(from: Timestamp?, until: Timestamp?, subject: String?, after: Int64, limit: Int) throws -> [String] {
         (after + 1...after + Int64(limit)).map { "{\"number\":\($0)}" }
     }
-    func readiness() -> [String] { [] }
+    func readiness() -> Readiness { Readiness() }
     func metrics() -> String { "up 1\n" }
 }
 

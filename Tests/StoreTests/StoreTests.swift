@@ -127,21 +127,22 @@ enum TestCluster {
         #expect(try store.loadState().streams["agg"]?.position.last == 7)
     }
 
-    /// The clocks are sent together with the commit: it must not take place without them.
-    @Test func whatFailsBesideTheCommitLeavesNothingStored() throws {
+    /// The clocks are sent together with the commit: where the database does not take them, it must not take place, and the
+    /// samples are stored once, without them.
+    @Test func whatFailsBesideTheCommitLeavesNothingOfThatTry() throws {
         var owner = try PostgresConnection(conninfo)
         try owner.query("ALTER TABLE backfeed_store.feeder_clock ADD CONSTRAINT closed CHECK (false)", as: "refuse")
-        var store = SampleStore(conninfo: conninfo)
+        var store = SampleStore(conninfo: conninfo, asidePause: 0)
         let made = batch(10, last: 1)
         made.clocks["F1"] = (area: stored.areaIDs[0], time: start)
-        let error = #expect(throws: StoreError.self) { try store.write([made]) }
-        #expect(error?.operation == "store clocks" && error?.sqlState == "23514")
-        #expect(try count("SELECT count(*) FROM backfeed.sample") == 0)
-        #expect(try store.loadState().streams.isEmpty)
-        try owner.query("ALTER TABLE backfeed_store.feeder_clock DROP CONSTRAINT closed", as: "allow")
-        // The same connection, its statements known to the server or not.
         try store.write([made])
         #expect(try count("SELECT count(*) FROM backfeed.sample") == 10)
+        #expect(try store.loadState().streams["agg"]?.position.last == 1)
+        #expect(store.problems.first?.contains("23514") == true)
+        try owner.query("ALTER TABLE backfeed_store.feeder_clock DROP CONSTRAINT closed", as: "allow")
+        // The same connection, its statements known to the server or not.
+        try store.write([batch(10, from: 10, last: 2, before: 1)])
+        #expect(try count("SELECT count(*) FROM backfeed.sample") == 20)
         #expect(try store.loadState().clocks["F1"] == start)
     }
 
@@ -311,7 +312,7 @@ enum TestCluster {
     }
 
     @Test func partitionsAreMadeAheadAndOldOnesDropped() throws {
-        var store = SampleStore(conninfo: conninfo, retentionDays: 5)
+        var store = SampleStore(conninfo: conninfo, partitions: PartitionLimits(retention: 5))
         try store.write([batch(10, last: 1)])
         let today = SystemClock.nowMicroseconds / 86_400_000_000
         try store.maintain(today: today)
@@ -816,5 +817,19 @@ enum TestCluster {
             try connection.query("DELETE FROM backfeed_store.sample", as: "write")
         }
         #expect(error?.sqlState == "42501")
+    }
+}
+
+@Suite struct ConnectionErrorTests {
+    @Test(arguments: [
+        "postgresql://u:geheim@127.0.0.1:1/d", "postgresql://u:ge@heim@127.0.0.1:1/d",
+        "postgresql://u:ge/heim@127.0.0.1:1/d",
+        "postgresql://u:ge%zzheim@127.0.0.1:1/d", "host=127.0.0.1 port=1 password='geheim",
+        "host=127.0.0.1 port=1 password=geheim =",
+        "postgresql://127.0.0.1:1/d?password=geheim&wrong=1",
+    ])
+    func anErrorDoesNotRepeatThePassword(_ conninfo: String) {
+        let error = #expect(throws: StoreError.self) { _ = try PostgresConnection(conninfo) }
+        #expect(error?.debugDescription.contains("heim") == false, "\(error?.debugDescription ?? "")")
     }
 }

@@ -54,7 +54,7 @@ class Service:
     def __init__(self, folder, command="run", *options, settings=()):
         self.folder = pathlib.Path(folder)
         self.command = [str(BACKFEED), command, "--data-dir", str(self.folder / "state"), *options]
-        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", *settings):
+        for setting in ("telemetry.bind=tcp://127.0.0.1:*", "control.bind=tcp://127.0.0.1:*", "advisories.bind=tcp://127.0.0.1:*", "validator.bind=tcp://127.0.0.1:*", "http.listen=127.0.0.1:0", "ingest.oldest=2000-01-01T00:00:00Z", *settings):
             self.command += ["--set", setting]
         self.process = None
         self.start()

@@ -83,7 +83,8 @@ extension Router {
     func identify(_ request: Request) throws -> Identity? {
         guard try backend.hasAccounts() else {
             // Without accounts who is on the machine may do everything; who comes through the proxy is not.
-            guard request.headers["x-real-ip"] == nil, request.headers["x-forwarded-proto"] == nil else {
+            let ofProxies = ["x-real-ip", "x-forwarded-proto", "x-forwarded-for", "forwarded", "via"]
+            guard ofProxies.allSatisfy({ request.headers[$0] == nil }) else {
                 throw APIError(
                     403, "Forbidden",
                     "there are no accounts yet: backfeed access add-user, on the machine; until then nobody is served through a proxy"

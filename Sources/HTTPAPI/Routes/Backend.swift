@@ -43,9 +43,17 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func networkState() throws -> String
     func setSwitch(_ id: String, position: SwitchPosition, at time: Timestamp?, actor: String, reason: String) throws
         -> String
-    /// Empty when every part accepts work; else what is wrong.
-    func readiness() -> [String]
+    func readiness() -> Readiness
     func metrics() -> String
+}
+
+/// What is wrong with the service.
+public struct Readiness: Sendable, Equatable {
+    /// Empty when it does what people rely on.
+    public var problems: [String] = []
+    /// What may wait for a while.
+    public var warnings: [String] = []
+    public init() {}
 }
 
 /// What somebody does with an advisory: the last part of the path, and the body.

@@ -42,11 +42,12 @@ public struct Router: Sendable {
         case (_, "v1"): return try api(request, Array(request.path.dropFirst()), isRead)
         case ("GET", "healthz"): return .json("{\"status\":\"alive\"}")
         case ("GET", "readyz"):
-            let problems = backend.readiness()
-            let list = problems.map(JSONText.quoted).joined(separator: ",")
+            let readiness = backend.readiness()
+            let list = { (lines: [String]) in lines.map(JSONText.quoted).joined(separator: ",") }
+            let isReady = readiness.problems.isEmpty
             return .json(
-                "{\"status\":\"\(problems.isEmpty ? "ready" : "not ready")\",\"problems\":[\(list)]}",
-                status: problems.isEmpty ? 200 : 503)
+                "{\"status\":\"\(isReady ? "ready" : "not ready")\",\"problems\":[\(list(readiness.problems))],\"warnings\":[\(list(readiness.warnings))]}",
+                status: isReady ? 200 : 503)
         case ("GET", "metrics"):
             _ = try identify(request)
             return .text(backend.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")

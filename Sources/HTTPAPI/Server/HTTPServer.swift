@@ -21,6 +21,8 @@ public final class HTTPServer: Sendable {
         public var requestTimeout = 10.0
         public var idleTimeout = 60.0
         public var maximumBody = 1 << 20
+        /// Addresses of proxies: what they say of the client is believed. A Unix socket is only for a proxy.
+        public var proxies: Set<String> = []
         public var hosts: Set<String> = ["127.0.0.1", "localhost", "[::1]"]
         public init() {}
     }
@@ -134,10 +136,17 @@ public final class HTTPServer: Sendable {
     ) -> Exchange {
         var headers: [(name: String, value: String)] = []
         Self.values(connection, .HEADER_KIND) { headers.append(($0, $1)) }
+        let isOfProxy = { (name: String) in ["x-forwarded-proto", "x-real-ip"].contains(name.lowercased()) }
         if configuration.tls != nil {
             // What a proxy would say of the client we know ourselves, and believe nobody else.
-            headers.removeAll { ["x-forwarded-proto", "x-real-ip"].contains($0.name.lowercased()) }
+            headers.removeAll { isOfProxy($0.name) }
             headers += [("X-Forwarded-Proto", "https"), ("X-Real-IP", Self.address(connection))]
+        } else if configuration.socketPath == nil, !configuration.proxies.contains(Self.address(connection)),
+            headers.contains(where: { isOfProxy($0.name) })
+        {
+            // Whoever came directly may claim any address. That somebody may be behind it stays known.
+            headers.removeAll { isOfProxy($0.name) }
+            headers.append(("X-Real-IP", Self.address(connection)))
         }
         let exchange = Exchange(connection, method: method, url: url, headers: headers)
         var isDecodable = true

@@ -42,12 +42,16 @@ public struct SettingDefinition: Sendable {
         switch shape {
         case .text: return nil
         case .form(let expected, let isValid):
-            return isValid(text) ? nil : "expected \(expected), got \"\(text)\""
-        case .flag: return ["true", "false"].contains(text) ? nil : "expected true or false, got \"\(text)\""
+            return isValid(text) ? nil : "expected \(expected), got \"\(Masking.text(text))\""
+        case .flag:
+            return ["true", "false"].contains(text) ? nil : "expected true or false, got \"\(Masking.text(text))\""
         case .choice(let words):
-            return words.contains(text) ? nil : "expected one of \(words.joined(separator: ", ")), got \"\(text)\""
+            return words.contains(text)
+                ? nil : "expected one of \(words.joined(separator: ", ")), got \"\(Masking.text(text))\""
         case .number(let range):
-            guard let value = Double(text), value.isFinite else { return "expected a number, got \"\(text)\"" }
+            guard let value = Double(text), value.isFinite else {
+                return "expected a number, got \"\(Masking.text(text))\""
+            }
             guard range.contains(value) else {
                 return "expected \(Self.short(range.lowerBound)) to \(Self.short(range.upperBound))"
                     + "\(unit.isEmpty ? "" : " \(unit)"), got \(text)"
@@ -131,7 +135,7 @@ public struct Settings: Sendable {
         }
         for assignment in assignments {
             guard let equals = assignment.firstIndex(of: "=") else {
-                mistakes.append("--set \(assignment): expected section.key=value")
+                mistakes.append("--set \(Masking.text(assignment)): expected section.key=value")
                 continue
             }
             let value = String(assignment[assignment.index(after: equals)...])

@@ -1,4 +1,5 @@
 public import GridModel
+internal import ServiceKit
 
 /// Webhooks, and how far each has come in the events.
 public struct Webhooks: ~Copyable {
@@ -54,7 +55,9 @@ public struct Webhooks: ~Copyable {
                     [hook.name, hook.url, hook.secret, String(hook.severity.rawValue), hook.feeder, actor],
                     as: "add webhook")
                 guard !made.isEmpty else { return false }
-                try AuditLog.append(actor: actor, "webhook.added", subject: hook.name, ["url": hook.url], &connection)
+                try AuditLog.append(
+                    actor: actor, "webhook.added", subject: hook.name, ["url": Masking.origin(ofURL: hook.url)],
+                    &connection)
                 return true
             }
         }
@@ -66,7 +69,8 @@ public struct Webhooks: ~Copyable {
                 let gone = try connection.query(
                     "DELETE FROM backfeed_store.webhook WHERE name = $1 RETURNING url", [name], as: "remove webhook")
                 guard let url = gone.first?[0] else { return false }
-                try AuditLog.append(actor: actor, "webhook.removed", subject: name, ["url": url], &connection)
+                try AuditLog.append(
+                    actor: actor, "webhook.removed", subject: name, ["url": Masking.origin(ofURL: url)], &connection)
                 return true
             }
         }

@@ -217,7 +217,7 @@ enum AccessCommands {
 
     private static func accounts<R>(_ invocation: Invocation, _ body: (inout Accounts) throws -> R) throws -> R {
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var accounts = Accounts(conninfo: database.conninfo)
         return try body(&accounts)
     }
@@ -226,7 +226,7 @@ enum AccessCommands {
 
     private static func with<R>(_ invocation: Invocation, _ body: (inout PublisherKeys) throws -> R) throws -> R {
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var keys = PublisherKeys(conninfo: database.conninfo)
         return try body(&keys)
     }

@@ -22,7 +22,7 @@ enum AdvisoryCommands {
         }
         if arguments.has("follow") { return try follow(invocation, format) }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         if arguments.has("amended") { return try amended(database, feeder: arguments.text("feeder"), format) }
         var filter = Queries.AdvisoryFilter()
         filter.activeOnly = arguments.has("active")
@@ -195,7 +195,7 @@ enum AdvisoryCommands {
             if let complaint = Identifier.complaint(actor) { throw UsageError("--actor: \(complaint)") }
             let reason = options.contains { $0.name == "reason" } ? invocation.arguments.text("reason") : nil
             let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-            defer { database.closeUnlessShared() }
+            defer { database.close() }
             var store = AdvisoryStore(
                 conninfo: database.conninfo, limits: invocation.settings.lifecycleLimits)
             let now = Timestamp(microseconds: SystemClock.nowMicroseconds)

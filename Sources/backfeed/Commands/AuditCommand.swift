@@ -20,7 +20,7 @@ enum AuditCommand {
         let (from, until) = (try invocation.time("from"), try invocation.time("until"))
         let expected = try invocation.arguments.text("expect").map(seen)
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var connection = try PostgresConnection(database.conninfo)
         let check = try AuditLog.verify(from: from, until: until, &connection)
         if let problem = check.problem {

@@ -20,7 +20,7 @@ enum BacktestCommand {
     ) { invocation in
         let format = try invocation.arguments.choice("format", ["table", "json"], otherwise: "table")
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         guard let stored = try NetworkStore.load(database.conninfo) else {
             complain("no network has been imported")
             return .negative

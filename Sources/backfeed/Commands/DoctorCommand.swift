@@ -38,9 +38,15 @@ enum DoctorCommand {
             "set BACKFEED_SHARE to the directory that holds Migrations/ and Dashboards/")
         let chart = FileManager.default.fileExists(atPath: "\(Resources.root)/Dashboards/console/vendor/uPlot.js")
         report(chart, "chart library of the console", "run scripts/install-dependencies")
+        if let holder = DataDirectoryLock.holder(invocation.dataDirectory) {
+            say("    a service runs here: \(holder)")
+            for problem in HealthFile(invocation.dataDirectory).read() {
+                report(false, "the service's part \(problem) (BackfeedPartFails)", "see its log")
+            }
+        }
         do {
             let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-            defer { database.closeUnlessShared() }
+            defer { database.close() }
             report(true, "database answers and is migrated")
             let stored = try NetworkStore.load(database.conninfo)
             report(

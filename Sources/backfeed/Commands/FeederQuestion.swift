@@ -9,7 +9,7 @@ enum FeederQuestion {
         _ feeder: String, _ invocation: Invocation, _ answer: (StoredNetwork, inout Queries) throws -> ExitCode
     ) throws -> ExitCode {
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         guard let stored = try NetworkStore.load(database.conninfo),
             stored.network.feeders.contains(where: { $0.id == feeder })
         else {

@@ -12,8 +12,7 @@ enum NetworkCommand {
         let directory = try invocation.arguments.operand(0, "DIR")
         guard let result = try read(directory) else { return .negative }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        // A cluster that a running service owns stays up; one that we started for this is stopped.
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         let imported = try NetworkStore.importRevision(result.network, by: NSUserName(), database.conninfo)
         describe(result)
         say(
@@ -37,7 +36,7 @@ enum NetworkCommand {
             return .done
         }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         if let stored = try NetworkStore.load(database.conninfo) {
             describe(NetworkStore.changes(from: stored.network, to: result.network), revision: stored.revision + 1)
         }
@@ -49,7 +48,7 @@ enum NetworkCommand {
         options: [Option("feeder", "F", "only this feeder, with its devices by kind")]
     ) { invocation in
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         guard let stored = try NetworkStore.load(database.conninfo) else {
             say("no network is imported: backfeed network import DIR")
             return .negative
@@ -134,12 +133,5 @@ enum NetworkCommand {
         guard revision > 1 else { return }
         say(changes.isEmpty ? "no switch has changed" : "\(changes.count) switches have changed:")
         for change in changes { say("  \(change.id): \(change.what)") }
-    }
-}
-
-extension Service.Database {
-    /// A command's own cluster is stopped with it; one that was running before is somebody else's.
-    func closeUnlessShared() {
-        if let cluster, cluster.isOwn { cluster.stop() }
     }
 }

@@ -40,7 +40,7 @@ enum ProfileCommand {
             return place
         }
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var queries = Queries(conninfo: database.conninfo)
         guard let range = try queries.profileRange(feeder: feeder) else {
             complain("feeder \(feeder) has no profile")

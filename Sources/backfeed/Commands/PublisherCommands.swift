@@ -36,7 +36,7 @@ enum PublisherCommands {
     ) { invocation in
         let name = try invocation.arguments.operand(0, "AGGREGATOR whose stream begins anew")
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         guard case .ordered = try IngestOrder.reset(name, by: actor, database.conninfo) else {
             complain("backfeed publisher reset: nothing was ever heard of \(name)")
             return .negative
@@ -48,7 +48,7 @@ enum PublisherCommands {
     private static func hand(_ invocation: Invocation, to aggregator: String?) throws -> ExitCode {
         let device = try invocation.arguments.operand(0, "DEVICE")
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         guard case .ordered(let owner) = try IngestOrder.hand(device, to: aggregator, by: actor, database.conninfo)
         else {
             complain("there is no device \(device)")

@@ -12,7 +12,8 @@ enum RunCommand {
             beginning with "ready" on standard output when every part accepts work. SIGTERM or Ctrl-C stops it.
             """
     ) { invocation in
-        try serve(invocation, dataDirectory: invocation.dataDirectory) { _, _ in nil }
+        let directory = invocation.dataDirectory
+        return try serve(invocation, directory, try DataDirectoryLock.take(directory)) { _, _ in nil }
     }
 
     static let demo = Command(
@@ -29,8 +30,9 @@ enum RunCommand {
         let speed = try invocation.arguments.number("speed", in: 1...3600) ?? 60
         let start = try startOfDay(invocation.arguments.text("from") ?? "00:00")
         let directory = invocation.arguments.text("data-dir") ?? "var/demo"
+        let lock = try DataDirectoryLock.take(directory)
         if invocation.settings.text("database.url").isEmpty { try discardOldDemo(directory) }
-        return try serve(invocation, dataDirectory: directory) { database, service in
+        return try serve(invocation, directory, lock) { database, service in
             let source = "\(Resources.root)/data/semiurb"
             if service == nil {
                 _ = try NetworkCommand.importDirectory(source, conninfo: database.conninfo, isQuiet: true)
@@ -65,15 +67,20 @@ enum RunCommand {
 
     /// Runs the service until a signal; starts it again when another network revision is imported.
     ///
-    /// - Parameter companion: called once before the service (to prepare the database) and once after its first start;
-    ///   returns what must be called before it stops.
+    /// - Parameters:
+    ///   - lock: on the data directory, held until the end.
+    ///   - companion: called once before the service (to prepare the database) and once after its first start; returns what
+    ///     must be called before it stops.
     private static func serve(
-        _ invocation: Invocation, dataDirectory: String,
+        _ invocation: Invocation, _ dataDirectory: String, _ lock: FileLock,
         companion: (Service.Database, Service?) throws -> (() -> Void)?
     ) throws -> ExitCode {
+        defer { lock.release() }
         let database = try Service.Database.open(invocation.settings, dataDirectory: dataDirectory)
-        defer { database.close() }
+        defer { database.close(isOwner: true) }
         database.cluster?.supervise()
+        let keeper = try DatabaseKeeper(conninfo: database.conninfo, owner: .this(dataDirectory))
+        defer { keeper.stop() }
         _ = try companion(database, nil)
         let signal = Guarded<Int32?>(nil)
         let ended = Gate()
@@ -90,7 +97,9 @@ enum RunCommand {
         // Short: a database that stands still must not keep this thread from saying that the service lives.
         var queries = Queries(conninfo: database.conninfo, deadlineMilliseconds: 5000)
         var accounts = Accounts(conninfo: database.conninfo, limits: invocation.settings.accountLimits)
+        let healthFile = HealthFile(dataDirectory)
         while !ended.wait(milliseconds: 1000) {
+            healthFile.write(service.problems)
             let stalled = service.stalledParts
             if stalled.isEmpty {
                 ServiceManager.alive()
@@ -125,13 +134,13 @@ enum RunCommand {
         let files = FileManager.default
         let cluster = EmbeddedCluster.home(for: "\(directory)/postgres")
         if files.fileExists(atPath: marker) {
-            if let text = try? String(contentsOfFile: "\(cluster)/data/postmaster.pid", encoding: .utf8),
-                let number = text.split(separator: "\n").first.flatMap({ Int32($0) }), kill(number, 0) == 0
-            {
-                kill(number, SIGQUIT)
-                for _ in 0..<100 where kill(number, 0) == 0 { SystemClock.pause(milliseconds: 50) }
+            EmbeddedCluster.end(in: "\(directory)/postgres")
+            // The lock is ours, and stays.
+            let lock = DataDirectoryLock.path(directory)
+            for item in try files.contentsOfDirectory(atPath: directory).map({ "\(directory)/\($0)" })
+            where item != lock {
+                try files.removeItem(atPath: item)
             }
-            try files.removeItem(atPath: directory)
             if files.fileExists(atPath: cluster) { try files.removeItem(atPath: cluster) }
         } else if files.fileExists(atPath: cluster) {
             throw UsageError("\(directory) holds a database that no demo made: choose another --data-dir")
@@ -171,7 +180,8 @@ enum SettingsCommand {
         let format = try invocation.arguments.choice("format", ["table", "markdown"], otherwise: "table")
         let rows = SettingsCatalogue.all.map { item in
             [
-                item.key, invocation.settings.text(item.key), item.unit, item.perFeeder ? "yes" : "", item.summary,
+                item.key, Masking.text(invocation.settings.text(item.key)), item.unit, item.perFeeder ? "yes" : "",
+                item.summary,
                 item.source,
             ]
         }

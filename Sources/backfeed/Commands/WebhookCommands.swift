@@ -23,7 +23,7 @@ enum WebhookCommands {
         guard let parts = URLComponents(string: url), let host = parts.host, !host.isEmpty,
             parts.scheme == "https"
                 || parts.scheme == "http" && ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host)
-        else { throw UsageError("URL: expected https://…, or http:// on this machine, got \"\(url)\"") }
+        else { throw UsageError("URL: expected https://…, or http:// on this machine, got \"\(Masking.text(url))\"") }
         let severity = try invocation.arguments.number("severity", in: 1...4).map { Int($0) } ?? 3
         let given = try invocation.arguments.text("secret-file").map {
             try String(contentsOfFile: $0, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
@@ -50,7 +50,8 @@ enum WebhookCommands {
                 ["webhook", "url", "severity", "feeder", "waiting", "dead letters", "delivered", "problem"],
                 entries.map { entry in
                     [
-                        entry.hook.name, entry.hook.url, "\(entry.hook.severity.rawValue)", entry.hook.feeder ?? "all",
+                        entry.hook.name, Masking.text(entry.hook.url), "\(entry.hook.severity.rawValue)",
+                        entry.hook.feeder ?? "all",
                         "\(entry.waiting)", "\(entry.deadLetters)", entry.deliveredAt.map { "\($0)" } ?? "-",
                         entry.problem ?? "-",
                     ]
@@ -80,7 +81,7 @@ enum WebhookCommands {
 
     private static func with<R>(_ invocation: Invocation, _ body: (inout Webhooks) throws -> R) throws -> R {
         let database = try Service.Database.open(invocation.settings, dataDirectory: invocation.dataDirectory)
-        defer { database.closeUnlessShared() }
+        defer { database.close() }
         var webhooks = Webhooks(conninfo: database.conninfo)
         return try body(&webhooks)
     }

@@ -20,6 +20,7 @@ final class AnalyserService: Sendable {
     private let thread = Guarded<WorkerThread?>(nil)
     private let keeper = Guarded<WorkerThread?>(nil)
     private let rollUp: ProfileRollUp
+    private let health, timesHealth: PartHealth
     private let keeping = BoundedQueue<Bool>(capacity: 1)
     private let ending = Gate()
     /// The analyser looks back eight weeks; a little more, for gaps.
@@ -42,7 +43,9 @@ final class AnalyserService: Sendable {
         self.desks = desks
         self.limits = limits
         self.flood = flood
-        rollUp = ProfileRollUp(conninfo: conninfo)
+        rollUp = ProfileRollUp(conninfo: conninfo, health: live.health.report(.profiles))
+        health = live.health.report(.analyser)
+        timesHealth = live.health.report(.times)
         self.pulse = pulse
         self.announce = announce
     }
@@ -133,7 +136,9 @@ final class AnalyserService: Sendable {
                 }
                 if rounds % 3600 == 0 { try store.dropForecasts(olderThanDays: forecastDays) }
                 rounds += 1
+                timesHealth.works()
             } catch {
+                timesHealth.failed(error.description)
                 log.error("times of advisories not kept, trying again", ["error": "\(error)"])
             }
         }
@@ -240,10 +245,11 @@ final class AnalyserService: Sendable {
             pulse.beat("analyser")
             do throws(StoreError) {
                 try commit(&pending, analyser, &store)
+                health.works()
                 return true
             } catch {
                 log.error("advisories not stored, trying again", ["error": "\(error)"])
-                live.update { $0.storeProblem = error.description }
+                health.failed(error.description)
                 if attempt > 0, ending.isOpen { return false }
                 SystemClock.pause(milliseconds: UInt32(min(2000, 50 << min(attempt, 5))))
                 attempt += 1

@@ -12,14 +12,17 @@ final class DailyReport: Sendable {
     private let conninfo: String
     private let announce: @Sendable () -> Void
     private let stopping = Gate()
+    private let health: PartHealth
     private let thread = Guarded<WorkerThread?>(nil)
     private let log = Log("daily")
     private static let year = 365.0 * 86_400
 
     /// - Parameter announce: there are new events to publish.
     init(
-        stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, announce: @escaping @Sendable () -> Void
+        stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, health: PartHealth,
+        announce: @escaping @Sendable () -> Void
     ) {
+        self.health = health
         self.stored = stored
         self.settings = settings
         self.conninfo = conninfo
@@ -50,7 +53,9 @@ final class DailyReport: Sendable {
                 if ratio == nil { watched.restore(try store.restartState().latest) }
                 try report(today, banks, ratings, &watched, &store)
                 (ratio, reported) = (watched, today)
+                health.works()
             } catch {
+                health.failed(error.description)
                 log.error("the banks' year is not read, trying again in a minute", ["error": "\(error)"])
             }
         }

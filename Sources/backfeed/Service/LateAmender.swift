@@ -16,6 +16,7 @@ final class LateAmender: Sendable {
     private let conninfo: String
     private let metrics: Metrics
     private let quiet: Double
+    private let health: PartHealth
     private let isStopping = Guarded(false)
     private let thread = Guarded<WorkerThread?>(nil)
     private let log = Log("late")
@@ -32,8 +33,9 @@ final class LateAmender: Sendable {
     ///   - announce: there are new events to publish.
     init(
         stored: StoredNetwork, settings: AnalysisSettings, conninfo: String, metrics: Metrics, quiet: Double,
-        peakTolerance: Double, announce: @escaping @Sendable () -> Void
+        peakTolerance: Double, health: PartHealth, announce: @escaping @Sendable () -> Void
     ) {
+        self.health = health
         self.stored = stored
         self.settings = settings
         self.peakTolerance = peakTolerance
@@ -62,7 +64,9 @@ final class LateAmender: Sendable {
                 metrics.set(
                     "backfeed_profile_amendments_waiting", Double(try store.standing().waiting),
                     help: "Quarter hours of feeders whose late samples are not in the profiles yet")
+                health.works()
             } catch {
+                health.failed(error.description)
                 log.error("not made again", ["error": "\(error)"])
             }
             lookedAt = SystemClock.monotonicNanoseconds

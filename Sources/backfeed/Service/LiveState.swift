@@ -40,13 +40,15 @@ final class LiveState: Sendable {
         var topology: Topology
         /// Newest closed minute of each feeder: part of the DER rating that reported.
         var derCoverage: [String: Double] = [:]
-        var storeProblem: String?
         var lastStored: Int64 = 0
         var lastPublished: Int64 = 0
+        /// What parts of the service cannot do, as of now.
+        var problems: [Health.Problem] = []
     }
 
     let stored: StoredNetwork
     let graph: NetworkGraph
+    let health = Health()
     /// Per device: the feeder it is the head of.
     private let headOf: [String?]
     /// Per device: V of 1 pu, 0 unknown.
@@ -66,7 +68,11 @@ final class LiveState: Sendable {
         contents = Guarded(start)
     }
 
-    var now: Contents { contents.withLock { $0 } }
+    var now: Contents {
+        var now = contents.withLock { $0 }
+        now.problems = health.problems
+        return now
+    }
 
     /// A part alone: who holds ``now`` when values come makes a copy of those of all devices.
     func read<Part: Sendable>(_ part: (Contents) -> Part) -> Part { contents.withLock { part($0) } }

@@ -10,7 +10,12 @@ final class ProfileRollUp: Sendable {
     private let thread = Guarded<WorkerThread?>(nil)
     private let log = Log("profile")
 
-    init(conninfo: String) { self.conninfo = conninfo }
+    private let health: PartHealth
+
+    init(conninfo: String, health: PartHealth) {
+        self.conninfo = conninfo
+        self.health = health
+    }
 
     func start() {
         let worker = WorkerThread(name: "profile.rollup") { [self] in run() }
@@ -45,8 +50,10 @@ final class ProfileRollUp: Sendable {
         guard !spans.isEmpty else { return }
         do throws(StoreError) {
             try store.rollUp(spans)
+            health.works()
         } catch {
             log.error("quarter hours not brought up to date, trying again", ["error": "\(error)"])
+            health.failed(error.description)
             add(spans)
         }
     }

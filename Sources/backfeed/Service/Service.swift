@@ -31,7 +31,8 @@ final class Service {
             return Self(conninfo: cluster.serviceConninfo, cluster: cluster)
         }
 
-        func close() { cluster?.stop() }
+        /// - Parameter isOwner: the service ends, and its private cluster with it.
+        func close(isOwner: Bool = false) { cluster?.stop(isOwner: isOwner) }
     }
 
     struct Endpoints: Sendable {
@@ -63,6 +64,7 @@ final class Service {
     private let metrics: Metrics
     private let pulse: Pulse
     private let hub: EventHub
+    private let live: LiveState
 
     /// Loads the network and starts every part; returns when all accept work.
     ///
@@ -89,6 +91,7 @@ final class Service {
         let pulse = Pulse()
         self.pulse = pulse
         let live = LiveState(stored)
+        self.live = live
         let context = try MessagingContext()
         let analysis = settings.analysis(nominalFrequency: stored.network.nominalFrequency)
         let input = BoundedQueue<AnalyserInput>(capacity: 16)
@@ -119,7 +122,7 @@ final class Service {
         let name = ProcessInfo.processInfo.hostName
         let feed = AdvisoryFeed(
             conninfo: conninfo, context: context, live: live, hub: hub, analyserID: "\(name)-\(getpid())",
-            pulse: pulse
+            pulse: pulse, health: live.health.report(.feed)
         ) { backend.feederEvent() }
         feedBox.withLock { $0 = feed }
         self.feed = feed
@@ -133,12 +136,19 @@ final class Service {
         amender = LateAmender(
             stored: stored, settings: analysis, conninfo: conninfo, metrics: metrics,
             quiet: settings.number("profile.amend_after_s"),
-            peakTolerance: settings.number("late.peak_pct") / 100, announce: announce)
-        daily = DailyReport(stored: stored, settings: analysis, conninfo: conninfo, announce: announce)
-        watch = ApprovalWatch(desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings)
-        webhooks = WebhookSender(conninfo: conninfo, metrics: metrics, settings: settings)
+            peakTolerance: settings.number("late.peak_pct") / 100, health: live.health.report(.amendments),
+            announce: announce)
+        daily = DailyReport(
+            stored: stored, settings: analysis, conninfo: conninfo, health: live.health.report(.daily),
+            announce: announce)
+        watch = ApprovalWatch(
+            desk: backend.desk, conninfo: conninfo, metrics: metrics, settings: settings,
+            health: live.health.report(.approvals))
+        webhooks = WebhookSender(
+            conninfo: conninfo, metrics: metrics, settings: settings, health: live.health.report(.webhooks))
         validator = ValidatorEndpoint(
-            context: context, metrics: metrics, maximumBytes: settings.integer("http.max_body_bytes")
+            context: context, metrics: metrics, maximumBytes: settings.integer("http.max_body_bytes"),
+            health: live.health.report(.validator)
         ) { try backend.judge(plan: $0, actor: "zeromq") }
         var configuration = HTTPServer.Configuration()
         switch listening {
@@ -149,6 +159,8 @@ final class Service {
         configuration.workers = settings.integer("http.workers")
         configuration.requestTimeout = settings.number("http.request_timeout_s")
         configuration.maximumBody = settings.integer("http.max_body_bytes")
+        configuration.proxies = Set(
+            settings.text("http.proxies").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
         configuration.hosts = Set(settings.text("http.hosts").split(separator: ",").map { $0.lowercased() })
         let router = Router(
             backend: backend, consoleDirectory: "\(Resources.root)/Dashboards/console",
@@ -209,6 +221,9 @@ final class Service {
         feed.stop()
         server.stop()
     }
+
+    /// What its parts cannot do.
+    var problems: [Health.Problem] { live.health.problems }
 
     /// Parts that hang.
     var stalledParts: [String] {

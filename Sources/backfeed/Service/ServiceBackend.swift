@@ -10,6 +10,8 @@ final class ServiceBackend: Backend {
     private let metricsRegistry: Metrics
     let settings: Settings
     let sessions: SessionPool
+    /// For whoever asks whether the service is well: a database that stands still must not keep the answer.
+    private let probes: SessionPool
     let announce: @Sendable () -> Void
     let desks: [Desk]
     let logins: LoginGuard
@@ -39,6 +41,7 @@ final class ServiceBackend: Backend {
         self.desks = desks
         self.switchesMoved = switchesMoved
         sessions = SessionPool(conninfo, settings.accountLimits)
+        probes = SessionPool(conninfo, settings.accountLimits, deadlineMilliseconds: 2000)
         logins = LoginGuard(settings)
         var rating: [String: [String: Double]] = [:]
         for device in live.stored.registry.devices where device.kind.isDER {
@@ -91,13 +94,14 @@ final class ServiceBackend: Backend {
 
     /// The list as the console receives it every second.
     func feederEvent() -> String {
-        guard let views = try? views() else { return "{\"items\":[],\"stale\":true}" }
+        guard let views = try? views(probes) else { return "{\"items\":[],\"stale\":true}" }
         return "{\"items\":[\(views.map(JSONCoding.encode).joined(separator: ","))]}"
     }
 
-    private func views() throws -> [FeederView] {
+    /// - Parameter pool: sessions with the deadline that is wanted.
+    private func views(_ pool: SessionPool? = nil) throws -> [FeederView] {
         let now = live.now
-        let counts = try sessions.use { queries throws(StoreError) in try queries.activeCounts() }
+        let counts = try (pool ?? sessions).use { queries throws(StoreError) in try queries.activeCounts() }
         let moment = Moment.now
         let topology = now.topology
         var derCount: [Int32: Int] = [:]
@@ -335,16 +339,24 @@ final class ServiceBackend: Backend {
 
     // MARK: Health
 
-    func readiness() -> [String] {
-        var problems: [String] = []
+    func readiness() -> Readiness {
+        var readiness = Readiness()
         do {
-            try sessions.use { queries throws(StoreError) in try queries.probe() }
+            try probes.use { queries throws(StoreError) in try queries.probe() }
         } catch {
-            problems.append("the database does not answer: \(error)")
+            readiness.problems.append("the database does not answer: \(error)")
         }
-        if live.stored.network.nodes.isEmpty { problems.append("no network is imported: backfeed network import DIR") }
-        if let problem = live.read(\.storeProblem) { problems.append("storing fails: \(problem)") }
-        return problems
+        if live.stored.network.nodes.isEmpty {
+            readiness.problems.append("no network is imported: backfeed network import DIR")
+        }
+        for problem in live.health.problems {
+            if problem.part.isEssential {
+                readiness.problems.append(problem.line)
+            } else {
+                readiness.warnings.append(problem.line)
+            }
+        }
+        return readiness
     }
 
     func metrics() -> String {
@@ -367,8 +379,13 @@ final class ServiceBackend: Backend {
         registry.set(
             "backfeed_advisory_sequence", Double(now.lastPublished), help: "Number of the newest published event")
         registry.set(
-            "backfeed_store_healthy", now.storeProblem == nil ? 1 : 0,
-            help: "1 while the last write to the store succeeded")
+            "backfeed_store_healthy", now.problems.contains { $0.part.isEssential } ? 0 : 1,
+            help: "1 while every essential part could do its last write")
+        for part in Health.Part.allCases {
+            registry.set(
+                "backfeed_part_healthy", now.problems.contains { $0.part == part } ? 0 : 1, ["part": part.rawValue],
+                help: "1 while this part of the service can do its work")
+        }
         if now.lastStored > 0 {
             registry.set(
                 "backfeed_last_stored_timestamp_seconds", Double(now.lastStored) / 1e6,

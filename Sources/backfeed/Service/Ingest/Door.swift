@@ -9,15 +9,17 @@ final class Door: Sendable {
     private let conninfo: String
     private let context: MessagingContext
     private let metrics: Metrics
+    private let health: PartHealth
     private let wake = WakeDescriptor()
     private let isStopping = Guarded(false)
     private let thread = Guarded<WorkerThread?>(nil)
     private let log = Log("access")
 
-    init(conninfo: String, context: MessagingContext, metrics: Metrics) {
+    init(conninfo: String, context: MessagingContext, metrics: Metrics, health: PartHealth) {
         self.conninfo = conninfo
         self.context = context
         self.metrics = metrics
+        self.health = health
     }
 
     /// Returns when handshakes are answered: before any socket that requires keys is bound.
@@ -35,6 +37,7 @@ final class Door: Sendable {
                 try keep(&keeper)
             } catch {
                 failure.withLock { $0 = error }
+                health.failed("handshakes are not answered: \(error)")
                 if ready.isOpen { log.error("handshakes are no longer answered", ["error": "\(error)"]) }
                 ready.open()
             }
@@ -59,12 +62,14 @@ final class Door: Sendable {
             do throws(StoreError) {
                 ring.replace(try keys.valid())
                 isBlind = false
+                health.works()
             } catch {
                 // The keys that were last known stay: an outage of the database must not lock everybody out.
                 if !isBlind {
                     log.error("the key table cannot be read; the last known keys stay", ["error": "\(error)"])
                 }
                 isBlind = true
+                health.failed("the key table cannot be read: \(error)")
             }
             lookedAt = SystemClock.monotonicNanoseconds
             return isBlind ? .failed : .done

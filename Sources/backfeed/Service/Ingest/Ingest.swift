@@ -97,6 +97,7 @@ final class Ingest: Sendable {
     private let free: Guarded<[SampleBatch]>
     private let threads = Guarded<[WorkerThread]>([])
     private let door: Door?
+    private let health, records: PartHealth
     private let log = Log("ingest")
 
     init(
@@ -112,7 +113,12 @@ final class Ingest: Sendable {
         self.live = live
         self.output = output
         self.pulse = pulse
-        door = limits.serverKey == nil ? nil : Door(conninfo: conninfo, context: context, metrics: metrics)
+        health = live.health.report(.ingest)
+        records = live.health.report(.records)
+        door =
+            limits.serverKey == nil
+            ? nil
+            : Door(conninfo: conninfo, context: context, metrics: metrics, health: live.health.report(.keys))
         filled = BoundedQueue(capacity: limits.batches)
         free = Guarded((0..<limits.batches).map { _ in SampleBatch(capacity: limits.batchRows) })
     }
@@ -121,7 +127,6 @@ final class Ingest: Sendable {
     func start() throws -> Endpoints {
         try door?.start()
         var store = makeStore()
-        try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
         let state = try store.loadState()
         let orders = try store.openOrders()
         exchange.update { contents in
@@ -187,8 +192,7 @@ final class Ingest: Sendable {
 
     private func makeStore() -> SampleStore {
         SampleStore(
-            conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays,
-            deadlineMilliseconds: limits.databaseDeadline)
+            conninfo: conninfo, partitions: limits.partitions, deadlineMilliseconds: limits.databaseDeadline)
     }
 
     // MARK: Writing thread
@@ -235,13 +239,16 @@ final class Ingest: Sendable {
     private func startUpkeep() {
         let (limits, conninfo, stopping, log) = (limits, conninfo, exchange, log)
         startOrders()
+        let health = live.health.report(.upkeep)
         _ = WorkerThread(name: "ingest.upkeep") {
-            var store = SampleStore(
-                conninfo: conninfo, maximumPartitions: limits.maximumPartitions, retentionDays: limits.retentionDays)
-            var lookedAt: UInt64 = 0
+            var store = SampleStore(conninfo: conninfo, partitions: limits.partitions)
+            // The first round at once: most often today's partition is there before its first sample.
+            var lookedAt: UInt64?
             while !stopping.now.isStopping {
-                SystemClock.pause(milliseconds: 500)
-                guard SystemClock.monotonicNanoseconds - lookedAt > 60_000_000_000 else { continue }
+                if let lookedAt, SystemClock.monotonicNanoseconds - lookedAt < 60_000_000_000 {
+                    SystemClock.pause(milliseconds: 500)
+                    continue
+                }
                 lookedAt = SystemClock.monotonicNanoseconds
                 do throws(StoreError) {
                     try store.maintain(today: SystemClock.nowMicroseconds / 86_400_000_000)
@@ -249,8 +256,10 @@ final class Ingest: Sendable {
                     if !built.isEmpty {
                         log.info("indexed closed partitions", ["partitions": built.joined(separator: ", ")])
                     }
+                    health.works()
                 } catch {
                     if !stopping.now.isStopping {
+                        health.failed(error.description)
                         log.error("partitions could not be looked after", ["error": "\(error)"])
                     }
                 }
@@ -260,20 +269,23 @@ final class Ingest: Sendable {
 
     /// Looks for operators' orders once a second, on a thread of its own: it waits for the database.
     private func startOrders() {
-        let (limits, conninfo, exchange, log) = (limits, conninfo, exchange, log)
+        let (limits, conninfo, exchange) = (limits, conninfo, exchange)
+        let health = live.health.report(.orders)
         _ = WorkerThread(name: "ingest.orders") {
-            var store = SampleStore(conninfo: conninfo, deadlineMilliseconds: limits.databaseDeadline)
+            var store = SampleStore(
+                conninfo: conninfo, partitions: limits.partitions, deadlineMilliseconds: limits.databaseDeadline)
             var newest = exchange.now.orders.map(\.id).max() ?? 0
             while !exchange.now.isStopping {
                 SystemClock.pause(milliseconds: 1000)
                 do throws(StoreError) {
                     let new = try store.openOrders().filter { $0.id > newest }
+                    health.works()
                     guard let last = new.last else { continue }
                     newest = last.id
                     exchange.update { $0.orders += new }
                     exchange.wake.wake()
                 } catch {
-                    log.debug("orders could not be read", ["error": "\(error)"])
+                    health.failed("operators' orders cannot be read: \(error)")
                 }
             }
         }
@@ -306,7 +318,8 @@ final class Ingest: Sendable {
                     help: "Time to store what had come, a batch or several")
                 metrics.add(
                     "backfeed_samples_stored_total", Double(rows), help: "Samples committed to the table")
-                live.update { $0.storeProblem = nil }
+                health.works()
+                records.say(store.problems)
                 if exchange.update({ contents in
                     defer { contents.storeIsAway = false }
                     return contents.storeIsAway
@@ -321,7 +334,7 @@ final class Ingest: Sendable {
                     return nil
                 }
                 isInDoubt = isInDoubt || error.code == .connectionFailed
-                live.update { $0.storeProblem = error.description }
+                health.failed(error.description)
                 metrics.add("backfeed_store_failures_total", 1, help: "Tries to store a batch that failed")
                 log.error("batch not stored, trying again", ["error": "\(error)", "rows": "\(rows)"])
                 exchange.update { $0.storeIsAway = true }

@@ -1,6 +1,7 @@
 internal import GridModel
 internal import Messaging
 internal import ServiceKit
+internal import Store
 
 extension Ingest {
     /// Settings of the ingest role, checked.
@@ -23,6 +24,8 @@ extension Ingest {
         var flushMilliseconds: Int
         var batches: Int
         var oldest: Timestamp
+        /// Microseconds: samples older than this are refused; `nil`: old ones are taken on purpose, or kept for ever.
+        var retention: Int64?
         var future: Double
         var suspectFuture: Double
         /// s of a clock's skew, and by aggregator the latency that is expected; empty: nothing is judged.
@@ -32,8 +35,7 @@ extension Ingest {
         var ownershipIsChecked: Bool
         var rejectRows: Int
         var rejectBytes: Int
-        var retentionDays: Int
-        var maximumPartitions: Int
+        var partitions: PartitionLimits
         var databaseDeadline: Int
         var indexAfter: Double
         var desk: ControlDesk.Limits
@@ -67,11 +69,10 @@ extension Ingest {
             batchBytes = settings.integer("ingest.batch_bytes")
             flushMilliseconds = settings.integer("ingest.flush_ms")
             batches = settings.integer("ingest.batches")
-            guard let oldest = Timestamp(settings.text("ingest.oldest")) else {
-                throw UsageError(
-                    "ingest.oldest: expected RFC 3339 with a zone, got \"\(settings.text("ingest.oldest"))\"")
-            }
-            self.oldest = oldest
+            let oldest = settings.text("ingest.oldest")
+            self.oldest = Timestamp(oldest) ?? Timestamp(microseconds: 0)
+            let days = settings.integer("retention.raw_days")
+            retention = oldest == "retention" && days > 0 ? Int64(days) * 86_400_000_000 : nil
             future = settings.number("ingest.future_s")
             suspectFuture = settings.number("ingest.suspect_future_s")
             suspectSkew = settings.number("clock.suspect_s")
@@ -82,8 +83,10 @@ extension Ingest {
             ownershipIsChecked = settings.text("ingest.ownership") == "first"
             rejectRows = settings.integer("ingest.reject_rows")
             rejectBytes = settings.integer("ingest.reject_bytes")
-            retentionDays = settings.integer("retention.raw_days")
-            maximumPartitions = settings.integer("retention.max_partitions")
+            partitions = PartitionLimits(
+                most: settings.integer("retention.max_partitions"),
+                mostOfOneAggregator: settings.integer("retention.partitions_per_aggregator"), retention: days,
+                dropsLooseRows: retention != nil)
             indexAfter = settings.number("ingest.index_after_s")
             databaseDeadline = settings.integer("ingest.database_deadline_ms")
             desk = ControlDesk.Limits(

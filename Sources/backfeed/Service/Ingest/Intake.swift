@@ -224,6 +224,7 @@ struct Intake: ~Copyable {
         _ payload: UnsafeRawBufferPointer, _ admitted: Admitted, _ batch: SampleBatch, _ now: Int64
     ) {
         let frame = admitted.frame
+        batch.speaker = frame.aggregator
         let count: Int
         do throws(TelemetryDecoder.MessageMistake) {
             count = try decoder.decode(payload, frame.encoding)

@@ -60,6 +60,8 @@ struct SampleGate: ~Copyable {
         case unknownDevice
         case notTheOwner(String)
         case tooOld(Timestamp)
+        /// Its partition would be dropped before long.
+        case beyondRetention(Timestamp)
         /// Seconds ahead of our clock.
         case inFuture(Double)
         case notFinite(Quantity)
@@ -72,6 +74,8 @@ struct SampleGate: ~Copyable {
             case .unknownDevice: ("unknown_device", "no device is called \"\(name)\"")
             case .notTheOwner(let owner): ("wrong_aggregator", "\(name) belongs to \(owner)")
             case .tooOld(let oldest): ("time_too_old", "\(sample.time) is before \(oldest)")
+            case .beyondRetention(let oldest):
+                ("time_too_old", "\(sample.time) is before \(oldest), older than retention.raw_days")
             case .inFuture(let ahead): ("time_in_future", "\(sample.time) is \(Int(ahead)) s ahead of our clock")
             case .notFinite(let quantity): ("not_finite", "\(name): \(quantity.name) is no finite number")
             case .interval(let seconds):
@@ -140,6 +144,9 @@ struct SampleGate: ~Copyable {
         let isClaim = limits.ownershipIsChecked && device.owner != aggregator
         if isClaim, device.owner >= 0 { return .notTheOwner(aggregators[Int(device.owner)]) }
         guard sample.time >= limits.oldest else { return .tooOld(limits.oldest) }
+        if let retention = limits.retention, sample.time.microseconds < now - retention {
+            return .beyondRetention(Timestamp(microseconds: now - retention))
+        }
         let ahead = Double(sample.time.microseconds - now) / 1e6
         guard ahead <= limits.future else { return .inFuture(ahead) }
         if let quantity = sample.notFinite { return .notFinite(quantity) }

@@ -11,13 +11,15 @@ final class ApprovalWatch: Sendable {
     private let conninfo: String
     private let metrics: Metrics
     private let period: Int
+    private let health: PartHealth
     private let stopped = Gate()
     private let worker = Guarded<WorkerThread?>(nil)
     private let log = Log("validator")
     /// Between looks at what is due.
     private static let reminderNanoseconds: UInt64 = 5_000_000_000
 
-    init(desk: SwitchingDesk, conninfo: String, metrics: Metrics, settings: Settings) {
+    init(desk: SwitchingDesk, conninfo: String, metrics: Metrics, settings: Settings, health: PartHealth) {
+        self.health = health
         self.desk = desk
         self.conninfo = conninfo
         self.metrics = metrics
@@ -48,7 +50,9 @@ final class ApprovalWatch: Sendable {
                     try session.use { connection throws(StoreError) in try remind(&connection) }
                     remindedAt = now
                 }
+                health.works()
             } catch {
+                health.failed(error.description)
                 log.error("approvals are not watched", ["error": "\(error)"])
             }
         } while !stopped.wait(milliseconds: period)

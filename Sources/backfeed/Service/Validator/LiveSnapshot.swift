@@ -152,11 +152,12 @@ struct LiveSnapshot {
                     "X2", .note, limitSource: "validator.clock",
                     "Judged by the data's clock, \(clock): a replay, not the network as it is now."))
         }
-        if let problem = now.storeProblem {
+        for problem in now.problems where problem.part.bearsOnVerdicts {
             doubts.append(
                 Finding(
-                    "X2", .unknown, "The store does not accept writes: \(problem).",
-                    remedy: "Restore the database, then validate again."))
+                    "X2", .unknown, elements: [],
+                    "The service's part \"\(problem.part.rawValue)\" cannot do its work: \(problem.text).",
+                    remedy: "Restore it (most often the database), then validate again."))
         }
 
         // As usual: the feeders that are fully measured, in the middle; else as drawn.

@@ -39,6 +39,8 @@ final class ProfileOutlook: Sendable {
         minimumDays = settings.number("validator.profile_days_min")
     }
 
+    private var health: PartHealth { live.health.report(.outlook) }
+
     func start() {
         let thread = WorkerThread(name: "validator.profiles") { [self] in run() }
         worker.withLock { $0 = thread }
@@ -75,9 +77,11 @@ final class ProfileOutlook: Sendable {
                     $0.readAt = now
                     $0.problem = nil
                 }
+                health.works()
             } catch {
                 log.error("profiles cannot be read", ["error": "\(error)"])
                 contents.withLock { $0.problem = "\(error)" }
+                health.failed(error.description)
                 wait = 5000
             }
         }

@@ -12,15 +12,17 @@ final class ValidatorEndpoint: Sendable {
     private let maximumBytes: Int
     private let wake = WakeDescriptor()
     private let thread = Guarded<WorkerThread?>(nil)
+    private let health: PartHealth
     private let log = Log("validator")
 
     /// Identity, and the empty frame of a REQ: deeper envelopes are nobody's here.
     private static let envelopeFrames = 2
 
     init(
-        context: MessagingContext, metrics: Metrics, maximumBytes: Int,
+        context: MessagingContext, metrics: Metrics, maximumBytes: Int, health: PartHealth,
         judge: @escaping @Sendable ([UInt8]) throws -> String
     ) {
+        self.health = health
         self.context = context
         self.metrics = metrics
         self.maximumBytes = maximumBytes
@@ -45,6 +47,7 @@ final class ValidatorEndpoint: Sendable {
                 try serve(&socket)
             } catch {
                 outcome.withLock { $0 = .failure(error) }
+                health.failed("it is not served on ZeroMQ: \(error)")
                 log.error("the validator is not served on ZeroMQ", ["error": "\(error)"])
                 bound.open()
             }

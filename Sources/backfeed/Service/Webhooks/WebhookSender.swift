@@ -26,6 +26,7 @@ final class WebhookSender: Sendable {
     }
     private let running = Guarded<[String: Running]>([:])
     private let manager = Guarded<WorkerThread?>(nil)
+    private let health: PartHealth
     private let log = Log("webhooks")
 
     /// Seconds between two attempts: the first, doubled up to the most.
@@ -33,7 +34,8 @@ final class WebhookSender: Sendable {
     private static let longestPause = 300.0
     private static let most = 32
 
-    init(conninfo: String, metrics: Metrics, settings: Settings) {
+    init(conninfo: String, metrics: Metrics, settings: Settings, health: PartHealth) {
+        self.health = health
         self.conninfo = conninfo
         self.metrics = metrics
         timeout = settings.number("webhooks.timeout_s")
@@ -46,7 +48,9 @@ final class WebhookSender: Sendable {
             repeat {
                 do throws(StoreError) {
                     try arrange(try webhooks.list())
+                    health.works()
                 } catch {
+                    health.failed(error.description)
                     log.error("webhooks cannot be read, trying again", ["error": "\(error)"])
                 }
             } while Self.isOpen(ending, seconds: 2)
