@@ -283,7 +283,7 @@ final class AnalyserService: Sendable {
             let index = Int(sample.device)
             let device = stored.registry.devices[index]
             guard device.kind == .switchStatus, let position = SwitchPosition(rawValue: sample.switchPosition),
-                live.moveSwitch(device.name, to: position)
+                live.moveSwitch(device.name, to: position) || live.confirm(device.name, at: sample.time)
             else { continue }
             log.info("switch moved", ["switch": device.name, "position": position.name, "time": "\(sample.time)"])
             let area = stored.areaIDs[index]

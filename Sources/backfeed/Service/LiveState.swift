@@ -41,6 +41,10 @@ final class LiveState: Sendable {
         var derCoverage: [String: Double] = [:]
         var lastStored: Int64 = 0
         var lastPublished: Int64 = 0
+        /// Switches whose position nobody has confirmed since the database was restored.
+        var inDoubt: Set<String> = []
+        /// `nil`: never restored.
+        var restoredAt: Timestamp?
         /// What parts of the service cannot do, as of now.
         var problems: [Health.Problem] = []
     }
@@ -100,6 +104,16 @@ final class LiveState: Sendable {
                 if let feeder = headOf[Int(index)] { contents.heads[feeder] = contents.newest[Int(index)].power }
             }
             contents.lastStored = receivedAt
+        }
+    }
+
+    /// After a restore a position that is measured is worth recording also when it is no news.
+    ///
+    /// - Returns: whether it was in doubt, and is not any more.
+    func confirm(_ id: String, at time: Timestamp) -> Bool {
+        contents.withLock { contents in
+            guard let since = contents.restoredAt, time >= since else { return false }
+            return contents.inDoubt.remove(id) != nil
         }
     }
 
