@@ -18,9 +18,10 @@ import zmq
 
 
 class Publisher:
-    def __init__(self, aggregator, telemetry, control, journal, key=None, keep=1_000_000):
-        """key: (public, secret, server's public), Z85; keep: messages kept when the service stays away."""
-        self.aggregator, self.keep = aggregator, keep
+    def __init__(self, aggregator, telemetry, control, journal, key=None, keep=1_000_000, keep_after_durable_s=86_400):
+        """key: (public, secret, server's public), Z85; keep: messages kept when the service stays away; keep_after_durable_s: how long
+        those are kept that it has stored: it asks for them again when its database was restored to an earlier time."""
+        self.aggregator, self.keep, self.keep_after_durable_s = aggregator, keep, keep_after_durable_s
         self.topic = f"telemetry/1/{aggregator}/json".encode()
         # A message is in the journal before it is sent, so a killed publisher goes on without a gap.
         self.journal = sqlite3.connect(journal, isolation_level=None)
@@ -28,6 +29,8 @@ class Publisher:
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
             "CREATE TABLE IF NOT EXISTS message (sequence INTEGER PRIMARY KEY, payload BLOB NOT NULL);"
             "CREATE TABLE IF NOT EXISTS state (epoch INTEGER NOT NULL, last INTEGER NOT NULL, durable INTEGER NOT NULL);")
+        if "durable_at" not in [column[1] for column in self.journal.execute("PRAGMA table_info(message)")]:
+            self.journal.execute("ALTER TABLE message ADD COLUMN durable_at REAL")
         if not self.journal.execute("SELECT 1 FROM state").fetchone():
             # A journal that starts afresh takes a larger epoch than any before: the time.
             self.journal.execute("INSERT INTO state VALUES (?, 0, 0)", (int(time.time() * 1e6),))
@@ -51,7 +54,7 @@ class Publisher:
         payload = json.dumps({"samples": samples}, allow_nan=False).encode()
         self.last += 1
         self.journal.execute("BEGIN")
-        self.journal.execute("INSERT INTO message VALUES (?, ?)", (self.last, payload))
+        self.journal.execute("INSERT INTO message (sequence, payload) VALUES (?, ?)", (self.last, payload))
         self.journal.execute("UPDATE state SET last = ?", (self.last,))
         self.journal.execute("DELETE FROM message WHERE sequence <= ?", (self.last - self.keep,))
         self.journal.execute("COMMIT")
@@ -71,7 +74,9 @@ class Publisher:
                 continue
             if said["type"] == "durable":
                 self.durable = max(self.durable, said["sequence"])
-                self.journal.execute("DELETE FROM message WHERE sequence <= ?", (said["sequence"],))
+                now = time.time()
+                self.journal.execute("UPDATE message SET durable_at = ? WHERE sequence <= ? AND durable_at IS NULL", (now, said["sequence"]))
+                self.journal.execute("DELETE FROM message WHERE durable_at <= ?", (now - self.keep_after_durable_s,))
                 self.journal.execute("UPDATE state SET durable = max(durable, ?)", (said["sequence"],))
             elif said["type"] == "replay":
                 self.replay(said["first"], said["last"], said.get("credit", 512))

@@ -74,6 +74,8 @@ public enum AuditLog {
         public var count: Int64 = 0
         public var first, last: Int64?
         public var lastDigest = ""
+        /// Records that say that the database was put back to an earlier time: what was written after that time is not in the log.
+        public var restored: [String] = []
         /// What is wrong, with the record's number; the first only: behind a break nothing can be said.
         public var problem: String?
         public init() {}
@@ -140,6 +142,10 @@ struct AuditChain {
         }
         guard check.problem == nil else { return false }
         (check.last, check.lastDigest) = (record.number, record.digest)
+        if record.action == "database.restored" {
+            check.restored.append(
+                "record \(record.number) (\(record.recordedAt) by \(record.actor)): \(record.content)")
+        }
         return true
     }
 

@@ -20,6 +20,8 @@ public final class EmbeddedCluster: Sendable {
     private let command: [String]
     private let data: String
     private let logPath: String
+    /// Where data, log and socket are.
+    public let root: String
 
     private let server: Guarded<Server>
     private let stopped = Gate()
@@ -37,12 +39,18 @@ public final class EmbeddedCluster: Sendable {
     /// - Parameters:
     ///   - directory: for data, log and socket; made when missing.
     ///   - settings: added to the cluster's configuration at each start.
+    ///   - archiver: the program that archives WAL (`wal-archive`), by its path; `nil`: nothing is archived.
+    ///   - recovers: it is a restored one, which first reads archived WAL: that may take hours, and a mistake is final.
     ///   - endsWithUs: shut down when the thread that starts it ends, whatever ends it. (A service's goes on: the next one takes
     ///     it over.)
-    public init(directory: String, settings: [String: String] = [:], endsWithUs: Bool = false) throws {
-        let binaries = try Self.findBinaries()
+    public init(
+        directory: String, settings: [String: String] = [:], archiver: String? = nil, recovers: Bool = false,
+        endsWithUs: Bool = false
+    ) throws {
+        let binaries = try Self.binaries()
         let files = FileManager.default
         let root = Self.home(for: directory)
+        self.root = root
         let data = "\(root)/data"
         var socket = root
         // sun_path holds 107 bytes, and PostgreSQL's own part takes 21.
@@ -87,7 +95,7 @@ public final class EmbeddedCluster: Sendable {
             let code = try ChildProcess(
                 prefix + [
                     "\(binaries)/initdb", "-D", data, "-U", "backfeed", "-A", "peer", "--encoding=UTF8", "--locale=C",
-                    "--no-instructions",
+                    "--no-instructions", "--data-checksums",
                 ], outputPath: "\(root)/initdb.log"
             ).wait()
             guard code == 0 else {
@@ -97,9 +105,10 @@ public final class EmbeddedCluster: Sendable {
                         "exit code \(code); see \(root)/initdb.log. As root, every directory above must be open to user \(Self.userWhenRoot)"
                 )
             }
-            try "local all all peer map=owner\n".write(
-                toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
         }
+        // At each start: a cluster of an earlier version lets nobody make a base backup.
+        try "local all all peer map=owner\nlocal replication all peer map=owner\n".write(
+            toFile: "\(data)/pg_hba.conf", atomically: false, encoding: .utf8)
         // Only whoever runs the service, and the cluster's own user, get in: both by the kernel's word. At each start,
         // because an older cluster does not know the role of the service.
         let people = Set([Self.userWhenRoot, String(cString: getpwuid(geteuid()).pointee.pw_name), "root"])
@@ -111,7 +120,7 @@ public final class EmbeddedCluster: Sendable {
         let all = [
             "shared_buffers": "256MB", "max_wal_size": "4GB", "wal_compression": "lz4", "jit": "off",
             "max_connections": "60", "logging_collector": "off", "timezone": "UTC", "log_timezone": "UTC",
-        ].merging(settings) { $1 }
+        ].merging(Self.archiving(root, by: archiver)) { $1 }.merging(settings) { $1 }
         for (key, value) in all.sorted(by: { $0.key < $1.key }) { arguments += ["-c", "\(key)=\(value)"] }
         logPath = "\(root)/postgres.log"
         command = arguments
@@ -125,7 +134,51 @@ public final class EmbeddedCluster: Sendable {
             server = Guarded(Server(processID: process.processID, child: process))
             note(process)
         }
-        try waitUntilReady(logPath)
+        try waitUntilReady(logPath, recovers: recovers)
+    }
+
+    /// Archiving is on from the start, because switching it on takes a restart; without a directory it does nothing.
+    private static func archiving(_ root: String, by archiver: String?) -> [String: String] {
+        guard let archiver else { return ["archive_mode": "off"] }
+        let quoted = { (path: String) in "'\(path.replacing("'", with: "'\\''").replacing("%", with: "%%"))'" }
+        let command = "test ! -s \(quoted("\(root)/backup")) || \(quoted(archiver)) wal-archive \(quoted(root)) %p"
+        // With the timeout, what has come is in the archive a minute later also in quiet times.
+        return ["archive_mode": "on", "archive_command": command, "archive_timeout": "60"]
+    }
+
+    /// Where WAL goes from now on; empty: nowhere. Makes the folder, for PostgreSQL's user.
+    public func archive(to directory: String) throws {
+        if !directory.isEmpty {
+            let folder = "\(directory)/wal"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try Self.give(folder)
+        }
+        try directory.write(toFile: "\(root)/backup", atomically: true, encoding: .utf8)
+        chmod("\(root)/backup", 0o644)
+    }
+
+    /// Where WAL goes now; empty: nowhere.
+    public static func archive(ofClusterIn root: String) throws -> String {
+        let path = "\(root)/backup"
+        guard FileManager.default.fileExists(atPath: path) else { return "" }
+        return try String(contentsOfFile: path, encoding: .utf8)
+    }
+
+    /// WAL segments that wait to be archived; `nil`: that cannot be seen from here.
+    public var waitingSegments: Int? {
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(data)/pg_wal/archive_status")).map { names in
+            names.count { $0.hasSuffix(".ready") }
+        }
+    }
+
+    /// Gives a folder, with all that is in it, to the user that PostgreSQL runs as, and to nobody else.
+    public static func give(_ folder: String) throws {
+        chmod(folder, 0o700)
+        guard geteuid() == 0, let user = getpwnam(userWhenRoot) else { return }
+        let code = try ChildProcess(["chown", "-R", "\(user.pointee.pw_uid):\(user.pointee.pw_gid)", folder]).wait()
+        guard code == 0 else {
+            throw StoreError(.setUpFailed, "give folder", message: "\(folder) could not be given to \(userWhenRoot)")
+        }
     }
 
     /// Remembers whose the server is. Without the note nobody stops it, which is the lesser evil.
@@ -186,10 +239,11 @@ public final class EmbeddedCluster: Sendable {
         }
     }
 
-    private func waitUntilReady(_ logPath: String) throws {
+    private func waitUntilReady(_ logPath: String, recovers: Bool) throws {
         var last = ""
         var starts = 0
-        for _ in 0..<600 {
+        let seconds = recovers ? 86_400 : 60
+        for _ in 0..<10 * seconds {
             do {
                 var connection = try PostgresConnection(conninfo)
                 try connection.query("SELECT 1", as: "probe")
@@ -200,9 +254,11 @@ public final class EmbeddedCluster: Sendable {
             if let code = server.withLock({ $0 }).child?.poll() {
                 // What a killed server leaves behind (its backends, their shared memory) is gone after a moment.
                 starts += 1
-                guard starts < 10 else {
+                guard starts < 10, !recovers else {
+                    let said = (try? String(contentsOfFile: logPath, encoding: .utf8))?.split(separator: "\n")
+                    let fatal = said?.last { $0.contains("FATAL") }.map { ": \($0)" } ?? ""
                     throw StoreError(
-                        .setUpFailed, "start PostgreSQL", message: "it ended with code \(code); see \(logPath)")
+                        .setUpFailed, "start PostgreSQL", message: "it ended with code \(code)\(fatal); see \(logPath)")
                 }
                 SystemClock.pause(milliseconds: 400)
                 let again = try ChildProcess(command, outputPath: logPath)
@@ -211,7 +267,8 @@ public final class EmbeddedCluster: Sendable {
             }
             SystemClock.pause(milliseconds: 100)
         }
-        throw StoreError(.setUpFailed, "start PostgreSQL", message: "not ready after 60 s: \(last); see \(logPath)")
+        throw StoreError(
+            .setUpFailed, "start PostgreSQL", message: "not ready after \(seconds) s: \(last); see \(logPath)")
     }
 
     /// This program does not use it any more. Fast shutdown (open transactions are rolled back) where nobody else does and it is
@@ -284,7 +341,8 @@ public final class EmbeddedCluster: Sendable {
         unlink("\(data)/postmaster.pid")
     }
 
-    private static func findBinaries() throws -> String {
+    /// Folder of PostgreSQL's programs, of the newest version there is.
+    public static func binaries() throws -> String {
         let installed = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
         for version in installed.compactMap(Int.init).sorted(by: >) {
             let path = "/usr/lib/postgresql/\(version)/bin"

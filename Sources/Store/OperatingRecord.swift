@@ -42,6 +42,10 @@ public struct OperatingRecord: Sendable, Codable {
     public var plans: [Plan]
     /// Author and approver of a plan have signed in; false: there are no accounts, and names are what people give.
     public var hasAccounts: Bool
+    /// When the database was last restored; `nil`: never. What moved since the time that it was restored to is not known.
+    public var restoredAt: Timestamp?
+    /// Switches whose position was stated by a person, or measured, after that.
+    public var confirmed: [String]
 
     /// - Throws: also when any row cannot be read: none may get lost here.
     public static func read(_ connection: inout PostgresConnection) throws(StoreError) -> Self {
@@ -59,6 +63,9 @@ public struct OperatingRecord: Sendable, Codable {
             WHERE concerns), \
             'items', (SELECT coalesce(jsonb_agg(\(SafetyRegister.json) ORDER BY id), '[]') \
             FROM backfeed_store.safety_item WHERE removed_at IS NULL), \
+            'restored_at', (SELECT \(SQL.rfc3339("max(restored_at)")) FROM backfeed_store.restore), \
+            'confirmed', (SELECT coalesce(jsonb_agg(s.switch), '[]') FROM backfeed_store.switch_state s, \
+            (SELECT max(restored_at) AS at FROM backfeed_store.restore) r WHERE \(Restoration.confirming)), \
             'declared_by', (SELECT max(declared_by) FROM backfeed_store.safety_register), \
             'plans', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'state', state, 'elements', elements, \
             'feeders', feeders, 'from', \(SQL.rfc3339("reserved_from")), 'until', \(SQL.rfc3339("reserved_until"))) \

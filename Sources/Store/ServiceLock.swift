@@ -31,8 +31,7 @@ public struct ServiceLock: ~Copyable {
     ///
     /// - Returns: `nil`: it is ours; else whose it is.
     public mutating func take() throws(StoreError) -> String? {
-        let owner = owner
-        return try session.use { connection throws(StoreError) in
+        try session.use { connection throws(StoreError) in
             // A holder whose machine has vanished is noticed in seconds, not in the two hours that Linux takes by itself.
             let isOurs = try connection.query(
                 """
@@ -50,15 +49,43 @@ public struct ServiceLock: ~Copyable {
                 else { return "it has not said who" }
                 return ServiceOwner(process: process, host: host, since: since, directory: directory).description
             }
+            return nil
+        }
+    }
+
+    /// Where the database stands and, if it must be taken for a restored one, why. The lock must be held.
+    public mutating func compare(
+        _ seen: SeenState?, isRunning: Bool = false
+    ) throws(StoreError) -> (state: DatabaseState, restoration: String?) {
+        try session.use { connection throws(StoreError) in
+            let state = try DatabaseState.read(&connection)
+            let digest = try connection.query(
+                "SELECT digest FROM backfeed_store.audit_record WHERE number = $1",
+                [String(seen?.state.auditNumber ?? 0)], as: "read audit record"
+            ).first?[0]
+            return (state, SeenState.restoration(seen, state, digest: digest, isRunning: isRunning))
+        }
+    }
+
+    public mutating func declareRestored(
+        _ reason: String, seen: Int64?
+    ) throws(StoreError) {
+        try session.use { connection throws(StoreError) in
+            try Restoration.declare(reason: reason, by: "service", seen: seen, &connection)
+        }
+    }
+
+    /// Counts a look, names the owner, and returns where the database stands then. The lock must be held.
+    public mutating func mark() throws(StoreError) -> DatabaseState {
+        let owner = owner
+        return try session.use { connection throws(StoreError) in
             try connection.query(
                 """
-                INSERT INTO backfeed_store.service_owner (process, host, since, directory) VALUES ($1, $2, $3, $4) \
+                INSERT INTO backfeed_store.service_owner (process, host, since, directory, mark) VALUES ($1, $2, $3, $4, 1) \
                 ON CONFLICT (is_only) DO UPDATE SET process = excluded.process, host = excluded.host, \
-                since = excluded.since, directory = excluded.directory \
-                WHERE (service_owner.process, service_owner.host, service_owner.since) \
-                IS DISTINCT FROM (excluded.process, excluded.host, excluded.since)
+                since = excluded.since, directory = excluded.directory, mark = service_owner.mark + 1
                 """, [String(owner.process), owner.host, owner.since.description, owner.directory], as: "name owner")
-            return nil
+            return try DatabaseState.read(&connection)
         }
     }
 }

@@ -90,6 +90,13 @@ enum AlertGuide {
                 "backfeed webhook retry, when it works again",
             ]),
         Entry(
+            name: "BackfeedBackupOld",
+            means: "there is no new base backup, or WAL is not archived: a disk that fails now takes days with it",
+            look: [
+                "systemctl status backfeed-backup.service; backfeed doctor", "the disk of backup.directory, and its rights",
+                "the log of PostgreSQL in the data directory: what wal-archive says",
+            ]),
+        Entry(
             name: "BackfeedClock", means: "ages, lateness and shelves are wrong by as much as the clocks differ",
             look: ["timedatectl, chronyc tracking on this machine", "the same on the machine of Prometheus"]),
     ]

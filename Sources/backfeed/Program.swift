@@ -8,7 +8,9 @@ enum Program {
 
     static let commands: [Command] =
         [
-            RunCommand.run, RunCommand.demo, MigrateCommand.command, NetworkCommand.importer, NetworkCommand.checker,
+            RunCommand.run, RunCommand.demo, MigrateCommand.command, BackupCommands.make, BackupCommands.test,
+            RestoreCommand.command, RestoreCommand.declare, SwitchCommands.confirm, BackupCommands.archive,
+            NetworkCommand.importer, NetworkCommand.checker,
             NetworkCommand.show, ReplayCommand.command, AdvisoryCommands.list,
         ] + AdvisoryCommands.acts + [
             ProfileCommand.command, StatisticsCommand.command, ForecastCommand.command,
@@ -76,11 +78,13 @@ enum Program {
                 format: format == "json" ? .json : .text,
                 minimum: ["debug": .debug, "info": .info, "warning": .warning, "error": .error][level] ?? .info)
             let environment = ProcessInfo.processInfo.environment
-            let given = arguments.text("config") ?? environment["BACKFEED_CONFIG"]
+            // PostgreSQL's user, who calls it, may not be able to read the settings, and it needs none.
+            let isBare = command.name == BackupCommands.archive.name
+            let given = isBare ? nil : arguments.text("config") ?? environment["BACKFEED_CONFIG"]
             let settings = try Settings(
                 definitions: SettingsCatalogue.all,
                 file: given ?? command.standardConfiguration.map { "\(Resources.root)/\($0)" },
-                environment: environment, assignments: arguments.all("set"))
+                environment: isBare ? [:] : environment, assignments: arguments.all("set"))
             return try command.run(Invocation(arguments: arguments, settings: settings))
         } catch let error as UsageError {
             complain("backfeed \(command.name): \(error)")

@@ -15,6 +15,16 @@ enum SettingsCatalogue {
             "database.url", .text, default: "", source: "-",
             "libpq connection string or URI of your own PostgreSQL; empty: a private cluster below the data directory"),
         .init(
+            "backup.directory", .text, default: "", source: "-",
+            "where base backups and WAL of the private cluster go, on another disk; empty: nowhere (docs/installation.md)"
+        ),
+        .init(
+            "backup.keep_days", .number(1...36_500), default: "14", unit: "d", source: judgement,
+            "base backups older than this, and WAL that only they need, are removed; the newest stays"),
+        .init(
+            "backup.max_age_h", .number(1...8760), default: "50", unit: "h", source: "one a day, and one that failed",
+            "without a newer base backup for so long something is wrong"),
+        .init(
             "telemetry.bind", .text, default: "tcp://127.0.0.1:5560", source: "interface",
             "SUB endpoint that aggregators connect to; loopback only unless telemetry.security is curve"),
         .init(

@@ -68,6 +68,7 @@ import Testing
         var second = ServiceLock(
             conninfo: conninfo, owner: ServiceOwner(process: 2, host: "two", since: now, directory: "/b"))
         #expect(try first.take() == nil && first.take() == nil)
+        #expect(try first.mark().mark == 1 && first.mark().mark == 2)
         let holder = try #require(try second.take())
         #expect(holder == "process 1 on one, since 2026-06-21T08:00:00Z, data directory /a")
         // The connection is lost: who comes first has it, and the other one is told.
@@ -77,6 +78,7 @@ import Testing
             as: "cut off")
         #expect(throws: StoreError.self) { try first.take() }
         #expect(try second.take() == nil)
+        #expect(try second.mark().mark == 3)
         #expect(try first.take()?.hasPrefix("process 2 on two") == true)
     }
 

@@ -171,7 +171,7 @@ def test_alert_rules_fire_when_they_should(folder):
         'backfeed_sequence_missing{aggregator="AGG-A"} 0', 'backfeed_feeder_head_age_seconds{feeder="F01"} 3', 'backfeed_webhook_dead_letters{webhook="w"} 0',
     ]
     bad = {
-        "BackfeedDown": 'up{job="backfeed"} 0', "BackfeedPartHangs": 'backfeed_part_silence_seconds{part="analyser"} 80', "BackfeedStoreFails": "backfeed_store_healthy 0", "BackfeedPartFails": 'backfeed_part_healthy{part="analyser"} 0',
+        "BackfeedDown": 'up{job="backfeed"} 0', "BackfeedPartHangs": 'backfeed_part_silence_seconds{part="analyser"} 80', "BackfeedStoreFails": "backfeed_store_healthy 0", "BackfeedBackupOld": "backfeed_backup_wal_waiting 12", "BackfeedPartFails": 'backfeed_part_healthy{part="analyser"} 0',
         "BackfeedGaps": 'backfeed_sequence_missing{aggregator="AGG-B"} 4', "BackfeedHeadSilent": 'backfeed_feeder_head_age_seconds{feeder="F02"} 500',
         "BackfeedWebhookDeadLetters": 'backfeed_webhook_dead_letters{webhook="v"} 2', "BackfeedAnalyserLate": "backfeed_feeder_watermark_timestamp_seconds 0",
         "BackfeedStoreLate": "backfeed_last_stored_timestamp_seconds 0", "BackfeedClock": "backfeed_clock_timestamp_seconds 7000",

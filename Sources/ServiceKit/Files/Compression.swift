@@ -27,6 +27,23 @@ public enum Compression {
         }
     }
 
+    /// Writes a gzip file, and returns when it is on the disk.
+    public static func writeFile(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        guard let file = gzopen(path, "wb1") else { throw .last("open", path) }
+        let written = bytes.isEmpty ? 0 : gzwrite(file, bytes, UInt32(bytes.count))
+        let closed = gzclose(file)
+        guard Int(written) == bytes.count, closed == Z_OK else { throw .last("write", path) }
+        try sync(path)
+    }
+
+    /// Forces a file, or the names in a folder, to the disk.
+    public static func sync(_ path: String) throws(FileError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .last("sync", path) }
+    }
+
     /// CRC-32 (ISO 3309) over several pieces, one after the other.
     static func checksum(_ seed: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
         UInt32(

@@ -7,6 +7,9 @@ public struct StoredEvent: Sendable, Equatable {
     public var type: String
     /// CloudEvents 1.0 JSON, one line.
     public var json: String
+
+    /// Its name on server-sent events.
+    public var kind: String { topic.hasPrefix("advisory/") ? "advisory" : "restored" }
 }
 
 /// Advisories: row, event row and number in one transaction, so that a restart repeats and never skips.
@@ -57,7 +60,10 @@ public struct AdvisoryStore: ~Copyable {
             ).compactMap { row in
                 guard let number = row[0].flatMap(Int64.init), let topic = row[1], let type = row[2], let json = row[3]
                 else { return nil }
-                return StoredEvent(sequence: number, topic: topic, type: "org.backfeed.advisory.\(type)", json: json)
+                let isAdvisory = topic.hasPrefix("advisory/")
+                return StoredEvent(
+                    sequence: number, topic: topic, type: "org.backfeed.\(isAdvisory ? "advisory." : "")\(type)",
+                    json: json)
             }
         }
     }

@@ -31,7 +31,9 @@ enum AuditCommand {
             let found = try AuditLog.read(after: expected.number - 1, limit: 1, &connection).first
             guard found?.number == expected.number, found?.digest == expected.digest else {
                 complain(
-                    "broken: record \(expected.number) does not have the digest that was seen: the log was written anew"
+                    check.restored.isEmpty
+                        ? "broken: record \(expected.number) does not have the digest that was seen: the log was written anew"
+                        : "broken: record \(expected.number) is not the one that was seen; the database was restored, and the log says so:\n\(check.restored.joined(separator: "\n"))"
                 )
                 return .negative
             }
@@ -41,6 +43,9 @@ enum AuditCommand {
             return .done
         }
         say("intact: \(check.count) records, \(first) to \(last)\nend \(last):\(check.lastDigest)")
+        for line in check.restored {
+            say("restored: \(line): records that were written between are not in this log")
+        }
         if try !AuditLog.isProtected(&connection) {
             complain(
                 "note: this role could change the log, so only the digests protect it; see docs/audit.md, \"Who owns the log\""

@@ -57,6 +57,29 @@ enum DoctorCommand {
                 try queries.use { connection throws(StoreError) in try AuditLog.isProtected(&connection) },
                 "the audit log belongs to a role that the service cannot be",
                 "as superuser: SELECT backfeed_store.protect('the role in database.url'); see docs/audit.md")
+            if let open = try queries.use({ connection throws(StoreError) in
+                try Restoration.unconfirmed((stored?.network.switches ?? []).map(\.id), &connection)
+            }) {
+                report(
+                    open.switches.isEmpty,
+                    open.switches.isEmpty
+                        ? "the database was restored (\(open.since)); every switch position is confirmed"
+                        : "the database was restored (\(open.since)): \(open.switches.count) switch positions are not confirmed, and no live verdict can be given",
+                    "backfeed switches confirm lists them; declare the safety register anew, too")
+            }
+            if let cluster = database.cluster, !invocation.settings.text("backup.directory").isEmpty {
+                let state = try queries.use { connection throws(StoreError) in
+                    try BackupState(
+                        invocation.settings, cluster: cluster.root, waiting: cluster.waitingSegments, &connection)
+                }
+                for problem in state.problems { report(false, "backup: \(problem)", "docs/installation.md, Backup") }
+                let tested = state.testAge.map { "a restore was tried \(Int($0 / 86_400)) days ago" }
+                report(
+                    state.testAge ?? .infinity < 40 * 86_400, tested ?? "no restore was tried yet",
+                    "backfeed backup test")
+            } else if database.cluster != nil {
+                say("    no backups are made: backup.directory is empty (docs/installation.md)")
+            }
             let desks = Desk.parse(invocation.settings.text("advisories.desks"))?.map(\.name) ?? []
             var accounts = Accounts(conninfo: database.conninfo)
             for account in try accounts.list() where account.revokedAt == nil {

@@ -78,8 +78,15 @@ enum RunCommand {
         defer { lock.release() }
         let database = try Service.Database.open(invocation.settings, dataDirectory: dataDirectory)
         defer { database.close(isOwner: true) }
+        do {
+            try database.cluster?.archive(to: invocation.settings.text("backup.directory"))
+        } catch {
+            // A disk for backups that is away must not keep the service: its health says so.
+            Log("postgres").error("WAL cannot be archived", ["error": "\(error)"])
+        }
         database.cluster?.supervise()
-        let keeper = try DatabaseKeeper(conninfo: database.conninfo, owner: .this(dataDirectory))
+        let keeper = try DatabaseKeeper(
+            conninfo: database.conninfo, owner: .this(dataDirectory), dataDirectory: dataDirectory)
         defer { keeper.stop() }
         _ = try companion(database, nil)
         let signal = Guarded<Int32?>(nil)
@@ -90,7 +97,8 @@ enum RunCommand {
             ended.open()
         }
         var service = try Service(
-            settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
+            settings: invocation.settings, conninfo: database.conninfo, cluster: database.cluster,
+            dataDirectory: dataDirectory)
         say(service.readyLine)
         ServiceManager.ready()
         let farewell = try companion(database, service)
@@ -108,11 +116,16 @@ enum RunCommand {
                 Log("service").error("a part hangs", ["parts": stalled.joined(separator: ",")])
             }
             service.endStreamsOfStrangers(&accounts)
-            guard service.isOutdated(&queries) else { continue }
-            Log("service").info("a new network revision: starting the parts again")
+            let isStale = keeper.takeStale()
+            guard isStale || service.isOutdated(&queries) else { continue }
+            Log("service").info(
+                isStale
+                    ? "the database was restored: starting the parts again"
+                    : "a new network revision: starting the parts again")
             service.stop()
             service = try Service(
-                settings: invocation.settings, conninfo: database.conninfo, dataDirectory: dataDirectory)
+                settings: invocation.settings, conninfo: database.conninfo, cluster: database.cluster,
+                dataDirectory: dataDirectory)
         }
         ServiceManager.stopping()
         farewell?()
@@ -157,7 +170,9 @@ enum MigrateCommand {
         options: [Option("status", nil, "only say which migrations are applied")]
     ) { invocation in
         let url = invocation.settings.text("database.url")
-        let cluster = url.isEmpty ? try EmbeddedCluster(directory: "\(invocation.dataDirectory)/postgres") : nil
+        let cluster =
+            url.isEmpty
+            ? try EmbeddedCluster(directory: "\(invocation.dataDirectory)/postgres", archiver: Resources.program) : nil
         defer { cluster?.stop() }
         let conninfo = cluster?.conninfo ?? url
         let directory = "\(Resources.root)/Migrations"

@@ -156,7 +156,7 @@ final class AdvisoryFeed: Sendable {
                 }
                 let sequence = last
                 shared.withLock { $0.sent = sequence }
-                hub.publish(events.map { EventFrame(event: "advisory", sequence: $0.sequence, data: $0.json) })
+                hub.publish(events.map { EventFrame(event: $0.kind, sequence: $0.sequence, data: $0.json) })
             case .timedOut: break
             case .closed: isOpen = false
             }

@@ -21,7 +21,10 @@ final class Service {
                 try Migrator.migrate(url, directory: migrations)
                 return Self(conninfo: url, cluster: nil)
             }
-            let cluster = try EmbeddedCluster(directory: "\(dataDirectory)/postgres")
+            // A segment each minute is worth nothing where it goes nowhere.
+            let timeout = settings.text("backup.directory").isEmpty ? ["archive_timeout": "0"] : [:]
+            let cluster = try EmbeddedCluster(
+                directory: "\(dataDirectory)/postgres", settings: timeout, archiver: Resources.program)
             do {
                 try Migrator.migrate(cluster.conninfo, directory: migrations, protecting: true)
             } catch {
@@ -59,6 +62,7 @@ final class Service {
     private let outlook: ProfileOutlook
     private let watch: ApprovalWatch
     private let webhooks: WebhookSender
+    private let backups: BackupWatch
     private let validator: ValidatorEndpoint
     private let input: BoundedQueue<AnalyserInput>
     private let metrics: Metrics
@@ -68,8 +72,10 @@ final class Service {
 
     /// Loads the network and starts every part; returns when all accept work.
     ///
-    /// - Parameter dataDirectory: for the spool and the server's key.
-    init(settings: Settings, conninfo: String, dataDirectory: String) throws {
+    /// - Parameters:
+    ///   - cluster: the private one; `nil`: the database is somebody else's.
+    ///   - dataDirectory: for the spool and the server's key.
+    init(settings: Settings, conninfo: String, cluster: EmbeddedCluster? = nil, dataDirectory: String) throws {
         self.settings = settings
         self.conninfo = conninfo
         let listening = try Self.listen(settings)
@@ -189,6 +195,8 @@ final class Service {
             throw error
         }
         endpoints = made
+        backups = BackupWatch(
+            cluster: cluster, settings: settings, metrics: metrics, health: live.health.report(.backup))
         amender.start()
         daily.start()
         webhooks.start()
@@ -210,6 +218,7 @@ final class Service {
         log.info("stopping")
         analyser.prepareToStop()
         validator.stop()
+        backups.stop()
         watch.stop()
         webhooks.stop()
         outlook.stop()

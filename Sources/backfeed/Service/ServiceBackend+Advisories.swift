@@ -79,7 +79,7 @@ extension ServiceBackend {
     func events(after sequence: Int64) throws -> [EventFrame] {
         var store = AdvisoryStore(conninfo: sessions.conninfo)
         return try store.events(after: sequence, limit: EventFrame.backlogLimit).map {
-            EventFrame(event: "advisory", sequence: $0.sequence, data: $0.json)
+            EventFrame(event: $0.kind, sequence: $0.sequence, data: $0.json)
         }
     }
 

@@ -152,6 +152,17 @@ struct LiveSnapshot {
                     "X2", .note, limitSource: "validator.clock",
                     "Judged by the data's clock, \(clock): a replay, not the network as it is now."))
         }
+        if let restored = record.restoredAt {
+            let confirmed = Set(record.confirmed)
+            let open = network.switches.map(\.id).filter { !confirmed.contains($0) }
+            if !open.isEmpty {
+                doubts.append(
+                    Finding(
+                        "T1", .unknown, elements: open, value: Double(open.count), unit: "switches",
+                        "The database was restored (\(restored)): where \(open.count) switches stand has not been confirmed since.",
+                        remedy: "Confirm each position (console, or backfeed switches confirm), then validate again."))
+            }
+        }
         for problem in now.problems where problem.part.bearsOnVerdicts {
             doubts.append(
                 Finding(
