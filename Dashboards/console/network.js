@@ -34,8 +34,9 @@ function draw() {
   const { note, rows } = drawing.show({ ...state, stages: [state.stage] }, 0, marks, chosen);
   byId("picture-title").textContent = feeder() ? `${feeder()}, one-line diagram` : "Network now";
   byId("picture-note").textContent = `At ${clock(state.assessed_at)} UTC. ${note}`;
-  const untold = [[state.unknown_feeders, "nothing is heard of the head"], [state.contradicted_feeders, "more comes back than its DER can give; the head, a device or the network's data is wrong"]]
-    .filter(([names]) => names.length).map(([names, why]) => `▲ No numbers for ${names.join(", ")}: ${why}.`);
+  const untold = [[state.unknown_feeders, "numbers", "nothing is heard of the head"], [state.unmeasured_feeders, "loading and voltage", "their reactive power is neither measured nor in the network's data"]]
+    .filter(([names]) => names.length).map(([names, what, why]) => `▲ No ${what} for ${names.join(", ")}: ${why}.`);
+  if (state.contradicted_feeders.length) untold.push(`▲ No numbers for ${state.contradicted_feeders.join(", ")}: ${state.model_doubts.join(" ")}`);
   byId("unknown").hidden = !untold.length;
   byId("unknown").textContent = untold.join(" ");
   say(false);

@@ -201,7 +201,8 @@ final class Ingest: Sendable {
             }
             exchange.wake.wake()
             for batch in batches {
-                live.observe(batch.samples, receivedAt: SystemClock.nowMicroseconds)
+                live.observe(
+                    batch.samples, currents: batch.currents, receivedAt: SystemClock.nowMicroseconds)
                 let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
                 let samples = batch.takeSamples()
                 recycle(batch)

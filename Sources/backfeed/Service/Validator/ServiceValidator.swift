@@ -51,7 +51,7 @@ struct ServiceValidator: Sendable {
     func snapshot(
         _ plan: SwitchingPlan, _ record: OperatingRecord, executed: [ExecutedStep] = []
     ) -> GridSnapshot {
-        LiveSnapshot(stored: live.stored, graph: live.graph, limits: limits).make(
+        LiveSnapshot(stored: live.stored, graph: live.graph, points: live.points, limits: limits).make(
             live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0, executed: executed) },
             holdHours: plan.holdHours, wall: Timestamp(microseconds: SystemClock.nowMicroseconds))
     }
@@ -85,10 +85,11 @@ struct ServiceValidator: Sendable {
         validator.picture(plan, snapshot, executed: executed)
     }
 
-    /// Feeders whose head has not been heard since a moment.
+    /// Feeders whose head has not been heard since a moment had its effect.
     func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
         let heads = live.read(\.heads)
-        return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= moment }
+        let settled = moment + LiveSnapshot.settleSeconds
+        return feeders.filter { Timestamp(microseconds: heads[$0]?.receivedAt ?? 0) <= settled }
     }
 
     func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep]) -> Verdict.Evidence {
@@ -105,6 +106,6 @@ struct ServiceValidator: Sendable {
         EvidenceChange.reasons(
             from: old, to: evidence(plan, snapshot, executed: executed), ratings: ratings, share: headShare,
             isSwitching: isSwitching)
-            + snapshot.doubts.filter { $0.severity >= .unknown }.map(\.message)
+            + snapshot.allDoubts.filter { $0.severity >= .unknown }.map(\.message)
     }
 }
