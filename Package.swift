@@ -79,7 +79,7 @@ let package = Package(
         tests("AdaptersTests", ["Adapters", "GridModel", "Messaging"]),
         tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
         tests("PowerFlowTests", ["PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
-        tests("SwitchingTests", ["Switching", "GridModel", "DataDirectory"], data: ["Cases"]),
+        tests("SwitchingTests", ["Switching", "GridModel", "PowerFlow", "DataDirectory"], data: ["Cases"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

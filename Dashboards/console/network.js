@@ -43,8 +43,9 @@ function draw() {
     ? `▲ ${serious.length} ${serious.length > 1 ? "advisories" : "advisory"} of severity 1 or 2 active: beside.` : "No advisory of severity 1 or 2 is active."}`;
   list("calls", serious.map(a => el("span", {}, el("span", { class: `severity s${a.severity}` }, severityText(a.severity)), " ", drawing.has(a.element) ? pointer(a.element) : a.feeder, " ", el("a", { href: pageOf(a) }, a.message))),
     advisories ? `none${advisories.length ? `; ${advisories.length} milder or over are open` : ""}` : "not known");
-  const untold = [[state.unknown_feeders, "nothing is heard of the head"], [state.contradicted_feeders, "more comes back than its DER can give; the head, a device or the network's data is wrong"]]
-    .filter(([names]) => names.length).map(([names, why]) => `▲ No numbers for ${names.join(", ")}: ${why}.`);
+  const untold = [[state.unknown_feeders, "numbers", "nothing is heard of the head"], [state.unmeasured_feeders, "loading and voltage", "their reactive power is neither measured nor in the network's data"]]
+    .filter(([names]) => names.length).map(([names, what, why]) => `▲ No ${what} for ${names.join(", ")}: ${why}.`);
+  if (state.contradicted_feeders.length) untold.push(`▲ No numbers for ${state.contradicted_feeders.join(", ")}: ${state.model_doubts.join(" ")}`);
   byId("unknown").hidden = !untold.length;
   byId("unknown").textContent = untold.join(" ");
   say(false);

@@ -327,6 +327,20 @@ public struct NetworkReader {
         for feeder in network.feeders where feeder.ratedAmperes == 0 {
             doubts.append("feeder \(feeder.id) has no head rating: limits in per cent of it cannot be judged")
         }
+        // Live, what its head measures is spread over its loads.
+        let loaded = Set(
+            network.loads.filter { $0.kilowatts > 0 }.compactMap { load in
+                graph.nodeIndex[load.node].map { Int(normal.feeder[$0]) }
+            })
+        // The second cable of a feeder is traced to none: its loads are the first one's.
+        let bare = Set(normal.feeder.map { Int($0) }).filter { $0 >= 0 && !loaded.contains($0) }.sorted()
+            .map { network.feeders[$0].id }
+        if !bare.isEmpty {
+            doubts.append(
+                "\(bare.count == 1 ? "feeder" : "feeders") \(bare.prefix(5).joined(separator: ", "))\(bare.count > 5 ? " …" : "") "
+                    + "\(bare.count == 1 ? "has" : "have") no load with p_kw above 0: power that the head measures there has nothing to stand on, and live "
+                    + "nothing can be assessed while there is any")
+        }
         let taken = Set(network.ders.map(\.id)).intersection(network.switches.map(\.id))
         for id in taken.sorted() { mistakes.append("\(directory)/ders.csv: \(id) is also the id of a switch") }
     }

@@ -5,6 +5,8 @@ struct TapControl {
     private struct Group {
         let units: [Int]
         let setPoint, band: Double
+        /// pu, of one tap.
+        let step: Double
     }
 
     private struct Unit {
@@ -43,23 +45,37 @@ struct TapControl {
             func mean(_ name: String) -> Double {
                 places.reduce(0) { $0 + (network.transformers[$1].parameters[name] ?? 0) } / Double(places.count)
             }
-            return Group(units: places, setPoint: mean("oltc_setpoint_pu"), band: mean("oltc_band_pu"))
+            return Group(
+                units: places, setPoint: mean("oltc_setpoint_pu"), band: mean("oltc_band_pu"),
+                step: abs(mean("tap_step_percent")) / 100)
         }
     }
 
     /// Where taps go next.
     ///
-    /// - Parameter moved: by group, which way it has moved; one that would turn back has a band narrower than its steps,
-    ///   and stays.
+    /// - Parameters:
+    ///   - moved: by group, which way it has moved; one that would turn back has a band narrower than its steps, and
+    ///     stays.
+    ///   - measured: pu, by node. Where a group's busbars are among them its taps go to where these are, be they in the
+    ///     band or not.
     /// - Returns: `nil`: every group is in its band, or can go no further.
-    func next(_ taps: [Int?], _ solution: FlowSolution, moved: inout [Int: Int]) -> [Int?]? {
+    func next(
+        _ taps: [Int?], _ solution: FlowSolution, measured: [Int: Double], moved: inout [Int: Int]
+    ) -> [Int?]? {
         var next = taps
         for (number, group) in groups.enumerated() {
-            let live = group.units.compactMap { units[$0]?.busbar }.filter { solution.isEnergised[$0] }
+            var live = group.units.compactMap { units[$0]?.busbar }.filter { solution.isEnergised[$0] }
+            var (setPoint, band) = (group.setPoint, group.band)
+            let known = live.compactMap { node in measured[node].map { (node, $0) } }
+            if !known.isEmpty {
+                live = known.map(\.0)
+                // Half a step is as near as taps come; a little more, so that rounding moves none back and forth.
+                (setPoint, band) = (known.reduce(0) { $0 + $1.1 } / Double(known.count), 0.55 * group.step)
+            }
             guard !live.isEmpty else { continue }
             let mean = live.reduce(0) { $0 + solution.perUnit[$1] } / Double(live.count)
-            guard abs(mean - group.setPoint) > group.band + 1e-9 else { continue }
-            let way = mean > group.setPoint ? 1 : -1
+            guard abs(mean - setPoint) > band + 1e-9 else { continue }
+            let way = mean > setPoint ? 1 : -1
             guard moved[number] ?? way == way else { continue }
             moved[number] = way
             for place in group.units {
@@ -75,13 +91,14 @@ extension FlowModel {
     /// The state once automatic tap changers have done what they will, from a solution of it: one tap at a time, as long as
     /// the mean voltage of a group's busbars is outside of its band.
     ///
+    /// - Parameter measured: pu, by node: voltages at busbars as they are; taps then go to where these are.
     /// - Returns: `nil`: nothing moves.
     public mutating func settled(
-        _ state: FlowState, from solution: FlowSolution
+        _ state: FlowState, from solution: FlowSolution, measured: [Int: Double] = [:]
     ) throws(PowerFlowError) -> (taps: [Int?], solution: FlowSolution)? {
         guard !tapControl.isEmpty else { return nil }
         var (state, solution, isMoved, moved) = (state, solution, false, [Int: Int]())
-        while let next = tapControl.next(state.taps, solution, moved: &moved) {
+        while let next = tapControl.next(state.taps, solution, measured: measured, moved: &moved) {
             state.taps = next
             solution = try solve(state)
             isMoved = true

@@ -20,6 +20,18 @@ public final class SampleBatch: @unchecked Sendable {
         }
     }
 
+    public struct Current: Sendable {
+        /// Place in ``SampleBatch/samples``.
+        public var sample: Int
+        /// A
+        public var amperes: Float
+
+        public init(sample: Int, amperes: Float) {
+            self.sample = sample
+            self.amperes = amperes
+        }
+    }
+
     /// Where a stream stands after this batch, and its version in the table before: `nil`, it was not there.
     public struct Stream: Sendable, Equatable {
         public var position: StreamPosition
@@ -49,6 +61,8 @@ public final class SampleBatch: @unchecked Sendable {
     var extra: CopyBuffer
     /// The same samples as values, in arrival order.
     @exclusivity(unchecked) public private(set) var samples: [Sample] = []
+    /// A of those among them that measure a flow; of others nobody asks for it before it is in the table.
+    @exclusivity(unchecked) public private(set) var currents: [Current] = []
     public var rejects: [Reject] = []
     /// Streams that moved, by aggregator.
     public var streams: [String: Stream] = [:]
@@ -104,6 +118,7 @@ public final class SampleBatch: @unchecked Sendable {
         samples.removeAll(keepingCapacity: true)
         // They were handed over, memory and all: grown anew by halves it would be copied several times.
         samples.reserveCapacity(capacity)
+        currents.removeAll(keepingCapacity: true)
         rejects.removeAll()
         streams.removeAll()
         lost.removeAll()
@@ -121,15 +136,18 @@ public final class SampleBatch: @unchecked Sendable {
     }
 
     /// Adds one sample. `NaN` is absent.
+    ///
+    /// - Parameter measured: A, kept beside the sample for the comparison with the load flow.
     public func append(
         _ sample: Sample, deviceID: Int32, areaID: Int32, current: Float, frequency: Float,
-        state: UInt8
+        state: UInt8, measured: Float = .nan
     ) {
         let day = sample.time.microseconds / 86_400_000_000
         if day != lastDay {
             if days[day] == nil { days[day] = speaker }
             lastDay = day
         }
+        if !measured.isNaN { currents.append(Current(sample: samples.count, amperes: measured)) }
         samples.append(sample)
         rows.sample(
             sample, deviceID: deviceID, areaID: areaID, current: current, frequency: frequency, state: state)

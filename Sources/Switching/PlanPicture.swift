@@ -39,6 +39,13 @@ public struct PlanPicture: Sendable, Encodable {
     public var branches: [String]
     public var limits: Limits
     public var stages: [Stage]
+    /// Live: feeders where the load flow of now does not agree with what is measured, or whose measurements cannot be.
+    public var contradictedFeeders: [String] = []
+    /// Live: feeders whose reactive power is neither measured nor in the network's data.
+    public var unmeasuredFeeders: [String] = []
+    public var contradictions: [Contradiction] = []
+    /// Live: why, in a sentence each.
+    public var modelDoubts: [String] = []
 }
 
 extension PlanValidator {
@@ -46,8 +53,9 @@ extension PlanValidator {
     ///
     /// - Parameter executed: as for ``validate(_:_:executed:cases:validMinutes:)``.
     public func picture(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = []) -> PlanPicture {
-        let course = Course(plan, snapshot, executed: executed, graph)
         var solver = StateSolver(network)
+        let present = present(snapshot, isBefore: executed.isEmpty, &solver)
+        let course = Course(plan, present.snapshot, executed: executed, graph)
         let injections = Injections(network, course.snapshot)
         let snapshot = standing(course, injections, &solver)
         let simulation = PlanSimulation(
@@ -62,7 +70,14 @@ extension PlanValidator {
             limits: .init(
                 lineLoadingPct: limits.lineLoading, transformerLoadingPct: limits.transformerLoading,
                 mvMinPu: limits.mvMinimum, mvMaxPu: limits.mvMaximum),
-            stages: simulation.stages.map { stage($0, of: plan, isBlind: snapshot.lacksValues) })
+            stages: simulation.stages.map { stage($0, of: plan, isBlind: snapshot.lacksValues) },
+            contradictedFeeders: graph.feederIDs.filter(present.contradicted.contains),
+            unmeasuredFeeders: graph.feederIDs.filter(present.unmeasured.contains),
+            contradictions: present.contradictions,
+            modelDoubts: snapshot.modelDoubts.filter { doubt in
+                doubt.limitSource != LoadEstimate.reactiveSource
+                    && !present.contradicted.isDisjoint(with: doubt.elements)
+            }.map(\.message))
     }
 
     private var busSwitches: [Int] { network.switches.indices.filter { network.switches[$0].connects == .bus } }
@@ -88,7 +103,7 @@ extension PlanValidator {
                     graph.switchIndex[step.element].map { (step.element, stage.state.positions[$0]) }
                 }, uniquingKeysWith: { first, _ in first }), grounds: stage.state.grounds.sorted())
         guard !isBlind else {
-            picture.problem = "what is measured is missing or too old"
+            picture.problem = "what is measured is missing or too old, or contradicts the model"
             return picture
         }
         switch stage.flows[.now] {

@@ -94,17 +94,18 @@ public struct PlanValidator: Sendable {
         _ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep] = [],
         cases: [Finding.LoadCase] = Finding.LoadCase.allCases, validMinutes: Double = 30
     ) -> Verdict {
+        var solver = StateSolver(network)
+        let snapshot = present(snapshot, isBefore: executed.isEmpty, &solver).snapshot
         let course = Course(plan, snapshot, executed: executed, graph)
         let cases = Finding.LoadCase.allCases.filter { $0 == .now || cases.contains($0) }
         let injections = Injections(network, course.snapshot)
-        var solver = StateSolver(network)
-        let snapshot = standing(course, injections, &solver)
-        var findings = Set(snapshot.doubts)
+        let standing = standing(course, injections, &solver)
+        var findings = Set(standing.allDoubts)
         var states: [Verdict.StepState] = []
         var heals: [Verdict.Heal] = []
         let (done, rest) = (course.done, course.rest)
         let doneSequences = Set(done.map(\.step.sequence))
-        if let difference = difference(course.start, done.map(\.step), GridState(snapshot)) {
+        if let difference = difference(course.start, done.map(\.step), GridState(standing)) {
             findings.insert(
                 Finding(
                     "T2", .blockHard, elements: difference,
@@ -122,25 +123,25 @@ public struct PlanValidator: Sendable {
         for (place, order) in (orders ?? [rest]).enumerated() {
             let simulation = PlanSimulation(
                 done.map(\.step) + order, course.start, graph, cases: cases, injections: injections,
-                taps: snapshot.taps,
+                taps: standing.taps,
                 solver: &solver)
             // What comes later is only about the final state, which all orders share.
-            let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, snapshot, &solver) : []
+            let outlook = place == 0 && !limits.isOmitted("H3") ? later(simulation, standing, &solver) : []
             let coldLoads =
                 !limits.isOmitted("H5")
                     && cases.contains(.masked)
                 ? ColdLoad.study(
-                    simulation, snapshot, masked: injections.consumption(.masked), scale: limits.coldLoadScale, &solver)
+                    simulation, standing, masked: injections.consumption(.masked), scale: limits.coldLoadScale, &solver)
                 : []
-            let faults = limits.isOmitted("R") ? nil : FaultStudy(network, graph, simulation, snapshot.taps, &solver)
+            let faults = limits.isOmitted("R") ? nil : FaultStudy(network, graph, simulation, standing.taps, &solver)
             let context = CheckContext(
                 network: network, graph: graph, zones: zones, heads: heads,
-                loading: BranchLoading(network: network, graph: graph), limits: limits, plan: plan, snapshot: snapshot,
+                loading: BranchLoading(network: network, graph: graph), limits: limits, plan: plan, snapshot: standing,
                 injections: injections, cases: cases, simulation: simulation, outlook: outlook, coldLoads: coldLoads,
                 faults: faults,
                 customers: customers)
             // On values that are not known no number is told, for or against.
-            let isBlind = snapshot.lacksValues
+            let isBlind = standing.lacksValues
             findings.formUnion(
                 Self.findings(context).filter { finding in
                     (!isBlind || !Self.isNumeric(finding.check))
@@ -153,11 +154,11 @@ public struct PlanValidator: Sendable {
             }
         }
         return Verdict(
-            plan: plan.id, planHash: plan.hash, assessedAt: snapshot.time,
-            validUntil: snapshot.time + validMinutes * 60, evidence: evidence(plan, snapshot, executed: executed),
+            plan: plan.id, planHash: plan.hash, assessedAt: standing.time,
+            validUntil: standing.time + validMinutes * 60, evidence: evidence(plan, standing, executed: executed),
             findings: findings.filter { !limits.isOmitted($0.check) },
             heals: heals.filter { !limits.isOmitted($0.check) },
-            notRun: snapshot.notRun + MissingData.of(network), steps: states)
+            notRun: standing.notRun + MissingData.of(network), steps: states)
     }
 
     /// The snapshot with taps where automatic control has put them before the plan, if nobody has measured them.

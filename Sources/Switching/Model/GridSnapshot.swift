@@ -147,6 +147,10 @@ public struct GridSnapshot: Sendable {
     public var headWatts: [String: Double] = [:]
     /// What whoever made this found wrong with its parts: too old, missing, contradicting each other.
     public var doubts: [Finding] = []
+    /// What loads and DER were estimated from; `nil`: a study, whose loads are given.
+    public var measured: LiveMeasurements?
+    /// What is wrong with the estimate: before a verdict it is made again, with losses, and these with it.
+    public var modelDoubts: [Finding] = []
     /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
     public var outlook: [Outlook] = []
     /// Checks that this snapshot cannot feed, with what is missing: listed, and not judged.
@@ -167,7 +171,18 @@ public struct GridSnapshot: Sendable {
     }
 
     /// What is measured of the feeders concerned is missing or too old.
-    public var lacksValues: Bool { doubts.contains { $0.check == "X2" && $0.severity == .unknown } }
+    public var lacksValues: Bool { allDoubts.contains { $0.check == "X2" && $0.severity == .unknown } }
+
+    public var allDoubts: [Finding] { doubts + modelDoubts }
+
+    public mutating func take(_ loads: LoadEstimate.Loads) {
+        loadWatts = loads.loadWatts
+        loadVars = loads.loadVars
+        largestLoadWatts = loads.largestWatts
+        derWatts = loads.derWatts
+        derVars = loads.derVars
+        modelDoubts = loads.doubts
+    }
 
     /// Of all positions in order.
     public var switchStateHash: String { Digest.sha256(positions.map(\.name)) }

@@ -170,11 +170,12 @@ struct StateSolver: ~Copyable {
         return found
     }
 
+    /// - Parameter measured: pu, by node; see ``PowerFlow/FlowModel/settled(_:from:measured:)``.
     mutating func settled(
-        _ state: FlowState, from solution: FlowSolution
+        _ state: FlowState, from solution: FlowSolution, measured: [Int: Double] = [:]
     ) -> Result<(taps: [Int?], solution: FlowSolution), PowerFlowError>? {
         do throws(PowerFlowError) {
-            guard let found = try model?.settled(state, from: solution) else { return nil }
+            guard let found = try model?.settled(state, from: solution, measured: measured) else { return nil }
             return .success(found)
         } catch {
             return .failure(error)

@@ -42,6 +42,13 @@ enum ValidateBench {
         result.figures.append(
             ("verdict, 1000 nodes, 20 steps, 3 cases, 24 h of the final state, median of 3, s", text(plain)))
         result.figures.append(("its states", "\(verdict.steps.count)"))
+        // Live, loads are estimated from the heads, and the network of now is solved and compared first.
+        var measured = snapshot
+        measured.measured = try measurements(network, base)
+        let (live, compared) = time(network, plan, measured)
+        result.figures.append(("the same on measured heads, s", text(live)))
+        result.figures.append(
+            ("heads that contradict it", "\(compared.findings.filter { $0.check == "X2" }.count)"))
         let (guarded, judged) = time(protected(network), plan, snapshot)
         result.figures.append(("the same with relays on every tenth section, s", text(guarded)))
         result.figures.append(
@@ -103,6 +110,23 @@ enum ValidateBench {
                 timeDial: 5 - 0.4 * depth)
         }
         return network
+    }
+
+    /// Heads as they are in a state.
+    private static func measurements(_ network: Network, _ state: FlowState) throws -> LiveMeasurements {
+        var model = try FlowModel(network)
+        let solution = try model.solve(state)
+        let graph = NetworkGraph(network)
+        let points = MeasuringPoints(
+            network, graph, DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: graph)))
+        let heads = FeederHeads(network)
+        return LiveMeasurements(
+            points: points,
+            flows: network.feeders.indices.map { feeder in
+                let flow = heads.flow(feeder, solution)
+                return .init(watts: flow.watts, vars: flow.vars, amperes: flow.amperes)
+            }, voltages: [.init(device: "VM-B", node: 0, perUnit: solution.perUnit[0])], ders: [],
+            concerned: Set(network.feeders.map(\.id)), tolerance: .init())
     }
 
     private static func sweep(

@@ -2,11 +2,14 @@ internal import Analysis
 internal import GridModel
 internal import ServiceKit
 internal import Store
+internal import Switching
 
 /// What the service knows right now, for the API, the heartbeat and the console: newest values with their two ages.
 final class LiveState: Sendable {
     struct Head: Sendable {
         var power: Float
+        /// var, of the same sample; it takes no room beside a `Float`.
+        var reactive: Float = .nan
         var time: Timestamp
         /// Monotonic clock, microseconds; 0: never.
         var receivedAt: Int64
@@ -30,8 +33,17 @@ final class LiveState: Sendable {
         var voltage = Voltage.never
     }
 
+    /// What is newest of a head, or of what stands on a line or at a transformer: quantities come alone or together.
+    struct Flow: Sendable {
+        var watts = Head.never
+        var vars = Head.never
+        var amperes = Head.never
+    }
+
     struct Contents: Sendable {
         var heads: [String: Head] = [:]
+        /// By measuring point.
+        var flows: [Flow]
         /// By registry index.
         var newest: [Newest]
         var positions: [String: Analyser.Position] = [:]
@@ -53,6 +65,10 @@ final class LiveState: Sendable {
     private let headOf: [String?]
     /// Per device: V of 1 pu, 0 unknown.
     private let bases: [Float]
+    /// Devices that measure a flow.
+    let points: MeasuringPoints
+    /// Place among them, by device: few of all, and behind the DER.
+    private let pointOf: [Int32: Int]
     private let contents: Guarded<Contents>
 
     init(_ stored: StoredNetwork) {
@@ -61,7 +77,11 @@ final class LiveState: Sendable {
         let devices = stored.registry.devices
         bases = devices.map { Float($0.voltageBase) }
         headOf = devices.map { $0.kind == .feederHead ? $0.normalFeeder : nil }
+        points = MeasuringPoints(stored.network, graph, stored.registry)
+        pointOf = Dictionary(
+            points.all.enumerated().map { ($1.number, $0) }, uniquingKeysWith: { first, _ in first })
         var start = Contents(
+            flows: Array(repeating: Flow(), count: points.all.count),
             newest: Array(repeating: Newest(), count: devices.count),
             topology: Topology(graph, positions: graph.positions(live: stored.livePositions)))
         start.switches = stored.switches
@@ -84,13 +104,16 @@ final class LiveState: Sendable {
 
     /// Takes stored samples over, after their commit: good ones only. Late ones are history, not now; those of bad quality
     /// are nothing to be shown or judged by.
-    func observe(_ samples: [Sample], at moment: Moment) {
+    ///
+    /// - Parameter currents: of those at measuring points.
+    func observe(_ samples: [Sample], currents: [SampleBatch.Current] = [], at moment: Moment) {
         let latest = moment.wall + Self.tolerated
         contents.withLock { contents in
             var heads: [Int32] = []
+            take(flows: samples, currents, at: moment, into: &contents.flows)
             // Memory that is looked up once, and not for each sample.
             contents.newest.withUnsafeMutableBufferPointer { newest in
-                for sample in samples where !sample.quality.contains(.late) && sample.quality.grade != .bad {
+                for sample in samples where sample.isOfNow {
                     let index = Int(sample.device)
                     let time = sample.time
                     func isNews(_ known: Timestamp) -> Bool { known <= time || known > latest }
@@ -100,7 +123,8 @@ final class LiveState: Sendable {
                     }
                     guard !sample.activePower.isNaN, isNews(newest[index].power.time) else { continue }
                     newest[index].power = Head(
-                        power: sample.activePower, time: time, receivedAt: moment.monotonic)
+                        power: sample.activePower, reactive: sample.reactivePower, time: time,
+                        receivedAt: moment.monotonic)
                     if headOf[index] != nil { heads.append(sample.device) }
                 }
             }
@@ -108,6 +132,34 @@ final class LiveState: Sendable {
                 if let feeder = headOf[Int(index)] { contents.heads[feeder] = contents.newest[Int(index)].power }
             }
             contents.lastStored = moment.wall.microseconds
+        }
+    }
+
+    /// s: a mean over longer says nothing of now.
+    private static let longestMean: Float = 60
+
+    private func take(
+        flows samples: [Sample], _ currents: [SampleBatch.Current], at moment: Moment, into flows: inout [Flow]
+    ) {
+        let latest = moment.wall + Self.tolerated
+        func put(_ value: Float, _ sample: Sample, into newest: inout Head) {
+            guard !value.isNaN, newest.time <= sample.time || newest.time > latest else { return }
+            newest = Head(power: value, time: sample.time, receivedAt: moment.monotonic)
+        }
+        let first = Int32(stored.network.ders.count)
+        for sample in samples where sample.device >= first && sample.isOfNow {
+            guard !sample.activePower.isNaN || !sample.reactivePower.isNaN, sample.interval <= Self.longestMean,
+                let place = pointOf[sample.device]
+            else { continue }
+            put(sample.activePower, sample, into: &flows[place].watts)
+            put(sample.reactivePower, sample, into: &flows[place].vars)
+        }
+        for current in currents {
+            let sample = samples[current.sample]
+            guard sample.isOfNow, sample.interval <= Self.longestMean,
+                let place = pointOf[sample.device]
+            else { continue }
+            put(current.amperes, sample, into: &flows[place].amperes)
         }
     }
 
@@ -136,4 +188,9 @@ final class LiveState: Sendable {
             return moved
         }
     }
+}
+
+extension Sample {
+    /// Good enough to be shown and judged by, and not late.
+    fileprivate var isOfNow: Bool { !quality.contains(.late) && quality.grade != .bad }
 }

@@ -109,6 +109,27 @@ extension SettingsCatalogue {
             source: "NTP steps beyond 0.128 s, and slews below; a look every half second",
             "a wall clock that is set by more than this voids approvals"),
         .init(
+            "validator.measured_pct", .number(0...50), default: "5", unit: "%",
+            source: "domain rules B.4.8 c: flow balance at a metered point",
+            "of the larger of the two that power and current may differ between a meter and the load flow of now; further apart the feeder cannot be assessed"
+        ),
+        .init(
+            "validator.measured_rating_pct", .number(0...50), default: "2", unit: "%",
+            source: "instrument transformers of class 1 or 5P (IEC 61869), with a transducer",
+            "of what the metered point is rated for, on top: the error of the meter itself"),
+        .init(
+            "validator.measured_w", .number(0...1e9), default: "50000", unit: "W", source: "engineering judgement",
+            "of power, and as much of reactive power and current, below which a difference is none"
+        ),
+        .init(
+            "validator.measured_voltage_pct", .number(0.1...50), default: "2", unit: "%",
+            source: "voltage transformers of class 1 (IEC 61869), half a tap",
+            "of nominal that a voltage from 1 to 60 kV may differ between a meter and the load flow of now"),
+        .init(
+            "validator.power_factor", .number(0...1), default: "0", unit: "1", source: "engineering judgement",
+            "of loads whose reactive power neither their head measures nor the network's data have: a condition; 0: none is assumed, and their feeder cannot be assessed"
+        ),
+        .init(
             "validator.der_age_s", .number(1...86_400), default: "900", unit: "s", source: "domain rules D.6",
             "of DER that have been silent longer only bounds are known: nothing, and their rating"),
         .init(

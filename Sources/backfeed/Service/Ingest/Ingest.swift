@@ -222,7 +222,7 @@ final class Ingest: Sendable {
             }
             if !moved.isEmpty { guard output.put(.switches(moved)) else { return } }
             for batch in batches {
-                live.observe(batch.samples, at: .now)
+                live.observe(batch.samples, currents: batch.currents, at: .now)
                 let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
                 let samples = batch.takeSamples()
                 recycle(batch)

@@ -52,6 +52,13 @@ extension TelemetrySample {
                 self[.voltageA], self[.voltageB], self[.voltageC], betweenLines: base > 1000) : .nan
     }
 
+    /// A: as sent, or the mean of three phases where all three are there.
+    @inline(__always)
+    var meanCurrent: Double {
+        has(.current) || !hasRareQuantities
+            ? self[.current] : (self[.currentA] + self[.currentB] + self[.currentC]) / 3
+    }
+
     /// V: as sent, or the mean of the phases that are there.
     @inline(__always)
     var meanVoltage: Double {

@@ -24,6 +24,8 @@ struct SampleGate: ~Copyable {
     /// How long a late sample's value may have been held: what it changes reaches that far.
     private let hold: Double
     private(set) var late = 0
+    /// Devices from this number on are no DER: what current they measure is compared with the load flow.
+    private let firstPoint: Int32
     /// By aggregator number: expected latency, s; NaN when none is set. And what is known of its devices' clocks.
     private var latencies: [Double] = []
     private var skews: [Int32: ClockSkew] = [:]
@@ -94,6 +96,7 @@ struct SampleGate: ~Copyable {
         self.limits = limits
         self.stored = stored
         table = DeviceTable(stored.registry)
+        firstPoint = Int32(stored.network.ders.count)
         allowance = 3 * analysis.scadaLateness
         hold = max(analysis.derHold, analysis.meterHold)
         let feeders = stored.network.feeders.map(\.id)
@@ -192,6 +195,7 @@ struct SampleGate: ~Copyable {
                     switchID: stored.registry.devices[Int(number)].name, area: device.areaID, position: position,
                     time: sample.time))
         }
+        let isPoint = number >= firstPoint
         batch.append(
             Sample(
                 device: number, time: sample.time, activePower: Float(power),
@@ -202,7 +206,7 @@ struct SampleGate: ~Copyable {
                 tapPosition: sample.hasRareQuantities ? Float(sample[.tapPosition]) : .nan, quality: quality),
             deviceID: device.deviceID, areaID: device.areaID, current: Float(sample[.current]),
             frequency: Float(sample[.frequency]),
-            state: sample.state)
+            state: sample.state, measured: isPoint ? Float(sample.meanCurrent) : .nan)
         if sample.hasRareQuantities {
             for quantity in Quantity.allCases.dropFirst(Quantity.limit.rawValue) where sample.has(quantity) {
                 batch.appendExtra(

@@ -14,8 +14,14 @@ struct LiveNetwork: Encodable {
     var stage: PlanPicture.Stage
     /// Feeders whose head is silent: nothing is told of what they feed.
     var unknownFeeders: [String]
-    /// Feeders whose head measures what their DER cannot give: nothing is told of them, either.
+    /// Feeders whose reactive power is neither measured nor in the network's data: loading and voltage are not told.
+    var unmeasuredFeeders: [String]
+    /// Feeders of which what is measured cannot be, or is not what the load flow has: nothing is told of them, either.
     var contradictedFeeders: [String]
+    /// What is measured, and what the load flow has there.
+    var contradictions: [Contradiction]
+    /// Why, in a sentence each.
+    var modelDoubts: [String]
     /// Groups of nodes that no source reaches.
     var deadIslands: [[String]]
     /// Switches that are open, or not where they normally stand.
@@ -38,17 +44,22 @@ struct LiveNetwork: Encodable {
         // An estimate in the place of a silent head would look like a measurement.
         let silent = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "s" }.flatMap(\.elements))
         // And one that had to leave the measurement would look as calm as a feeder that is.
-        let contradicted = Set(snapshot.doubts.filter { $0.check == "X2" && $0.unit == "W" }.flatMap(\.elements))
-        let untold = silent.union(contradicted)
-        func isUntold(_ node: Int) -> Bool { stage.feeder[node].map { untold.contains(picture.feeders[$0]) } ?? false }
-        let hidden = graph.nodeIDs.indices.map(isUntold)
-        for node in hidden.indices where hidden[node] { stage.voltagePu[node] = nil }
+        let untold = silent.union(picture.contradictedFeeders)
+        let wrong = Set(picture.contradictions.map(\.element))
+        func isOf(_ feeders: Set<String>, _ node: Int) -> Bool {
+            stage.feeder[node].map { feeders.contains(picture.feeders[$0]) } ?? false
+        }
+        let hidden = graph.nodeIDs.indices.map { isOf(untold, $0) || wrong.contains(graph.nodeIDs[$0]) }
+        // Power alone is as measured, whatever the reactive power is.
+        let unmeasured = Set(picture.unmeasuredFeeders)
+        let vague = hidden.indices.map { hidden[$0] || isOf(unmeasured, $0) }
+        for node in vague.indices where vague[node] { stage.voltagePu[node] = nil }
         let edge = Dictionary(graph.edgeIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for (place, id) in picture.branches.enumerated() {
             guard let ends = edge[id].map({ graph.edgeEnds[$0] }) else { continue }
-            guard hidden[Int(ends.from)] || hidden[Int(ends.to)] else { continue }
-            stage.loadingPct[place] = nil
-            stage.activePowerW[place] = nil
+            let (from, to) = (Int(ends.from), Int(ends.to))
+            if vague[from] || vague[to] || wrong.contains(id) { stage.loadingPct[place] = nil }
+            if hidden[from] || hidden[to] || wrong.contains(id) { stage.activePowerW[place] = nil }
         }
         assessedAt = picture.assessedAt
         networkRevision = picture.networkRevision
@@ -57,7 +68,10 @@ struct LiveNetwork: Encodable {
         branches = picture.branches
         limits = picture.limits
         unknownFeeders = picture.feeders.filter(silent.contains)
-        contradictedFeeders = picture.feeders.filter(contradicted.contains)
+        contradictedFeeders = picture.contradictedFeeders
+        contradictions = picture.contradictions
+        modelDoubts = picture.modelDoubts
+        unmeasuredFeeders = picture.unmeasuredFeeders
         deadIslands = Topology(graph, positions: snapshot.positions).deadIslands.map { island in
             island.map { graph.nodeIDs[$0] }
         }

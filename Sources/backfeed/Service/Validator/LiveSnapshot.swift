@@ -6,12 +6,11 @@ internal import Switching
 
 /// The network as it is now, from what the service has received; whatever is missing or too old becomes a doubt.
 ///
-/// Loads are not measured: each feeder's head, with what its DER give, is spread over its loads by their nominal power
-/// (losses count as load). What DER give that have not spoken for too long is between nothing and their rating: for NOW
-/// it is what makes the feeder's load as usual, so that the head is as measured; for MASKED all of it hides load.
+/// Loads are not measured: they are estimated (``Switching/LoadEstimate``).
 struct LiveSnapshot {
     let stored: StoredNetwork
     let graph: NetworkGraph
+    let points: MeasuringPoints
     let limits: Limits
 
     /// Seconds, and a share of the DER rating.
@@ -24,6 +23,7 @@ struct LiveSnapshot {
         var isReplay: Bool
         /// False: it may be day at any time.
         var followsSun: Bool
+        var tolerance = LiveMeasurements.Tolerance()
 
         init(_ settings: Settings) {
             headAge = settings.number("validator.head_age_s")
@@ -34,6 +34,12 @@ struct LiveSnapshot {
             lightLoad = settings.number("validator.light_load_pct") / 100
             isReplay = settings.text("validator.clock") == "data"
             followsSun = settings.flag("site.sun")
+            tolerance.share = settings.number("validator.measured_pct") / 100
+            tolerance.ratingShare = settings.number("validator.measured_rating_pct") / 100
+            tolerance.watts = settings.number("validator.measured_w")
+            tolerance.voltage = settings.number("validator.measured_voltage_pct") / 100
+            let factor = settings.number("validator.power_factor")
+            tolerance.powerFactor = factor > 0 ? factor : nil
         }
     }
 
@@ -58,13 +64,9 @@ struct LiveSnapshot {
         var doubts: [Finding] = []
 
         // DER, and how much of each feeder's rating has spoken.
-        var derWatts = [Double](repeating: 0, count: network.ders.count)
+        var ders = [LiveMeasurements.DER](repeating: .init(), count: network.ders.count)
         var known = [Double](repeating: 0, count: network.feeders.count)
         var rated = known
-        var given = known
-        // Of each feeder, W that the silent ones could give, and who they are.
-        var silentCan = known
-        var silent = [[Int]](repeating: [], count: network.feeders.count)
         var contradictions: [String] = []
         // What was heard before a switch moved says nothing of the time after it; then DER have two seconds to trip.
         let settled = record.movedAt.map { $0 + Self.tripSeconds } ?? .distantPast
@@ -76,16 +78,15 @@ struct LiveSnapshot {
             let isFresh = value.receivedAt > 0 && age(of: value, moment) <= limits.derAge && value.power.isFinite
             if feeder >= 0 { rated[feeder] += der.ratedKW }
             guard isFresh else {
-                if feeder >= 0, der.kind != .electricVehicleCharger, der.kind != .photovoltaic || sunIsUp {
-                    silentCan[feeder] += der.ratedKW * 1000
-                    silent[feeder].append(place)
+                if der.kind != .electricVehicleCharger, der.kind != .photovoltaic || sunIsUp {
+                    ders[place].canGive = der.ratedKW * 1000
                 }
                 continue
             }
-            derWatts[place] = Double(value.power)
+            ders[place].watts = Double(value.power)
+            if value.reactive.isFinite { ders[place].vars = Double(value.reactive) }
             if feeder >= 0 {
                 known[feeder] += der.ratedKW
-                given[feeder] += Double(value.power)
             } else if !topology.energised[node], value.power > 1000,
                 moment.wallTime(of: value.receivedAt) > settled
             {
@@ -97,21 +98,11 @@ struct LiveSnapshot {
             moment: moment
         ).doubts(now, record, giving: contradictions)
 
-        // Heads, and what their feeders' loads take.
-        // What a feeder's head and its known DER leave for its loads, less what silent DER give; W.
-        var residual = [Double?](repeating: nil, count: network.feeders.count)
-        var nominal = [Double](repeating: 0, count: network.feeders.count)
-        for load in network.loads {
-            guard let node = graph.nodeIndex[load.node], topology.feeder[node] >= 0 else { continue }
-            nominal[Int(topology.feeder[node])] += load.kilowatts * 1000
-        }
         for (number, feeder) in network.feeders.enumerated() {
             let head = now.heads[feeder.id]
             let age = head.map { self.age(of: $0, moment) }
             let isConcerned = concerned.contains(feeder.id)
-            if let head, let age, age <= limits.headAge, head.power.isFinite {
-                residual[number] = Double(head.power) + given[number]
-            } else {
+            if !(head?.power.isFinite ?? false) || (age ?? .infinity) > limits.headAge {
                 doubts.append(
                     Finding(
                         "X2", isConcerned ? .unknown : .condition, elements: [feeder.id], value: age,
@@ -171,52 +162,17 @@ struct LiveSnapshot {
                     remedy: "Restore it (most often the database), then validate again."))
         }
 
-        // As usual: the feeders that are fully measured, in the middle; else as drawn.
-        let shares = network.feeders.indices.compactMap { number -> Double? in
-            guard let residual = residual[number], silent[number].isEmpty, nominal[number] > 0 else { return nil }
-            return max(0, residual) / nominal[number]
-        }.sorted()
-        let usual = shares.isEmpty ? 1 : shares[shares.count / 2]
-        var share = [Double](repeating: usual, count: network.feeders.count)
-        var largest = share
-        for number in network.feeders.indices where nominal[number] > 0 {
-            guard let residual = residual[number] else { continue }
-            let most = residual + silentCan[number]
-            if most < -Self.tolerated {
-                doubts.append(
-                    Finding(
-                        "X2", concerned.contains(network.feeders[number].id) ? .unknown : .condition,
-                        elements: [network.feeders[number].id], value: most, unit: "W",
-                        "\(network.feeders[number].id) feeds back more than its DER can give: the head, a device or the network's data is wrong.",
-                        remedy: "Find out which, then validate again."))
-            }
-            let native = max(0, min(max(usual * nominal[number], residual), most))
-            share[number] = native / nominal[number]
-            largest[number] = max(native, most) / nominal[number]
-            for place in silent[number] where silentCan[number] > 0 {
-                let part = network.ders[place].ratedKW * 1000 / silentCan[number]
-                derWatts[place] = max(0, native - residual) * part
-            }
-        }
-        var loadWatts = [Double](repeating: 0, count: network.nodes.count)
-        var (loadVars, largestWatts, varsByNode) = (loadWatts, loadWatts, loadWatts)
-        for load in network.loads {
-            guard let node = graph.nodeIndex[load.node] else { continue }
-            let feeder = Int(topology.feeder[node])
-            let scale = feeder >= 0 ? share[feeder] : usual
-            loadWatts[node] += load.kilowatts * 1000 * scale
-            loadVars[node] += load.kilovars * 1000 * scale
-            largestWatts[node] += load.kilowatts * 1000 * (feeder >= 0 ? largest[feeder] : usual)
-        }
-        for (place, der) in network.ders.enumerated() {
-            guard let node = graph.nodeIndex[der.node] else { continue }
-            varsByNode[node] += derWatts[place] * (der.reactiveShare ?? 0)
-        }
-
+        let measured = LiveMeasurements(
+            points: points, flows: flows(now, record, moment), voltages: voltages(now, record, moment), ders: ders,
+            concerned: concerned, tolerance: limits.tolerance)
+        let traced: [SwitchPosition] = positions.map { $0 == .open ? .open : .closed }
+        let loads = LoadEstimate(network, graph, topology, measured, positions: traced).lossless
         var snapshot = GridSnapshot(
             time: wall, networkRevision: "\(record.revision)", positions: positions,
-            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loadWatts,
-            loadVars: loadVars, derWatts: derWatts, derVars: varsByNode)
+            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loads.loadWatts,
+            loadVars: loads.loadVars, derWatts: loads.derWatts, derVars: loads.derVars)
+        snapshot.take(loads)
+        snapshot.measured = measured
         snapshot.watermark = concerned.compactMap { now.positions[$0]?.head }.min()
         snapshot.take(record)
         snapshot.activity = .init(
@@ -231,7 +187,6 @@ struct LiveSnapshot {
         }
         snapshot.doubts = doubts
         snapshot.lightLoadShare = limits.lightLoad
-        snapshot.largestLoadWatts = largestWatts
         snapshot.hasDaylight = isDay(clock, clock + holdHours * 3600)
         snapshot.notRun = Self.unfed(hasAccounts: record.hasAccounts)
         return snapshot
@@ -250,6 +205,70 @@ struct LiveSnapshot {
                 remedy: "Validate again in a moment.")
         ]
     }
+
+    // MARK: What is measured
+
+    /// By measuring point. Quantities of one device belong together only when they are of about the same time.
+    private func flows(
+        _ now: LiveState.Contents, _ record: OperatingRecord, _ moment: Moment
+    ) -> [LiveMeasurements.Flow] {
+        let settled = settledAt(record)
+        return points.all.enumerated().map { place, point in
+            let device = stored.registry.devices[Int(point.number)]
+            let values = now.flows[place]
+            var flow = LiveMeasurements.Flow()
+            // The head as it is shown and judged everywhere else.
+            let watts = device.kind == .feederHead ? now.heads[device.normalFeeder] ?? .never : values.watts
+            let oldest = device.kind == .feederHead ? limits.headAge : min(limits.headAge, Self.apartSeconds)
+            func fresh(_ value: LiveState.Head) -> Double? {
+                guard value.receivedAt > 0, value.power.isFinite, age(of: value, moment) <= oldest else { return nil }
+                return Double(value.power)
+            }
+            flow.watts = fresh(watts)
+            let isKnown = flow.watts != nil
+            func beside(_ value: LiveState.Head) -> Double? {
+                guard let found = fresh(value), !isKnown || abs(value.time - watts.time) <= Self.apartSeconds else {
+                    return nil
+                }
+                return found
+            }
+            func isSettled(_ value: LiveState.Head) -> Bool { moment.wallTime(of: value.receivedAt) > settled }
+            flow.vars = beside(values.vars)
+            // A current is only there to be compared.
+            if isSettled(values.amperes) { flow.amperes = beside(values.amperes) }
+            flow.isSettled =
+                (flow.watts == nil || isSettled(watts)) && (flow.vars == nil || isSettled(values.vars))
+            return flow
+        }
+    }
+
+    private func voltages(
+        _ now: LiveState.Contents, _ record: OperatingRecord, _ moment: Moment
+    ) -> [LiveMeasurements.Voltage] {
+        let settled = settledAt(record)
+        return now.newest.indices.compactMap { number in
+            let value = now.newest[number].voltage
+            guard value.receivedAt > 0, value.perUnit.isFinite else { return nil }
+            let device = stored.registry.devices[number]
+            guard !device.kind.isDER, device.voltageBase > 1000,
+                let node = graph.nodeIndex[device.node],
+                age(of: LiveState.Head(power: 0, time: value.time, receivedAt: value.receivedAt), moment)
+                    <= limits.headAge, moment.wallTime(of: value.receivedAt) > settled
+            else { return nil }
+            return .init(device: device.name, node: node, perUnit: Double(value.perUnit))
+        }
+    }
+
+    /// A value received before says nothing of the network as it is switched now.
+    private func settledAt(_ record: OperatingRecord) -> Timestamp {
+        record.movedAt.map { $0 + Self.settleSeconds } ?? .distantPast
+    }
+
+    /// s after a switch moved until meters show it: a DER trips within 2 s (IEEE 1547).
+    static let settleSeconds = 2.0
+
+    /// s that values may be apart that are added up or taken together.
+    private static let apartSeconds = 60.0
 
     /// What the record itself leaves open.
     private static func doubts(
@@ -294,9 +313,6 @@ struct LiveSnapshot {
     /// From the loss of supply until DER must have tripped (IEEE 1547: 2 s), with clocks that differ.
     private static let tripSeconds = 10.0
 
-    /// W by which a head may feed back more than all DER: losses and the meter's error.
-    private static let tolerated = 50_000.0
-
     /// Whether photovoltaics can give anything; without coordinates: yes.
     private func isDay(_ start: Timestamp, _ end: Timestamp) -> Bool {
         guard limits.followsSun, let place = stored.network.centre else { return true }
@@ -309,7 +325,7 @@ struct LiveSnapshot {
             .init(
                 check: "V",
                 reason:
-                    "tap positions are not measured: transformers stand where their control puts them, or in their normal ones"
+                    "tap positions are not measured: those under automatic control stand where measured busbar voltages, or their control, put them, others in their normal ones"
             ),
             .init(
                 check: "X4",

@@ -51,7 +51,7 @@ struct ServiceValidator: Sendable {
     func snapshot(
         _ plan: SwitchingPlan, _ record: OperatingRecord, executed: [ExecutedStep] = []
     ) -> GridSnapshot {
-        LiveSnapshot(stored: live.stored, graph: live.graph, limits: limits).make(
+        LiveSnapshot(stored: live.stored, graph: live.graph, points: live.points, limits: limits).make(
             live.now, record, concerned: { validator.feeders(touchedBy: plan, positions: $0, executed: executed) },
             holdHours: plan.holdHours, at: .now)
     }
@@ -85,11 +85,12 @@ struct ServiceValidator: Sendable {
         validator.picture(plan, snapshot, executed: executed)
     }
 
-    /// Feeders whose head has not been heard since a moment.
+    /// Feeders whose head has not been heard since a moment had its effect.
     func unheard(_ feeders: [String], since moment: Timestamp) -> [String] {
         let heads = live.read(\.heads)
         let now = Moment.now
-        return feeders.filter { heads[$0].map { now.wallTime(of: $0.receivedAt) <= moment } ?? true }
+        let settled = moment + LiveSnapshot.settleSeconds
+        return feeders.filter { heads[$0].map { now.wallTime(of: $0.receivedAt) <= settled } ?? true }
     }
 
     func evidence(_ plan: SwitchingPlan, _ snapshot: GridSnapshot, executed: [ExecutedStep]) -> Verdict.Evidence {
@@ -108,6 +109,6 @@ struct ServiceValidator: Sendable {
         EvidenceChange.reasons(
             from: old, to: evidence(plan, snapshot, executed: executed), ratings: ratings, share: headShare,
             isSwitching: isSwitching, issued: issued)
-            + snapshot.doubts.filter { $0.severity >= .unknown }.map(\.message)
+            + snapshot.allDoubts.filter { $0.severity >= .unknown }.map(\.message)
     }
 }
