@@ -62,7 +62,7 @@ extension PlanValidator {
             limits: .init(
                 lineLoadingPct: limits.lineLoading, transformerLoadingPct: limits.transformerLoading,
                 mvMinPu: limits.mvMinimum, mvMaxPu: limits.mvMaximum),
-            stages: simulation.stages.map { stage($0, of: plan, isBlind: snapshot.lacksValues) })
+            stages: simulation.stages.map { stage($0, of: plan, isBlind: isBlind(snapshot)) })
     }
 
     private var busSwitches: [Int] { network.switches.indices.filter { network.switches[$0].connects == .bus } }
@@ -88,7 +88,7 @@ extension PlanValidator {
                     graph.switchIndex[step.element].map { (step.element, stage.state.positions[$0]) }
                 }, uniquingKeysWith: { first, _ in first }), grounds: stage.state.grounds.sorted())
         guard !isBlind else {
-            picture.problem = "what is measured is missing or too old"
+            picture.problem = "what is measured or drawn of loads and DER is missing or too old"
             return picture
         }
         switch stage.flows[.now] {

@@ -18,8 +18,18 @@ enum ReverseChecks {
             let (earlier, now) = (context.heads.flow(place, before).watts, context.heads.flow(place, after).watts)
             let kilovolts =
                 context.graph.nodeIndex[feeder.busbar].map { context.network.nodes[$0].nominalKilovolts } ?? 0
-            let limit = context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts) * limits.headReverse / 100
-            if limit > 0, -now > limit {
+            let limit = context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts)
+                .map { $0 * limits.headReverse / 100 }
+            if limit == nil, context.network.feeders.contains(where: { $0.ratedAmperes != nil }),
+                -now > max(0, -earlier) + limits.worseReverse
+            {
+                return Finding(
+                    "F1", step: step, .unknown, elements: [feeder.id], value: -now, unit: "W",
+                    limitSource: "head_rating_a of the feeder", loadCase: .now,
+                    "\(feeder.id) feeds back \(Say.power(-now)) through its head (before: \(Say.power(-earlier))), whose rating is not known.",
+                    remedy: "Enter head_rating_a of the feeder in the network.")
+            }
+            if let limit, limit > 0, -now > limit {
                 let isWorse = -now > -earlier + max(limits.worseReverse, limit * limits.worseReverseShare)
                 return Finding(
                     "F1", step: step, isWorse || -earlier <= limit ? .condition : .note, elements: [feeder.id],

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GridModel
+internal import Switching
 
 /// A verdict as an operator reads it in ten seconds: the decision, then what stands against it, then the states.
 struct VerdictText {
@@ -23,7 +24,7 @@ struct VerdictText {
             case .reject: hard > 0 ? "\(hard) of the findings can never be overridden" : "do not switch"
             }
         return """
-            \(verdict.verdict.rawValue.replacing("_", with: " "))  \(plan.id)\(plan.purpose.isEmpty ? "" : ": \(plan.purpose)")
+            \(verdict.headline(plan))
             \(reason). Assessed for \(verdict.assessedAt)\(verdict.validUntil.map { ", void after \($0) or when anything changes" } ?? "").
             """
     }

@@ -190,7 +190,8 @@ struct LiveSnapshot {
             let feeder = Int(topology.feeder[node])
             let scale = feeder >= 0 ? share[feeder] : usual
             loadWatts[node] += load.kilowatts * 1000 * scale
-            loadVars[node] += load.kilovars * 1000 * scale
+            // Without q_kvar a load is drawn without reactive power.
+            loadVars[node] += (load.kilovars ?? 0) * 1000 * scale
             largestWatts[node] += load.kilowatts * 1000 * (feeder >= 0 ? largest[feeder] : usual)
         }
         for (place, der) in network.ders.enumerated() {
@@ -200,7 +201,7 @@ struct LiveSnapshot {
 
         var snapshot = GridSnapshot(
             time: wall, networkRevision: "\(record.revision)", positions: positions,
-            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loadWatts,
+            taps: network.transformers.map(\.tap.position), loadWatts: loadWatts,
             loadVars: loadVars, derWatts: derWatts, derVars: varsByNode)
         snapshot.watermark = concerned.compactMap { now.positions[$0]?.head }.min()
         snapshot.take(record)
