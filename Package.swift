@@ -56,6 +56,7 @@ let package = Package(
         swift("Store", ["CLibPQ", "GridModel", "ServiceKit"]),
         swift("PowerFlow", ["CPowerGridModel", "GridModel"]),
         swift("Switching", ["GridModel", "PowerFlow", "ServiceKit"]),
+        swift("Study", ["DataDirectory", "GridModel", "ServiceKit", "Switching"]),
         swift("Analysis", ["GridModel"]),
         swift("Adapters", ["GridModel"]),
         swift("HTTPAPI", ["CMicroHTTPD", "GridModel", "ServiceKit"]),
@@ -63,7 +64,7 @@ let package = Package(
             name: "backfeed",
             dependencies: [
                 "CPopt", "Adapters", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "PowerFlow",
-                "ServiceKit", "Store", "Switching",
+                "ServiceKit", "Store", "Study", "Switching",
             ],
             swiftSettings: strict
         ),
@@ -80,6 +81,7 @@ let package = Package(
         tests("AnalysisTests", ["Analysis", "GridModel", "DataDirectory", "TestSupport"]),
         tests("PowerFlowTests", ["PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
         tests("SwitchingTests", ["Switching", "GridModel", "PowerFlow", "DataDirectory"], data: ["Cases"]),
+        tests("StudyTests", ["Study", "Switching", "PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

@@ -40,10 +40,12 @@ public struct FlowTruth: Sendable {
         let (at, id) = (try table.require("ts"), try table.require("transformer_id"))
         let (tap, power) = (try table.require("tap_pos"), try table.require("p_hv_kw"))
         var units: [String: [(id: String, tap: Int, kilowatts: Double)]] = [:]
+        var reading = ColumnReading(table)
         for row in 0..<table.rowCount {
             units[table.text(row, at), default: []].append(
-                (table.text(row, id), Int(table.number(row, tap) ?? 0), table.number(row, power) ?? .nan))
+                (table.text(row, id), Int(reading.number(row, tap, in: -100...100)), reading.number(row, power)))
         }
+        try reading.end()
         self.units = units
         let head = try CSVTable(path: "\(folder)/feeder_head.csv")
         let (moment, feeder) = (try head.require("ts"), try head.require("feeder_id"))

@@ -46,6 +46,12 @@ public struct NetworkReader {
                 network.id = manifest.network_id ?? network.id
                 network.attribution = [manifest.title, manifest.attribution].compactMap { $0 }.joined(separator: "; ")
                 network.nominalFrequency = manifest.frequency_hz ?? 50
+                if manifest.frequency_hz == nil {
+                    doubts.append("\(directory)/manifest.json: frequency_hz is missing: 50 Hz assumed")
+                } else if ![50, 60].contains(network.nominalFrequency) {
+                    mistakes.append(
+                        "\(directory)/manifest.json: frequency_hz: \(network.nominalFrequency) is neither 50 nor 60")
+                }
             } catch {
                 mistakes.append("\(directory)/manifest.json: \(error)")
             }
@@ -63,48 +69,44 @@ public struct NetworkReader {
                         row, "kind", Dictionary(uniqueKeysWithValues: kinds.map { ($0, $0) }), otherwise: "mv_node"),
                     substation: table.text(row, "substation_id"), lowVoltageArea: table.text(row, "lv_area_id"),
                     feeder: table.text(row, "feeder_id"),
-                    longitude: table.known(row, "lon"), latitude: table.known(row, "lat"),
+                    longitude: table.known(row, "lon", in: -180...180), latitude: table.known(row, "lat", in: -90...90),
                     phases: table.phases(row)))
         }
         table("lines", key: "line_id", required: ["line_id", "from_node", "to_node"], &places) { row, table in
             network.lines.append(
                 Network.Line(
                     id: table.identifier(row, "line_id"), from: table.text(row, "from_node"),
-                    to: table.text(row, "to_node"), resistance: table.number(row, "r_ohm", in: 0...1e6, otherwise: 0),
-                    reactance: table.number(row, "x_ohm", otherwise: 0),
-                    capacitance: table.number(row, "c_nf", in: 0...1e9, otherwise: 0),
-                    ratedAmperes: table.number(row, "max_i_a", in: 0...1e6, otherwise: 0),
-                    emergencyAmperes: table.known(row, "emergency_a", in: 0...1e6),
-                    kilometres: table.number(row, "length_km", in: 0...1e5, otherwise: 0),
+                    to: table.text(row, "to_node"), resistance: table.known(row, "r_ohm", in: 0...1e6),
+                    reactance: table.known(row, "x_ohm", in: -1e6...1e6),
+                    capacitance: table.known(row, "c_nf", in: 0...1e9),
+                    ratedAmperes: table.rating(row, "max_i_a", upTo: 1e6),
+                    emergencyAmperes: table.rating(row, "emergency_a", upTo: 1e6),
+                    kilometres: table.known(row, "length_km", in: 0...1e5),
                     zeroResistance: table.known(row, "r0_ohm", in: 0...1e6),
                     zeroReactance: table.known(row, "x0_ohm", in: -1e6...1e6),
-                    construction: table.text(row, "construction").isEmpty ? nil : table.text(row, "construction")))
+                    construction: table.word(row, "construction", ["cable", "overhead"])))
+            table.compareTotals(row)
         }
-        let electrical = [
-            "vn_hv_kv", "vn_lv_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_degree", "parallel",
-            "tap_neutral", "tap_min", "tap_max", "tap_step_percent", "tap_pos", "oltc", "oltc_setpoint_pu",
-            "oltc_band_pu",
-        ]
         table(
             "transformers", key: "transformer_id", required: ["transformer_id", "hv_node", "lv_node", "sn_kva"], &places
         ) { row, table in
-            var parameters: [String: Double] = [:]
-            for name in electrical where !table.text(row, name).isEmpty {
-                parameters[name] = table.number(row, name)
-            }
-            parameters["tap_on_lv_side"] = table.text(row, "tap_side") == "lv" ? 1 : 0
-            let phases = table.text(row, "phases")
+            let phases = table.phases(row) ?? ""
             network.transformers.append(
                 Network.Transformer(
                     id: table.identifier(row, "transformer_id"), highNode: table.text(row, "hv_node"),
-                    lowNode: table.text(row, "lv_node"), ratedKVA: table.number(row, "sn_kva", in: 0...1e7),
+                    lowNode: table.text(row, "lv_node"), ratedKVA: table.number(row, "sn_kva", in: 1e-3...1e7),
                     isSinglePhase: !phases.isEmpty && phases.count < 3,
-                    hasZeroSequenceProtection: ["1": true, "true": true, "0": false, "false": false][
-                        table.text(row, "has_3v0")],
-                    parameters: parameters,
-                    windings: table.text(row, "windings").isEmpty ? nil : table.text(row, "windings"),
-                    neutral: table.word(row, "neutral", .grounded),
-                    tapGroup: table.text(row, "oltc_group").isEmpty ? nil : table.text(row, "oltc_group")))
+                    hasZeroSequenceProtection: table.flag(row, "has_3v0"),
+                    highKilovolts: table.known(row, "vn_hv_kv", in: 0.05...1000),
+                    lowKilovolts: table.known(row, "vn_lv_kv", in: 0.05...1000),
+                    impedancePercent: table.known(row, "vk_percent", in: -100...100),
+                    resistancePercent: table.known(row, "vkr_percent", in: -100...100),
+                    noLoadKilowatts: table.known(row, "pfe_kw", in: 0...1e5),
+                    noLoadPercent: table.known(row, "i0_percent", in: 0...100),
+                    shiftDegrees: table.known(row, "shift_degree", in: -3600...3600),
+                    parallelUnits: table.whole(row, "parallel", in: 1...20), tap: table.tap(row),
+                    windings: table.optionalText(row, "windings"), neutral: table.word(row, "neutral", .grounded),
+                    tapGroup: table.optionalText(row, "oltc_group")))
         }
         table(
             "switches", key: "switch_id", required: ["switch_id", "connects", "node_id", "element_id", "normal_state"],
@@ -119,7 +121,7 @@ public struct NetworkReader {
                     normalPosition: table.choice(
                         row, "normal_state", ["open": .open, "closed": .closed], otherwise: .open),
                     role: table.text(row, "role"), feeder: table.text(row, "feeder_id"),
-                    phases: table.text(row, "phases"),
+                    phases: table.phases(row) ?? "",
                     loadBreakAmperes: table.known(row, "load_break_a", in: 0...1e6),
                     faultMakeKiloamperes: table.known(row, "fault_make_ka", in: 0...1e4),
                     interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...1e4), relay: table.relay(row),
@@ -133,7 +135,7 @@ public struct NetworkReader {
                 regulators.append(
                     Network.Regulator(
                         id: table.identifier(row, "regulator_id"), line: table.text(row, "line_id"),
-                        isForwardFrom: table.text(row, "forward").isEmpty
+                        isForwardFrom: table.isEmptyThroughout("forward")
                             || table.choice(row, "forward", ["from_to": true, "to_from": false], otherwise: true),
                         mode: table.choice(row, "mode", modes, otherwise: .lockedForward)))
             }
@@ -146,7 +148,8 @@ public struct NetworkReader {
                     Network.Shunt(
                         id: table.identifier(row, "shunt_id"), node: table.text(row, "node_id"),
                         kilovars: table.number(row, "q_kvar", in: -1e6...1e6),
-                        kilowatts: table.number(row, "p_kw", in: 0...1e6, otherwise: 0)))
+                        // Without losses where none are said.
+                        kilowatts: table.known(row, "p_kw", in: 0...1e6) ?? 0))
             }
             network.shunts = shunts
         }
@@ -157,7 +160,7 @@ public struct NetworkReader {
                     id: table.identifier(row, "feeder_id"), substation: table.text(row, "substation_id"),
                     busbar: table.text(row, "busbar_node"), headSwitch: table.text(row, "head_switch_id"),
                     headLine: table.text(row, "head_line_id"),
-                    ratedAmperes: table.number(row, "head_rating_a", in: 0...1e6, otherwise: 0)))
+                    ratedAmperes: table.rating(row, "head_rating_a", upTo: 1e6)))
         }
         table("ties", key: "tie_id", required: ["tie_id", "switch_id"], optional: true, &places) { row, table in
             network.ties.append(
@@ -172,10 +175,11 @@ public struct NetworkReader {
             network.loads.append(
                 Network.Load(
                     id: table.identifier(row, "load_id"), node: table.text(row, "node_id"),
-                    kilowatts: table.number(row, "p_kw"), kilovars: table.number(row, "q_kvar", otherwise: 0),
+                    kilowatts: table.number(row, "p_kw"), kilovars: table.known(row, "q_kvar"),
                     activeProfile: table.text(row, "p_profile"), reactiveProfile: table.text(row, "q_profile"),
-                    customers: Int(table.number(row, "n_customers", in: 0...1e7, otherwise: 0))))
+                    customers: table.whole(row, "n_customers", in: 0...10_000_000)))
         }
+        network.saysLoads = DataFile.exists("\(directory)/loads.csv")
         let derKinds = Dictionary(
             uniqueKeysWithValues: DeviceKind.allCases.filter(\.isDER).map { ($0.rawValue, $0) })
         table("ders", key: "der_id", required: ["der_id", "kind", "node_id", "rated_kw"], optional: true, &places) {
@@ -186,19 +190,29 @@ public struct NetworkReader {
                     kind: table.choice(row, "kind", derKinds, otherwise: .photovoltaic),
                     node: table.text(row, "node_id"), lowVoltageArea: table.text(row, "lv_area_id"),
                     site: table.text(row, "site_id"), ratedKW: table.number(row, "rated_kw", in: 0...1e7),
-                    ratedKVA: table.number(row, "rated_kva", in: 0...1e7, otherwise: 0),
-                    profile: table.text(row, "profile"), scaleKW: table.number(row, "scale_kw", otherwise: 0),
+                    ratedKVA: table.known(row, "rated_kva", in: 0...1e7),
+                    profile: table.text(row, "profile"), scaleKW: table.known(row, "scale_kw"),
                     reactiveShare: table.known(row, "q_over_p", in: -10...10)))
         }
         table("sources", key: "source_id", required: ["source_id", "node_id"], &places) { row, table in
+            let isStiff = table.text(row, "sk_mva") == "stiff"
             network.sources.append(
                 Network.Source(
                     id: table.identifier(row, "source_id"), node: table.text(row, "node_id"),
-                    voltagePerUnit: table.number(row, "vm_pu", in: 0.5...1.5, otherwise: 1),
-                    angleDegrees: table.number(row, "va_degree", otherwise: 0),
-                    shortCircuitMVA: table.known(row, "sk_mva", in: 1e-3...1e9)))
+                    voltagePerUnit: table.known(row, "vm_pu", in: 0.5...1.5),
+                    angleDegrees: table.known(row, "va_degree", in: -3600...3600),
+                    shortCircuitMVA: isStiff ? nil : table.known(row, "sk_mva", in: 1e-3...1e9),
+                    isStiff: isStiff ? true : nil))
         }
         checkReferences(network, places)
+        if mistakes.isEmpty {
+            // Only in a network whose parts exist can they contradict each other.
+            for fault in network.faults {
+                let path = DataFile.find("\(directory)/\(fault.table).csv") ?? "\(directory)/\(fault.table).csv"
+                mistakes.append(
+                    "\(path):\(places[fault.table]?[fault.id] ?? 0): column \(fault.column): \(fault.text)")
+            }
+        }
         checkDoubts(network)
         if !mistakes.isEmpty { throw DataDirectoryError(mistakes) }
         let counts = [
@@ -245,6 +259,11 @@ public struct NetworkReader {
             places[name] = lines
             mistakes += reading.mistakes
             let unknown = csv.columns.filter { !reading.used.contains($0) }
+            for (taken, other) in TableReading.others where reading.used.contains(taken) && csv.column(taken) == nil {
+                if csv.column(other) != nil {
+                    doubts.append("\(csv.path):1: column \(other) is not read, and \(taken) is missing")
+                }
+            }
             if !unknown.isEmpty { ignored.append("\(csv.path): columns not used: \(unknown.joined(separator: ", "))") }
         } catch {
             mistakes += error.mistakes
@@ -289,7 +308,14 @@ public struct NetworkReader {
         }
         for item in network.shunts ?? [] { refer("shunts", item.id, "node_id", item.node, nodes, "node") }
         for item in network.regulators ?? [] { refer("regulators", item.id, "line_id", item.line, lines, "line") }
-        for tie in network.ties { refer("ties", tie.id, "switch_id", tie.switchID, switches, "switch") }
+        for tie in network.ties {
+            refer("ties", tie.id, "switch_id", tie.switchID, switches, "switch")
+            for (column, id, known, what) in [
+                ("line_id", tie.line, lines, "line"), ("open_at_node", tie.openAtNode, nodes, "node"),
+                ("far_node", tie.farNode, nodes, "node"), ("feeder_a", tie.feederA, feeders, "feeder"),
+                ("feeder_b", tie.feederB, feeders, "feeder"),
+            ] where !id.isEmpty { refer("ties", tie.id, column, id, known, what) }
+        }
         for load in network.loads { refer("loads", load.id, "node_id", load.node, nodes, "node") }
         for der in network.ders { refer("ders", der.id, "node_id", der.node, nodes, "node") }
         for source in network.sources { refer("sources", source.id, "node_id", source.node, nodes, "node") }
@@ -324,10 +350,70 @@ public struct NetworkReader {
         for feeder in network.feeders where feeder.headSwitch.isEmpty {
             doubts.append("feeder \(feeder.id) has no breaker of its own")
         }
-        for feeder in network.feeders where feeder.ratedAmperes == 0 {
-            doubts.append("feeder \(feeder.id) has no head rating: limits in per cent of it cannot be judged")
+        doubts += Self.doubts(of: network, graph)
+    }
+
+    /// Columns in which values are missing, and values that look wrong but may be right.
+    private static func doubts(of network: Network, _ graph: NetworkGraph) -> [String] {
+        var doubts: [String] = []
+        for gap in network.flowGaps + network.checkGaps {
+            let who = gap.isOfAll ? "every one of \(gap.table)" : gap.description.dropFirst(gap.column.count + 4)
+            doubts.append(
+                "\(gap.column) is missing for \(who) (\(gap.elements.count) of \(gap.count)): "
+                    + (gap.checks == ["LF"]
+                        ? "there is no load flow, and no plan can be assessed"
+                        : "\(gap.checks.joined(separator: ", ")) cannot be judged there"))
+        }
+        func count(_ number: Int, _ of: Int, _ what: String, _ meaning: String) {
+            if number > 0 { doubts.append("\(number) of \(of) \(what): \(meaning)") }
+        }
+        if network.saysLoads == false {
+            doubts.append("loads.csv is missing: what customers take is not known, and no plan can be assessed")
+        }
+        let loads = network.loads
+        count(
+            loads.filter { $0.kilovars == nil }.count, loads.count, "loads have no q_kvar",
+            "what they take of reactive power is not known, and no study can be assessed")
+        count(
+            loads.filter(\.activeProfile.isEmpty).count, loads.count, "loads have no p_profile",
+            "in a study they take p_kw at every moment")
+        count(
+            loads.filter { $0.customers == nil }.count, loads.count, "loads have no n_customers",
+            "there may be some")
+        count(
+            network.ders.filter { !$0.profile.isEmpty && $0.scaleKW == nil }.count, network.ders.count,
+            "DER have a profile and no scale_kw", "what they give in a study is not known")
+        for unit in network.transformers {
+            guard let high = graph.nodeIndex[unit.highNode], let low = graph.nodeIndex[unit.lowNode] else { continue }
+            let levels = (network.nodes[high].nominalKilovolts, network.nodes[low].nominalKilovolts)
+            if unit.ratedKVA < (levels.1 < 1 ? 5 : levels.0 >= 30 ? 2000 : 100) {
+                doubts.append(
+                    "transformer \(unit.id): sn_kva \(unit.ratedKVA) is little between \(levels.0) and \(levels.1) kV")
+            }
+            for (name, rated, level) in [
+                ("vn_hv_kv", unit.highKilovolts, levels.0), ("vn_lv_kv", unit.lowKilovolts, levels.1),
+            ] {
+                if let rated, abs(rated / level - 1) > 0.1 {
+                    doubts.append("transformer \(unit.id): \(name) \(rated) at a node of \(level) kV")
+                }
+            }
+        }
+        for line in network.lines {
+            guard let from = graph.nodeIndex[line.from], let to = graph.nodeIndex[line.to] else { continue }
+            let (one, other) = (network.nodes[from], network.nodes[to])
+            if one.isBusbar, other.isBusbar, !one.substation.isEmpty, one.substation == other.substation {
+                doubts.append(
+                    "line \(line.id) joins two busbars of \(one.substation): a ring over it counts as a loop")
+            }
+        }
+        let kinds = Set(network.switches.map(\.kind)).filter { !$0.isEmpty && !Network.Switch.knows(kind: $0) }
+        if !kinds.isEmpty {
+            doubts.append(
+                "kinds of switches that mean nothing here: \(kinds.sorted().joined(separator: ", ")): what they may break is not known"
+            )
         }
         // Live, what its head measures is spread over its loads.
+        let normal = Topology(graph, positions: graph.normalPositions)
         let loaded = Set(
             network.loads.filter { $0.kilowatts > 0 }.compactMap { load in
                 graph.nodeIndex[load.node].map { Int(normal.feeder[$0]) }
@@ -341,7 +427,6 @@ public struct NetworkReader {
                     + "\(bare.count == 1 ? "has" : "have") no load with p_kw above 0: power that the head measures there has nothing to stand on, and live "
                     + "nothing can be assessed while there is any")
         }
-        let taken = Set(network.ders.map(\.id)).intersection(network.switches.map(\.id))
-        for id in taken.sorted() { mistakes.append("\(directory)/ders.csv: \(id) is also the id of a switch") }
+        return doubts
     }
 }

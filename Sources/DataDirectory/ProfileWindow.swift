@@ -62,6 +62,9 @@ public struct ProfileWindow: Sendable {
     public let isHighResolution: Bool
     /// Power of each DER, in the order of `Network.ders`.
     public let ders: [Series]
+    /// Places in `Network.ders` of those that no table of the window speaks of: what they give is not known, and their
+    /// series are zero only to have one.
+    public let unknownDERs: [Int]
 
     /// Names of the windows that a data directory has.
     public static func names(in directory: String) -> [String] {
@@ -94,82 +97,181 @@ public struct ProfileWindow: Sendable {
         let isHires = information.type == "hires"
         isHighResolution = isHires
 
-        let factors = try CSVTable(path: "\(folder)/factors.csv")
-        func column(_ profile: String) -> [Float]? {
-            guard let place = factors.column(profile) else { return nil }
-            return (0..<factors.rowCount).map { Float(factors.number($0, place) ?? 0) }
+        guard information.end > information.start, information.step_s > 0, information.rows > 0 else {
+            throw DataDirectoryError("\(folder)/window.json: expected end after start, and step_s and rows above 0")
         }
+        let (start, end) = (information.start, information.end)
+        var factors = Factors(
+            try CSVTable(path: "\(folder)/factors.csv"), start: start, end: end, step: isHires ? 900 : step,
+            areKnots: isHires)
+        let known = Set(network.ders.map(\.id))
         var photovoltaic: [String: Series] = [:]
-        var segments: [String: [(start: Double, end: Double, kilowatts: Double)]] = [:]
+        // Tables of charging list every charging: a charger that is in none of its rows takes nothing.
+        var segments: [String: [(start: Double, end: Double, kilowatts: Double)]]?
+        var chargers: [String: [Float]]?
         if isHires {
-            let shapes = try CSVTable(path: "\(folder)/pv_shape.csv")
-            var cumulative: [String: [Double]] = [:]
-            for (place, shape) in shapes.columns.enumerated() where shape != "second_of_day" {
-                var sum = [0.0]
-                sum.reserveCapacity(shapes.rowCount + 1)
-                for row in 0..<shapes.rowCount { sum.append(sum[row] + (shapes.number(row, place) ?? 0)) }
-                cumulative[shape] = sum
-            }
-            let map = try CSVTable(path: "\(folder)/pv_map.csv")
-            let (id, shape, lag) = (try map.require("der_id"), try map.require("shape"), try map.require("lag_s"))
-            let (smooth, scale) = (try map.require("smooth_s"), try map.require("scale_kw"))
-            for row in 0..<map.rowCount {
-                guard let sum = cumulative[map.text(row, shape)] else {
-                    throw DataDirectoryError(
-                        "\(map.path):\(map.line(row)): column shape: there is no shape \(map.text(row, shape))")
-                }
-                photovoltaic[map.text(row, id)] = .photovoltaic(
-                    cumulative: sum, lag: map.number(row, lag) ?? 0, smooth: Int(map.number(row, smooth) ?? 1),
-                    scale: map.number(row, scale) ?? 0)
-            }
-            if DataFile.exists("\(folder)/ev_segments.csv") {
-                let table = try CSVTable(path: "\(folder)/ev_segments.csv")
-                let (id, from, to) = (try table.require("der_id"), try table.require("start"), try table.require("end"))
-                let power = try table.require("p_kw")
-                for row in 0..<table.rowCount {
-                    guard let a = Timestamp(table.text(row, from)), let b = Timestamp(table.text(row, to)) else {
-                        throw DataDirectoryError("\(table.path):\(table.line(row)): start or end is no RFC 3339 time")
-                    }
-                    segments[table.text(row, id), default: []].append(
-                        (a - start, b - start, table.number(row, power) ?? 0))
-                }
-            }
+            photovoltaic = try Self.photovoltaic(folder, known)
+            if DataFile.exists("\(folder)/ev_segments.csv") { segments = try Self.segments(folder, start, known) }
+        } else if DataFile.exists("\(folder)/ev_kw.csv") {
+            chargers = try Self.chargers(folder, start, step: step, rows: rows, known)
         }
-        var chargers: [String: [Float]] = [:]
-        if !isHires, DataFile.exists("\(folder)/ev_kw.csv") {
-            let table = try CSVTable(path: "\(folder)/ev_kw.csv")
-            let (time, id) = (try table.require("ts"), try table.require("der_id"))
-            let power = try table.require("p_kw")
-            for row in 0..<table.rowCount {
-                guard let at = Timestamp(table.text(row, time)) else {
-                    throw DataDirectoryError("\(table.path):\(table.line(row)): column ts: no RFC 3339 time")
-                }
-                let k = Int((at - start) / information.step_s)
-                guard (0..<information.rows).contains(k) else { continue }
-                chargers[table.text(row, id), default: Array(repeating: 0, count: information.rows)][k] =
-                    Float(table.number(row, power) ?? 0)
-            }
-        }
-        var profiles: [String: [Float]] = [:]
-        var missing: Set<String> = []
+        var unknown: [Int] = []
         let stepSeconds = information.step_s
-        ders = network.ders.map { der in
-            if let series = photovoltaic[der.id] { return series }
-            if let list = segments[der.id] { return .segments(list) }
-            if let values = chargers[der.id] { return .stepped(values, step: stepSeconds) }
-            guard !der.profile.isEmpty else { return .zero }
-            if profiles[der.profile] == nil { profiles[der.profile] = column(der.profile) }
-            guard let values = profiles[der.profile] else {
-                missing.insert(der.profile)
-                return .zero
+        var series: [Series] = []
+        for (place, der) in network.ders.enumerated() {
+            if let found = photovoltaic[der.id] {
+                series.append(found)
+            } else if let list = segments?[der.id] {
+                series.append(.segments(list))
+            } else if let values = chargers?[der.id] {
+                series.append(.stepped(values, step: stepSeconds))
+            } else if !der.profile.isEmpty, let scale = der.scaleKW {
+                let scaled = factors.values(der.profile).map { $0 * Float(scale) }
+                series.append(isHires ? .interpolated(scaled, step: 900) : .stepped(scaled, step: stepSeconds))
+            } else {
+                let isIdle =
+                    der.profile.isEmpty && der.kind == .electricVehicleCharger && (segments != nil || chargers != nil)
+                if !isIdle, der.ratedKW > 0 { unknown.append(place) }
+                series.append(.zero)
             }
-            let scaled = values.map { $0 * Float(der.scaleKW) }
-            return isHires ? .interpolated(scaled, step: 900) : .stepped(scaled, step: stepSeconds)
         }
+        try factors.end("ders.csv")
+        ders = series
+        unknownDERs = unknown
+    }
+
+    private static func device(_ reading: inout ColumnReading, _ row: Int, _ column: Int, _ known: Set<String>)
+        -> String
+    {
+        let id = reading.table.text(row, column)
+        if !known.contains(id) { reading.mistake(row, column, "there is no DER \"\(id)\"") }
+        return id
+    }
+
+    private static func photovoltaic(
+        _ folder: String, _ known: Set<String>
+    ) throws(DataDirectoryError) -> [String: Series] {
+        var shapes = ColumnReading(try CSVTable(path: "\(folder)/pv_shape.csv"))
+        var cumulative: [String: [Double]] = [:]
+        for (place, shape) in shapes.table.columns.enumerated() where shape != "second_of_day" {
+            var sum = [0.0]
+            sum.reserveCapacity(shapes.table.rowCount + 1)
+            for row in 0..<shapes.table.rowCount { sum.append(sum[row] + shapes.number(row, place)) }
+            cumulative[shape] = sum
+        }
+        try shapes.end()
+        let table = try CSVTable(path: "\(folder)/pv_map.csv")
+        var map = ColumnReading(table)
+        let (id, shape, lag) = (try table.require("der_id"), try table.require("shape"), try table.require("lag_s"))
+        let (smooth, scale) = (try table.require("smooth_s"), try table.require("scale_kw"))
+        var found: [String: Series] = [:]
+        for row in 0..<table.rowCount {
+            let device = device(&map, row, id, known)
+            if found[device] != nil { map.mistake(row, id, "\(device) stands already above") }
+            guard let sum = cumulative[table.text(row, shape)] else {
+                map.mistake(row, shape, "there is no shape \"\(table.text(row, shape))\"")
+                continue
+            }
+            found[device] = .photovoltaic(
+                cumulative: sum, lag: map.number(row, lag, in: -86_400...86_400),
+                smooth: Int(map.number(row, smooth, in: 0...86_400)), scale: map.number(row, scale))
+        }
+        try map.end()
+        return found
+    }
+
+    private static func segments(
+        _ folder: String, _ start: Timestamp, _ known: Set<String>
+    ) throws(DataDirectoryError) -> [String: [(start: Double, end: Double, kilowatts: Double)]] {
+        let table = try CSVTable(path: "\(folder)/ev_segments.csv")
+        var reading = ColumnReading(table)
+        let (id, from, to) = (try table.require("der_id"), try table.require("start"), try table.require("end"))
+        let power = try table.require("p_kw")
+        var found: [String: [(start: Double, end: Double, kilowatts: Double)]] = [:]
+        for row in 0..<table.rowCount {
+            let device = device(&reading, row, id, known)
+            let kilowatts = reading.number(row, power)
+            guard let a = Timestamp(table.text(row, from)) else {
+                reading.mistake(row, from, "\"\(table.text(row, from))\" is no RFC 3339 time")
+                continue
+            }
+            guard let b = Timestamp(table.text(row, to)), b > a else {
+                reading.mistake(row, to, "\"\(table.text(row, to))\" is no RFC 3339 time after its start")
+                continue
+            }
+            found[device, default: []].append((a - start, b - start, kilowatts))
+        }
+        try reading.end()
+        return found
+    }
+
+    private static func chargers(
+        _ folder: String, _ start: Timestamp, step: Double, rows: Int, _ known: Set<String>
+    ) throws(DataDirectoryError) -> [String: [Float]] {
+        let table = try CSVTable(path: "\(folder)/ev_kw.csv")
+        var reading = ColumnReading(table)
+        let (time, id) = (try table.require("ts"), try table.require("der_id"))
+        let power = try table.require("p_kw")
+        var found: [String: [Float]] = [:]
+        for row in 0..<table.rowCount {
+            let device = device(&reading, row, id, known)
+            let kilowatts = Float(reading.number(row, power))
+            guard let at = Timestamp(table.text(row, time)) else {
+                reading.mistake(row, time, "\"\(table.text(row, time))\" is no RFC 3339 time")
+                continue
+            }
+            let k = Int(((at - start) / step).rounded(.down))
+            guard (0..<rows).contains(k) else {
+                reading.mistake(row, time, "\(at) is not in the window")
+                continue
+            }
+            found[device, default: Array(repeating: 0, count: rows)][k] = kilowatts
+        }
+        try reading.end()
+        return found
+    }
+}
+
+/// The columns of `factors.csv`, read as they are asked for: a number in every row, and a row for every moment of the window.
+struct Factors {
+    private var reading: ColumnReading
+    private var columns: [String: [Float]] = [:]
+    private var missing: Set<String> = []
+
+    /// - Parameter areKnots: values are those of moments with straight lines between, so that the window's end needs one.
+    init(_ table: CSVTable, start: Timestamp, end: Timestamp, step: Double, areKnots: Bool) {
+        reading = ColumnReading(table)
+        let expected = Int(((end - start) / step).rounded(.up)) + (areKnots ? 1 : 0)
+        if table.rowCount < expected {
+            reading.mistake("\(table.rowCount) rows, expected \(expected): one every \(Int(step)) s of the window")
+        }
+        guard let column = table.column("ts") else { return }
+        for row in 0..<table.rowCount {
+            let due = start + Double(row) * step
+            if Timestamp(table.text(row, column)) != due {
+                reading.mistake(row, column, "\"\(table.text(row, column))\", expected \(due)")
+            }
+        }
+    }
+
+    mutating func values(_ profile: String) -> [Float] {
+        if let known = columns[profile] { return known }
+        guard let column = reading.table.column(profile) else {
+            missing.insert(profile)
+            return []
+        }
+        let values = reading.numbers(column).map { Float($0) }
+        columns[profile] = values
+        return values
+    }
+
+    /// - Parameter file: that named the profiles.
+    /// - Throws: every mistake, and profiles that have no column.
+    func end(_ file: String) throws(DataDirectoryError) {
+        var all = reading
         if !missing.isEmpty {
-            throw DataDirectoryError(
-                "\(factors.path):1: profiles named in ders.csv have no column: \(missing.sorted().joined(separator: ", "))"
-            )
+            all.mistake("profiles named in \(file) have no column: \(missing.sorted().joined(separator: ", "))")
         }
+        try all.end()
     }
 }

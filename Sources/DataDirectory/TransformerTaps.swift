@@ -12,15 +12,20 @@ public struct TransformerTaps: Sendable {
         let (at, id, tap) = (
             try table.require("ts"), try table.require("transformer_id"), try table.require("tap_pos")
         )
+        var reading = ColumnReading(table)
         var byTime: [(time: Timestamp, taps: [String: Int])] = []
         for row in 0..<table.rowCount {
-            guard let time = Timestamp(table.text(row, at)), let position = table.number(row, tap) else {
-                throw DataDirectoryError(
-                    "\(table.path):\(table.line(row)): expected an RFC 3339 ts and a number tap_pos")
+            guard let time = Timestamp(table.text(row, at)) else {
+                reading.mistake(row, at, "\"\(table.text(row, at))\" is no RFC 3339 time")
+                continue
             }
+            let position = reading.number(row, tap, in: -100...100)
+            if position != position.rounded() { reading.mistake(row, tap, "\(position) is no whole number") }
+            if table.isEmpty(row, id) { reading.mistake(row, id, "is empty") }
             if byTime.last?.time != time { byTime.append((time, [:])) }
             byTime[byTime.count - 1].taps[table.text(row, id)] = Int(position)
         }
+        try reading.end()
         self.byTime = byTime
     }
 

@@ -14,25 +14,28 @@ public struct WindowInjections: Sendable {
     private let loads: [(node: Int, active: Int, reactive: Int, kilowatts: Double, kilovars: Double)]
     private let ders: [(node: Int, reactiveShare: Double)]
     private let profiles: [ProfileWindow.Series]
+    /// Ids of loads whose reactive power is not known: they stand here with none.
+    public let loadsWithoutVars: [String]
+    /// Ids of loads without a profile: they take their `p_kw` at every moment.
+    public let constantLoads: [String]
 
-    /// - Throws: profiles that a load names and the window does not have.
+    /// - Throws: profiles that a load names and the window does not have, and every field of theirs that is no number.
     public init(directory: String, window: ProfileWindow, network: Network) throws(DataDirectoryError) {
         self.window = window
         nodeCount = network.nodes.count
         let nodes = Dictionary(
             network.nodes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let table = try CSVTable(path: "\(directory)/profiles/\(window.name)/factors.csv")
+        var factors = Factors(
+            try CSVTable(path: "\(directory)/profiles/\(window.name)/factors.csv"), start: window.start,
+            end: window.end,
+            step: window.isHighResolution ? 900 : window.step, areKnots: window.isHighResolution)
         var places: [String: Int] = [:]
-        var profiles: [ProfileWindow.Series] = [.zero]
-        var missing: Set<String> = []
+        // Without a profile it is the same at every moment.
+        var profiles: [ProfileWindow.Series] = [.stepped([1], step: window.end - window.start)]
         func place(_ profile: String) -> Int {
             guard !profile.isEmpty else { return 0 }
             if let known = places[profile] { return known }
-            guard let column = table.column(profile) else {
-                missing.insert(profile)
-                return 0
-            }
-            let values = (0..<table.rowCount).map { Float(table.number($0, column) ?? 0) }
+            let values = factors.values(profile)
             profiles.append(
                 window.isHighResolution ? .interpolated(values, step: 900) : .stepped(values, step: window.step))
             places[profile] = profiles.count - 1
@@ -40,16 +43,19 @@ public struct WindowInjections: Sendable {
         }
         loads = network.loads.compactMap { load in
             nodes[load.node].map {
-                ($0, place(load.activeProfile), place(load.reactiveProfile), load.kilowatts, load.kilovars)
+                (
+                    $0, place(load.activeProfile),
+                    place(load.reactiveProfile.isEmpty ? load.activeProfile : load.reactiveProfile), load.kilowatts,
+                    // Those that do not say are listed: whoever asks must not take this for all of it.
+                    load.kilovars ?? 0
+                )
             }
         }
+        try factors.end("loads.csv")
         ders = network.ders.map { (nodes[$0.node] ?? 0, $0.reactiveShare ?? 0) }
         self.profiles = profiles
-        if !missing.isEmpty {
-            throw DataDirectoryError(
-                "\(table.path):1: profiles named in loads.csv have no column: \(missing.sorted().joined(separator: ", "))"
-            )
-        }
+        loadsWithoutVars = network.loads.filter { $0.kilovars == nil && $0.kilowatts != 0 }.map(\.id)
+        constantLoads = network.loads.filter { $0.activeProfile.isEmpty && $0.kilowatts != 0 }.map(\.id)
     }
 
     public func at(_ time: Timestamp) -> Moment {

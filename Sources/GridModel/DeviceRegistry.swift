@@ -41,7 +41,9 @@ public struct DeviceRegistry: Sendable {
             list.append(made)
         }
         for item in network.feeders {
-            let rating = network.ratingVA(of: item, nominalKilovolts: nodes[item.busbar]?.nominalKilovolts ?? 0)
+            // A device's rating of 0 is one that is not known.
+            let rating =
+                network.ratingVA(of: item, nominalKilovolts: nodes[item.busbar]?.nominalKilovolts ?? 0) ?? 0
             var head = device("FH-\(item.id)", .feederHead, item.busbar, rating)
             head.normalFeeder = item.id
             list.append(head)
@@ -59,8 +61,8 @@ public struct DeviceRegistry: Sendable {
     ) -> [Device] {
         let lines = Dictionary(network.lines.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         func rating(_ line: Network.Line?) -> Double {
-            guard let line, let node = nodes[line.from] else { return 0 }
-            return 3.0.squareRoot() * line.ratedAmperes * node.nominalKilovolts * 1000
+            guard let line, let amperes = line.ratedAmperes, let node = nodes[line.from] else { return 0 }
+            return 3.0.squareRoot() * amperes * node.nominalKilovolts * 1000
         }
         var list: [Device] = []
         for item in network.regulators ?? [] {

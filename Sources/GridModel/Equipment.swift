@@ -12,8 +12,10 @@ extension Network {
         public var curve: Curve?
         /// Time dial (IEEE) or time multiplier (IEC).
         public var timeDial: Double?
-        /// s from the trip to the first reclosing; `nil`: it does not reclose, or that is not known.
+        /// s from the trip to the first reclosing; `nil`: not known, unless it does not reclose.
         public var firstReclose: Double?
+        /// False: it does not reclose; `nil`: ``firstReclose`` says.
+        public var recloses: Bool?
         /// It tells from which side a fault is fed; `nil`: not known.
         public var isDirectional: Bool?
         /// It has a second group of settings, for a feed from its other side; `nil`: not known.
@@ -21,8 +23,10 @@ extension Network {
 
         public init(
             phasePickup: Double, groundPickup: Double? = nil, curve: Curve? = nil, timeDial: Double? = nil,
-            firstReclose: Double? = nil, isDirectional: Bool? = nil, hasAlternateSettings: Bool? = nil
+            firstReclose: Double? = nil, isDirectional: Bool? = nil, hasAlternateSettings: Bool? = nil,
+            recloses: Bool? = nil
         ) {
+            self.recloses = recloses
             self.isDirectional = isDirectional
             self.hasAlternateSettings = hasAlternateSettings
             self.phasePickup = phasePickup
@@ -162,4 +166,27 @@ extension Network {
         }
         return found.values.filter { $0.generationKW > $0.ratedKVA }.sorted { $0.lowVoltageArea < $1.lowVoltageArea }
     }
+}
+
+extension Network.Switch {
+    /// Kinds that interrupt no load.
+    public static let noLoadKinds: Set<String> = [
+        "DS", "DISCONNECT", "SECTIONALIZER", "JUMPER", "CUT", "BYPASS", "CUTOUT",
+    ]
+    /// Kinds that clear a fault that they close onto.
+    public static let breakerKinds: Set<String> = ["CB", "CIRCUIT_BREAKER", "RECLOSER"]
+    private static let otherKinds: Set<String> = [
+        "LBS", "LS", "LOAD_BREAK", "LOAD_BREAK_SWITCH", "LOAD_SWITCH", "SWITCH", "FUSE", "NETWORK_PROTECTOR",
+        "ELBOW_LB", "ELBOW_NLB",
+    ]
+
+    /// A word for a kind that has a meaning to the checks.
+    public static func knows(kind: String) -> Bool {
+        let kind = kind.uppercased()
+        return noLoadKinds.contains(kind) || breakerKinds.contains(kind) || otherKinds.contains(kind)
+    }
+
+    public var isBreaker: Bool { Self.breakerKinds.contains(kind.uppercased()) }
+    /// Its kind says what it may break and make.
+    public var isOfKnownKind: Bool { Self.knows(kind: kind) }
 }

@@ -34,21 +34,23 @@ public struct Network: Sendable, Codable, Equatable {
 
     public struct Line: Sendable, Codable, Equatable {
         public var id, from, to: String
-        /// Ω and nF, totals of the line.
-        public var resistance, reactance, capacitance: Double
-        /// A, thermal rating.
-        public var ratedAmperes: Double
+        /// Ω and nF, totals of the line; `nil`: not known. Zero is a value: a link without impedance, a line without charge.
+        public var resistance, reactance, capacitance: Double?
+        /// A, thermal rating; `nil`: not known.
+        public var ratedAmperes: Double?
         /// A, for some hours; `nil`: not known, see `limits.line_emergency_pct`.
         public var emergencyAmperes: Double?
-        public var kilometres: Double
+        /// `nil`: not known.
+        public var kilometres: Double?
         /// Ω of the zero sequence, totals of the line; `nil`: not known.
         public var zeroResistance, zeroReactance: Double?
         /// `cable` or `overhead`; `nil`: not known.
         public var construction: String?
 
         public init(
-            id: String, from: String, to: String, resistance: Double = 0, reactance: Double = 0,
-            capacitance: Double = 0, ratedAmperes: Double = 0, emergencyAmperes: Double? = nil, kilometres: Double = 0,
+            id: String, from: String, to: String, resistance: Double? = nil, reactance: Double? = nil,
+            capacitance: Double? = nil, ratedAmperes: Double? = nil, emergencyAmperes: Double? = nil,
+            kilometres: Double? = nil,
             zeroResistance: Double? = nil, zeroReactance: Double? = nil, construction: String? = nil
         ) {
             self.zeroResistance = zeroResistance
@@ -73,8 +75,17 @@ public struct Network: Sendable, Codable, Equatable {
         public var isSinglePhase: Bool
         /// Zero-sequence overvoltage protection on the high-voltage side; `nil` unknown.
         public var hasZeroSequenceProtection: Bool?
-        /// Electrical data kept for load flow, by column name.
-        public var parameters: [String: Double]
+        /// kV, rated voltages of the windings: their ratio is the transformer's; `nil`: not known.
+        public var highKilovolts, lowKilovolts: Double?
+        /// Percent, short-circuit voltage and its resistive part; negative in the star of three windings. `nil`: not known.
+        public var impedancePercent, resistancePercent: Double?
+        /// kW and percent of the rated current without load; `nil`: neglected.
+        public var noLoadKilowatts, noLoadPercent: Double?
+        /// Degrees by which the low side lags the high side, a multiple of 30; `nil`: not known.
+        public var shiftDegrees: Double?
+        /// Equal units in parallel under this name; `nil`: one.
+        public var parallelUnits: Int?
+        public var tap = Tap()
         /// Vector group, as `Dyn` or `YNyn`; `nil`: not known.
         public var windings: String?
         /// Units of one name change their taps together; `nil`: alone.
@@ -89,9 +100,20 @@ public struct Network: Sendable, Codable, Equatable {
 
         public init(
             id: String, highNode: String, lowNode: String, ratedKVA: Double, isSinglePhase: Bool = false,
-            hasZeroSequenceProtection: Bool? = nil, parameters: [String: Double] = [:], windings: String? = nil,
-            neutral: Neutral? = nil, tapGroup: String? = nil
+            hasZeroSequenceProtection: Bool? = nil, highKilovolts: Double? = nil, lowKilovolts: Double? = nil,
+            impedancePercent: Double? = nil, resistancePercent: Double? = nil, noLoadKilowatts: Double? = nil,
+            noLoadPercent: Double? = nil, shiftDegrees: Double? = nil, parallelUnits: Int? = nil, tap: Tap = Tap(),
+            windings: String? = nil, neutral: Neutral? = nil, tapGroup: String? = nil
         ) {
+            self.highKilovolts = highKilovolts
+            self.lowKilovolts = lowKilovolts
+            self.impedancePercent = impedancePercent
+            self.resistancePercent = resistancePercent
+            self.noLoadKilowatts = noLoadKilowatts
+            self.noLoadPercent = noLoadPercent
+            self.shiftDegrees = shiftDegrees
+            self.parallelUnits = parallelUnits
+            self.tap = tap
             self.tapGroup = tapGroup
             self.windings = windings
             self.neutral = neutral
@@ -101,7 +123,6 @@ public struct Network: Sendable, Codable, Equatable {
             self.ratedKVA = ratedKVA
             self.isSinglePhase = isSinglePhase
             self.hasZeroSequenceProtection = hasZeroSequenceProtection
-            self.parameters = parameters
         }
     }
 
@@ -161,12 +182,12 @@ public struct Network: Sendable, Codable, Equatable {
         /// Empty where the feeder has no breaker of its own.
         public var headSwitch: String
         public var headLine: String
-        /// A; 0 unknown.
-        public var ratedAmperes: Double
+        /// A; `nil`: not known.
+        public var ratedAmperes: Double?
 
         public init(
             id: String, substation: String = "", busbar: String, headSwitch: String = "", headLine: String,
-            ratedAmperes: Double = 0
+            ratedAmperes: Double? = nil
         ) {
             self.id = id
             self.substation = substation
@@ -196,13 +217,18 @@ public struct Network: Sendable, Codable, Equatable {
 
     public struct Load: Sendable, Codable, Equatable {
         public var id, node: String
-        public var kilowatts, kilovars: Double
+        public var kilowatts: Double
+        /// kvar; `nil`: not known.
+        public var kilovars: Double?
+        /// Factors on both in a window; empty: the active power is the same at every moment, and the reactive follows the
+        /// active.
         public var activeProfile, reactiveProfile: String
-        public var customers: Int
+        /// `nil`: not known, so there may be some.
+        public var customers: Int?
 
         public init(
-            id: String, node: String, kilowatts: Double, kilovars: Double = 0, activeProfile: String = "",
-            reactiveProfile: String = "", customers: Int = 0
+            id: String, node: String, kilowatts: Double, kilovars: Double? = nil, activeProfile: String = "",
+            reactiveProfile: String = "", customers: Int? = nil
         ) {
             self.id = id
             self.node = node
@@ -218,15 +244,18 @@ public struct Network: Sendable, Codable, Equatable {
         public var id: String
         public var kind: DeviceKind
         public var node, lowVoltageArea, site: String
-        public var ratedKW, ratedKVA: Double
+        public var ratedKW: Double
+        /// `nil`: not known.
+        public var ratedKVA: Double?
         public var profile: String
-        public var scaleKW: Double
-        /// Reactive for active power, both into the grid; `nil`: none.
+        /// kW at which the profile is 1; `nil`: not known.
+        public var scaleKW: Double?
+        /// Reactive for active power, both into the grid; `nil`: it gives none.
         public var reactiveShare: Double?
 
         public init(
             id: String, kind: DeviceKind, node: String, lowVoltageArea: String = "", site: String = "",
-            ratedKW: Double, ratedKVA: Double = 0, profile: String = "", scaleKW: Double = 0,
+            ratedKW: Double, ratedKVA: Double? = nil, profile: String = "", scaleKW: Double? = nil,
             reactiveShare: Double? = nil
         ) {
             self.reactiveShare = reactiveShare
@@ -244,14 +273,18 @@ public struct Network: Sendable, Codable, Equatable {
 
     public struct Source: Sendable, Codable, Equatable {
         public var id, node: String
-        public var voltagePerUnit, angleDegrees: Double
-        /// Of the network behind it; `nil`: the source holds its voltage whatever it gives.
+        /// `nil`: not known. An angle is relative: a single source needs none.
+        public var voltagePerUnit, angleDegrees: Double?
+        /// Short-circuit power of the network behind it; `nil`: not known. In the load flow the source then holds its voltage.
         public var shortCircuitMVA: Double?
+        /// The data say that it holds its voltage whatever it gives.
+        public var isStiff: Bool?
 
         public init(
-            id: String, node: String, voltagePerUnit: Double = 1, angleDegrees: Double = 0,
-            shortCircuitMVA: Double? = nil
+            id: String, node: String, voltagePerUnit: Double? = nil, angleDegrees: Double? = nil,
+            shortCircuitMVA: Double? = nil, isStiff: Bool? = nil
         ) {
+            self.isStiff = isStiff
             self.id = id
             self.node = node
             self.voltagePerUnit = voltagePerUnit
@@ -259,6 +292,10 @@ public struct Network: Sendable, Codable, Equatable {
             self.shortCircuitMVA = shortCircuitMVA
         }
     }
+
+    /// Format of the stored document. Before the second, zeros stood for what was not known.
+    private var format: Int?
+    private static let newestFormat = 2
 
     public var id: String
     public var attribution: String
@@ -271,6 +308,8 @@ public struct Network: Sendable, Codable, Equatable {
     public var feeders: [Feeder] = []
     public var ties: [Tie] = []
     public var loads: [Load] = []
+    /// False: the data say nothing of loads, which is not to say that there are none.
+    public var saysLoads: Bool?
     public var ders: [DER] = []
     public var sources: [Source] = []
     /// `nil`: the network's data say nothing of regulators.
@@ -279,9 +318,55 @@ public struct Network: Sendable, Codable, Equatable {
     public var shunts: [Shunt]?
 
     public init(id: String, attribution: String = "", nominalFrequency: Double = 50) {
+        format = Self.newestFormat
         self.id = id
         self.attribution = attribution
         self.nominalFrequency = nominalFrequency
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        format = try container.decodeIfPresent(Int.self, forKey: .format)
+        id = try container.decode(String.self, forKey: .id)
+        attribution = try container.decode(String.self, forKey: .attribution)
+        nominalFrequency = try container.decode(Double.self, forKey: .nominalFrequency)
+        nodes = try container.decode([Node].self, forKey: .nodes)
+        lines = try container.decode([Line].self, forKey: .lines)
+        transformers = try container.decode([Transformer].self, forKey: .transformers)
+        switches = try container.decode([Switch].self, forKey: .switches)
+        feeders = try container.decode([Feeder].self, forKey: .feeders)
+        ties = try container.decode([Tie].self, forKey: .ties)
+        loads = try container.decode([Load].self, forKey: .loads)
+        saysLoads = try container.decodeIfPresent(Bool.self, forKey: .saysLoads)
+        ders = try container.decode([DER].self, forKey: .ders)
+        sources = try container.decode([Source].self, forKey: .sources)
+        regulators = try container.decodeIfPresent([Regulator].self, forKey: .regulators)
+        shunts = try container.decodeIfPresent([Shunt].self, forKey: .shunts)
+        if format == nil { forgetZeros() }
+        format = Self.newestFormat
+    }
+
+    /// A document of before the second format has zeros for what was not known: nobody can tell which are meant, so none is
+    /// believed until the network is imported again.
+    private mutating func forgetZeros() {
+        func known(_ value: Double?) -> Double? { value == 0 ? nil : value }
+        for place in lines.indices {
+            if lines[place].resistance == 0, lines[place].reactance == 0 {
+                (lines[place].resistance, lines[place].reactance) = (nil, nil)
+            }
+            lines[place].capacitance = known(lines[place].capacitance)
+            lines[place].ratedAmperes = known(lines[place].ratedAmperes)
+            lines[place].kilometres = known(lines[place].kilometres)
+        }
+        for place in feeders.indices { feeders[place].ratedAmperes = known(feeders[place].ratedAmperes) }
+        for place in loads.indices {
+            loads[place].kilovars = known(loads[place].kilovars)
+            if loads[place].customers == 0 { loads[place].customers = nil }
+        }
+        for place in ders.indices {
+            ders[place].ratedKVA = known(ders[place].ratedKVA)
+            ders[place].scaleKW = known(ders[place].scaleKW)
+        }
     }
 
     public struct Place: Sendable, Equatable {
@@ -302,8 +387,8 @@ public struct Network: Sendable, Codable, Equatable {
             latitude: places.reduce(0) { $0 + $1.1 } / Double(places.count))
     }
 
-    /// VA a feeder head may carry, from its current rating and the busbar's nominal voltage; 0 unknown.
-    public func ratingVA(of feeder: Feeder, nominalKilovolts: Double) -> Double {
-        3.0.squareRoot() * feeder.ratedAmperes * nominalKilovolts * 1000
+    /// VA a feeder head may carry, from its current rating and the busbar's nominal voltage; `nil`: not known.
+    public func ratingVA(of feeder: Feeder, nominalKilovolts: Double) -> Double? {
+        feeder.ratedAmperes.map { 3.0.squareRoot() * $0 * nominalKilovolts * 1000 }
     }
 }

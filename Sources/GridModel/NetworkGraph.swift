@@ -25,8 +25,10 @@ public struct NetworkGraph: Sendable {
     /// Per edge: the feeder it is the head line of, or -1; and the end that is the busbar.
     let headFeeder: [Int32]
     let headBusbar: [Int32]
-    /// Per node: substation number where it is a busbar, else -1.
+    /// Per node: substation number where it is a busbar of one, else -1. A busbar that names none is in none.
     let substation: [Int32]
+    /// Edges from here on are transformers and bus switches; before it, lines.
+    let lineCount: Int
     let isSinglePhase: [Bool]
     // Compressed adjacency: neighbours of node n are adjacency[offsets[n]..<offsets[n + 1]].
     let offsets: [Int32]
@@ -63,6 +65,7 @@ public struct NetworkGraph: Sendable {
         }
         for line in network.lines { add(line.id, line.from, line.to) }
         let lineCount = ids.count
+        self.lineCount = lineCount
         for unit in network.transformers { add(unit.id, unit.highNode, unit.lowNode, singlePhase: unit.isSinglePhase) }
         let branchCount = ids.count
         for (number, item) in network.switches.enumerated() where item.connects == .bus {
@@ -105,7 +108,7 @@ public struct NetworkGraph: Sendable {
 
         var substations: [String: Int32] = [:]
         substation = network.nodes.map { node in
-            guard node.isBusbar else { return -1 }
+            guard node.isBusbar, !node.substation.isEmpty else { return -1 }
             if let known = substations[node.substation] { return known }
             let next = Int32(substations.count)
             substations[node.substation] = next

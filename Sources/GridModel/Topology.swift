@@ -6,8 +6,9 @@ public struct Topology: Sendable {
     public let feeder: [Int32]
     /// Per node: the edge that leads to it from its source, -1 at sources and where no source reaches.
     public let parentEdge: [Int32]
-    /// Independent cycles of the energised network, those wholly inside one substation left out: transformers in
-    /// parallel over a closed bus coupler are normal operation.
+    /// Independent cycles of the energised network, but those of transformers and bus switches between busbars of one
+    /// substation: transformers in parallel over a closed bus coupler are normal operation. A cycle with a line in it
+    /// counts, whatever its nodes are called.
     public let loops: Int
     /// Surplus sources: 0 means every energised island has exactly one.
     public let parallelSources: Int
@@ -72,7 +73,7 @@ public struct Topology: Sendable {
             }
             edgesOf[home] += 1
             let a = graph.substation[Int(end.from)]
-            if a >= 0, a == graph.substation[Int(end.to)] {
+            if edge >= graph.lineCount, a >= 0, a == graph.substation[Int(end.to)] {
                 let (left, right) = (root(end.from), root(end.to))
                 if left == right { insideCycles += 1 } else { insideParent[Int(left)] = right }
             }

@@ -1,4 +1,8 @@
+internal import Foundation
 internal import GridModel
+
+/// A value that ``EnginePlan/require(_:)`` has found to be there.
+private func value(_ known: Double?) -> Double { known ?? .nan }
 
 /// How a network maps to the engine's components, and what changes between two states. Identifiers are one range over
 /// all components: nodes, lines, transformers, links (bus switches and lines without impedance), sources, loads.
@@ -22,7 +26,11 @@ struct EnginePlan {
     private static let stiff = 1e15
 
     /// - Parameter poleSwitches: for the three phases each for itself: bus switches whose poles may stand apart.
+    ///
+    /// - Throws: ``PowerFlowError/Code/missingData`` with what the network lacks, ``PowerFlowError/Code/invalidData`` with
+    ///   what in it cannot be meant, each by the network's own names.
     init(_ network: Network, poleSwitches: [Int]? = nil) throws(PowerFlowError) {
+        try Self.require(network)
         let nodeIndex = Dictionary(
             network.nodes.enumerated().map { ($1.id, Int32($0)) }, uniquingKeysWith: { first, _ in first })
         var missing: [String] = []
@@ -36,8 +44,11 @@ struct EnginePlan {
         transformerCount = network.transformers.count
         var (lines, shortLines): ([Int], [Int]) = ([], [])
         for (place, line) in network.lines.enumerated() {
-            let ohms = (line.resistance * line.resistance + line.reactance * line.reactance).squareRoot()
-            if ohms < Self.leastOhms { shortLines.append(place) } else { lines.append(place) }
+            if hypot(value(line.resistance), value(line.reactance)) < Self.leastOhms {
+                shortLines.append(place)
+            } else {
+                lines.append(place)
+            }
         }
         self.lines = lines
         self.shortLines = shortLines
@@ -74,16 +85,17 @@ struct EnginePlan {
                 .init("from_node", EngineColumn(real.map { node($0.from, $0.id) })),
                 .init("to_node", EngineColumn(real.map { node($0.to, $0.id) })),
                 .init("from_status", closed(real.count)), .init("to_status", closed(real.count)),
-                .init("r1", EngineColumn(real.map(\.resistance))), .init("x1", EngineColumn(real.map(\.reactance))),
-                .init("c1", EngineColumn(real.map { $0.capacitance * 1e-9 })),
+                .init("r1", EngineColumn(real.map { value($0.resistance) })),
+                .init("x1", EngineColumn(real.map { value($0.reactance) })),
+                .init("c1", EngineColumn(real.map { value($0.capacitance) * 1e-9 })),
                 .init("tan1", EngineColumn(real.map { _ in 0.0 })),
                 // Absent where it is not known: no fault to ground is then calculated.
                 .init("r0", EngineColumn(real.map { $0.zeroResistance ?? .nan })),
                 .init("x0", EngineColumn(real.map { $0.zeroReactance ?? .nan })),
-                .init("c0", EngineColumn(real.map { $0.capacitance * 1e-9 })),
+                .init("c0", EngineColumn(real.map { value($0.capacitance) * 1e-9 })),
                 .init("tan0", EngineColumn(real.map { _ in 0.0 })),
             ])
-        tables.append(Self.transformers(network, first: firstTransformer, node: node, missing: &missing))
+        tables.append(Self.transformers(network, first: firstTransformer, node: node))
         let links =
             shortLines.map { (network.lines[$0].from, network.lines[$0].to, network.lines[$0].id) }
             + busSwitches.map { (network.switches[$0].node, network.switches[$0].element, network.switches[$0].id) }
@@ -101,8 +113,9 @@ struct EnginePlan {
                 .init("id", ids(firstSource, network.sources.count)),
                 .init("node", EngineColumn(network.sources.map { node($0.node, $0.id) })),
                 .init("status", closed(network.sources.count)),
-                .init("u_ref", EngineColumn(network.sources.map(\.voltagePerUnit))),
-                .init("u_ref_angle", EngineColumn(network.sources.map { $0.angleDegrees * .pi / 180 })),
+                .init("u_ref", EngineColumn(network.sources.map { value($0.voltagePerUnit) })),
+                // Relative: a single source needs none.
+                .init("u_ref_angle", EngineColumn(network.sources.map { ($0.angleDegrees ?? 0) * .pi / 180 })),
                 .init("sk", EngineColumn(network.sources.map { $0.shortCircuitMVA.map { $0 * 1e6 } ?? Self.stiff })),
             ])
         if let poleSwitches {
@@ -170,6 +183,24 @@ struct EnginePlan {
         self.tables = tables
     }
 
+    /// Refuses a network that the engine would answer with its own numbers, or take for another one.
+    private static func require(_ network: Network) throws(PowerFlowError) {
+        let gaps = network.flowGaps
+        guard gaps.isEmpty else {
+            throw PowerFlowError(
+                .missingData, "load flow", "the data lack \(gaps.map(\.description).joined(separator: "; "))",
+                elements: gaps.flatMap { $0.isOfAll ? [] : $0.elements })
+        }
+        let faults = network.faults.filter(\.spoilsFlow)
+        guard faults.isEmpty else {
+            let more = faults.count > 5 ? "; and \(faults.count - 5) more" : ""
+            throw PowerFlowError(
+                .invalidData, "load flow",
+                "in the data \(faults.prefix(5).map(\.description).joined(separator: "; "))\(more)",
+                elements: faults.map(\.id))
+        }
+    }
+
     /// A pole is a line of its own that conducts in one phase: as good as nothing there, as good as open in the others.
     private static func poleOhms(_ count: Int) -> [AnyEngineColumn] {
         func ohms(_ phase: Int) -> [Double] { (0..<count).map { $0 % 3 == phase ? 1e-5 : 1e6 } }
@@ -180,25 +211,19 @@ struct EnginePlan {
     }
 
     private static func transformers(
-        _ network: Network, first: Int, node: (String, String) -> Int32, missing: inout [String]
+        _ network: Network, first: Int, node: (String, String) -> Int32
     ) -> EngineTable {
         let units = network.transformers
         func column(_ body: (Network.Transformer) -> Double) -> EngineColumn<Double> { EngineColumn(units.map(body)) }
-        for unit in units {
-            let absent = ["vk_percent", "vkr_percent"].filter { unit.parameters[$0] == nil }
-            if !absent.isEmpty { missing.append("transformer \(unit.id): \(absent.joined(separator: ", "))") }
-            if unit.ratedKVA <= 0 { missing.append("transformer \(unit.id): sn_kva") }
+        func parallel(_ unit: Network.Transformer) -> Double { Double(unit.parallelUnits ?? 1) }
+        func isOnLowSide(_ unit: Network.Transformer) -> Bool { unit.tap.isOnLowSide ?? false }
+        // Relative: where no unit says by how much it turns, all turn as little as their windings can.
+        let clocks = units.map { unit -> Int8 in
+            guard let turn = unit.turn else { return unit.vectorGroup?.hasOddClock ?? false ? 1 : 0 }
+            return Int8(truncatingIfNeeded: Int((turn / 30).rounded()))
         }
-        let nominal = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { a, _ in a })
-        func volts(_ unit: Network.Transformer, high: Bool) -> Double {
-            let name = high ? "vn_hv_kv" : "vn_lv_kv"
-            return (unit.parameters[name] ?? nominal[high ? unit.highNode : unit.lowNode] ?? 0) * 1000
-        }
-        func parallel(_ unit: Network.Transformer) -> Double { max(1, unit.parameters["parallel"] ?? 1) }
-        func isOnLowSide(_ unit: Network.Transformer) -> Bool { unit.parameters["tap_on_lv_side"] == 1 }
-        let clocks = units.map { Int8(truncatingIfNeeded: Int((($0.parameters["shift_degree"] ?? 0) / 30).rounded())) }
         let taps = units.map(Taps.init)
-        let windings = zip(units, clocks).map { Windings($0.windings) ?? Windings(clock: $1) }
+        let windings = zip(units, clocks).map { $0.vectorGroup.map(Windings.init) ?? Windings(clock: $1) }
         return EngineTable(
             component: "transformer", count: units.count,
             columns: [
@@ -207,18 +232,18 @@ struct EnginePlan {
                 .init("to_node", EngineColumn(units.map { node($0.lowNode, $0.id) })),
                 .init("from_status", EngineColumn([Int8](repeating: 1, count: units.count))),
                 .init("to_status", EngineColumn([Int8](repeating: 1, count: units.count))),
-                .init("u1", column { volts($0, high: true) }), .init("u2", column { volts($0, high: false) }),
+                .init("u1", column { value($0.highKilovolts) * 1000 }),
+                .init("u2", column { value($0.lowKilovolts) * 1000 }),
                 .init("sn", column { $0.ratedKVA * 1000 * parallel($0) }),
-                .init("uk", column { ($0.parameters["vk_percent"] ?? 0) / 100 }),
-                .init(
-                    "pk", column { ($0.parameters["vkr_percent"] ?? 0) / 100 * $0.ratedKVA * 1000 * parallel($0) }),
+                .init("uk", column { value($0.impedancePercent) / 100 }),
+                .init("pk", column { value($0.resistancePercent) / 100 * $0.ratedKVA * 1000 * parallel($0) }),
                 .init(
                     "i0",
                     column {
-                        // No-load losses alone need this much current.
-                        max(($0.parameters["i0_percent"] ?? 0) / 100, ($0.parameters["pfe_kw"] ?? 0) / $0.ratedKVA)
+                        // Without load nothing is taken where nothing is said; losses alone need this much current.
+                        max(($0.noLoadPercent ?? 0) / 100, ($0.noLoadKilowatts ?? 0) / $0.ratedKVA)
                     }),
-                .init("p0", column { ($0.parameters["pfe_kw"] ?? 0) * 1000 * parallel($0) }),
+                .init("p0", column { ($0.noLoadKilowatts ?? 0) * 1000 * parallel($0) }),
                 .init("winding_from", EngineColumn(windings.map(\.high.rawValue))),
                 .init("winding_to", EngineColumn(windings.map(\.low.rawValue))),
                 .init("clock", EngineColumn(clocks.map { ($0 % 12 + 12) % 12 })),
@@ -227,7 +252,11 @@ struct EnginePlan {
                 .init("tap_max", EngineColumn(taps.map(\.most))), .init("tap_nom", EngineColumn(taps.map(\.neutral))),
                 .init(
                     "tap_size",
-                    column { ($0.parameters["tap_step_percent"] ?? 0) / 100 * volts($0, high: !isOnLowSide($0)) }),
+                    column {
+                        // Without a step no tap changes anything.
+                        ($0.tap.stepPercent ?? 0) / 100 * value(isOnLowSide($0) ? $0.lowKilovolts : $0.highKilovolts)
+                            * 1000
+                    }),
             ])
     }
 
@@ -236,12 +265,31 @@ struct EnginePlan {
         let position, least, most, neutral: Int8
 
         init(_ unit: Network.Transformer) {
-            func number(_ name: String) -> Int8? { unit.parameters[name].map { Int8(clamping: Int($0.rounded())) } }
-            neutral = number("tap_neutral") ?? 0
-            position = number("tap_pos") ?? neutral
-            least = min(number("tap_min") ?? neutral, position)
-            most = max(number("tap_max") ?? neutral, position)
+            // A unit that lacks one of them has no step, or `require` has refused it.
+            neutral = Int8(clamping: unit.tap.neutral ?? 0)
+            position = unit.tap.position.map { Int8(clamping: $0) } ?? neutral
+            least = min(unit.tap.least.map { Int8(clamping: $0) } ?? neutral, position)
+            most = max(unit.tap.most.map { Int8(clamping: $0) } ?? neutral, position)
         }
+    }
+
+    /// A text of the engine with the network's names for its numbers.
+    func naming(_ text: String, _ network: Network) -> String {
+        let names =
+            network.nodes.map(\.id) + lines.map { network.lines[$0].id } + network.transformers.map(\.id)
+            + shortLines.map { network.lines[$0].id } + busSwitches.map { network.switches[$0].id }
+            + network.sources.map(\.id)
+        let kinds: Set<Substring> = ["id", "node", "line", "transformer", "link", "source", "load"]
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        return words.indices.map { place in
+            let word = words[place]
+            let digits = word.filter(\.isNumber)
+            // A number after what it is the number of.
+            guard place > 0, kinds.contains(words[place - 1].lowercased()[...]), let id = Int(digits),
+                names.indices.contains(id)
+            else { return String(word) }
+            return String(word).replacing(digits, with: names[id])
+        }.joined(separator: " ")
     }
 
     /// Puts the fault at a node. The engine's numbers: 0 three phases, 1 one phase to ground.

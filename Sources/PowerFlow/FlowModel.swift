@@ -24,7 +24,7 @@ public struct FlowModel: ~Copyable {
     /// - Throws: ``PowerFlowError/Code/missingData`` with every element that lacks something.
     public init(_ network: Network) throws(PowerFlowError) {
         let plan = try EnginePlan(network)
-        let engine = try EngineModel(plan.tables, frequency: network.nominalFrequency)
+        let engine = try Self.engine(plan, network)
         self.network = network
         self.plan = plan
         results = EngineResults(network, plan)
@@ -35,15 +35,25 @@ public struct FlowModel: ~Copyable {
         }
         phaseModel = nil
         hasZeroSequence = network.lines.allSatisfy { $0.zeroResistance != nil && $0.zeroReactance != nil }
-        sourceVoltage = network.sources.map(\.voltagePerUnit).reduce(0, +) / Double(max(1, network.sources.count))
+        sourceVoltage =
+            network.sources.compactMap(\.voltagePerUnit).reduce(0, +) / Double(max(1, network.sources.count))
         self.engine = consume engine
+    }
+
+    /// - Throws: what the engine refuses, in the network's names.
+    private static func engine(_ plan: EnginePlan, _ network: Network) throws(PowerFlowError) -> EngineModel {
+        do throws(PowerFlowError) {
+            return try EngineModel(plan.tables, frequency: network.nominalFrequency)
+        } catch {
+            throw PowerFlowError(error.code, error.operation, plan.naming(error.detail, network))
+        }
     }
 
     /// The state of the network as it is drawn: normal positions and taps, nothing connected.
     public var normalState: FlowState {
         FlowState(
             isClosed: network.switches.map { $0.normalPosition == .closed },
-            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } },
+            taps: network.transformers.map(\.tap.position),
             watts: Array(repeating: 0, count: network.nodes.count),
             vars: Array(repeating: 0, count: network.nodes.count))
     }
@@ -94,7 +104,7 @@ public struct FlowModel: ~Copyable {
 
     private mutating func apply(_ state: FlowState) throws(PowerFlowError) {
         try check(state)
-        if engine == nil { engine = try EngineModel(plan.tables, frequency: network.nominalFrequency) }
+        if engine == nil { engine = try Self.engine(plan, network) }
         do throws(PowerFlowError) {
             try engine?.update(plan.update(state))
         } catch {

@@ -15,6 +15,8 @@ struct TapControl {
         let normal: Int
         /// +1: a higher tap lowers the voltage behind it.
         let sense: Int
+        /// pu; the last of one tap.
+        let setPoint, band, step: Double
     }
 
     private let groups: [Group]
@@ -29,25 +31,25 @@ struct TapControl {
         var units: [Int: Unit] = [:]
         var members: [String: [Int]] = [:]
         for (place, unit) in network.transformers.enumerated() {
-            let data = unit.parameters
-            guard data["oltc"] == 1, data["oltc_setpoint_pu"] != nil, data["oltc_band_pu"] ?? 0 > 0,
-                let step = data["tap_step_percent"], step != 0, let busbar = nodes[unit.lowNode]
+            let tap = unit.tap
+            guard tap.isAutomatic == true, let setPoint = tap.setPoint, let band = tap.band, band > 0,
+                let step = tap.stepPercent, step != 0, let busbar = nodes[unit.lowNode]
             else { continue }
             // As the engine has them: whatever the table says, there is an end.
             let taps = EnginePlan.Taps(unit)
             units[place] = Unit(
                 busbar: busbar, least: Int(taps.least), most: Int(taps.most), normal: Int(taps.position),
-                sense: (data["tap_on_lv_side"] == 1) == (step > 0) ? -1 : 1)
+                sense: (tap.isOnLowSide == true) == (step > 0) ? -1 : 1, setPoint: setPoint, band: band,
+                step: abs(step) / 100)
             members[unit.tapGroup ?? unit.id, default: []].append(place)
         }
         self.units = units
         groups = members.sorted { $0.key < $1.key }.map { _, places in
-            func mean(_ name: String) -> Double {
-                places.reduce(0) { $0 + (network.transformers[$1].parameters[name] ?? 0) } / Double(places.count)
+            let members = places.compactMap { units[$0] }
+            func mean(_ value: (Unit) -> Double) -> Double {
+                members.reduce(0) { $0 + value($1) } / Double(max(1, members.count))
             }
-            return Group(
-                units: places, setPoint: mean("oltc_setpoint_pu"), band: mean("oltc_band_pu"),
-                step: abs(mean("tap_step_percent")) / 100)
+            return Group(units: places, setPoint: mean(\.setPoint), band: mean(\.band), step: mean(\.step))
         }
     }
 

@@ -104,7 +104,9 @@ public enum NetworkStore {
             try connection.query("UPDATE backfeed_store.feeder SET in_service = false", as: "store feeders")
             let nodes = Dictionary(network.nodes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             for feeder in network.feeders {
-                let rating = network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar]?.nominalKilovolts ?? 0)
+                // The table has 0 for a rating that is not known.
+                let rating =
+                    network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar]?.nominalKilovolts ?? 0) ?? 0
                 let area = graph.areas[Int(graph.nodeArea[graph.nodeIndex[feeder.busbar] ?? 0])]
                 try connection.query(
                     """

@@ -70,7 +70,7 @@ extension PlanValidator {
             limits: .init(
                 lineLoadingPct: limits.lineLoading, transformerLoadingPct: limits.transformerLoading,
                 mvMinPu: limits.mvMinimum, mvMaxPu: limits.mvMaximum),
-            stages: simulation.stages.map { stage($0, of: plan, isBlind: snapshot.lacksValues) },
+            stages: simulation.stages.map { stage($0, of: plan, isBlind: isBlind(snapshot)) },
             contradictedFeeders: graph.feederIDs.filter(present.contradicted.contains),
             unmeasuredFeeders: graph.feederIDs.filter(present.unmeasured.contains),
             contradictions: present.contradictions,
@@ -103,7 +103,8 @@ extension PlanValidator {
                     graph.switchIndex[step.element].map { (step.element, stage.state.positions[$0]) }
                 }, uniquingKeysWith: { first, _ in first }), grounds: stage.state.grounds.sorted())
         guard !isBlind else {
-            picture.problem = "what is measured is missing or too old, or contradicts the model"
+            picture.problem =
+                "what is measured or drawn of loads and DER is missing or too old, or contradicts the model"
             return picture
         }
         switch stage.flows[.now] {

@@ -9,7 +9,7 @@ public struct PlanValidator: Sendable {
     let graph: NetworkGraph
     private let zones: Zones
     private let heads: FeederHeads
-    private let customers: [Int]
+    private let customers: [Customers]
     let limits: SwitchingLimits
     private let software: String
 
@@ -21,9 +21,9 @@ public struct PlanValidator: Sendable {
         graph = NetworkGraph(network)
         zones = Zones(network, graph)
         heads = FeederHeads(network)
-        var customers = [Int](repeating: 0, count: network.nodes.count)
+        var customers = [Customers](repeating: Customers(), count: network.nodes.count)
         for load in network.loads {
-            if let node = graph.nodeIndex[load.node] { customers[node] += load.customers }
+            if let node = graph.nodeIndex[load.node] { customers[node].add(load.customers) }
         }
         self.customers = customers
     }
@@ -101,6 +101,8 @@ public struct PlanValidator: Sendable {
         let injections = Injections(network, course.snapshot)
         let standing = standing(course, injections, &solver)
         var findings = Set(standing.allDoubts)
+        let missing = notRun(standing, solver.problem)
+        findings.formUnion(missing.findings)
         var states: [Verdict.StepState] = []
         var heals: [Verdict.Heal] = []
         let (done, rest) = (course.done, course.rest)
@@ -141,16 +143,16 @@ public struct PlanValidator: Sendable {
                 faults: faults,
                 customers: customers)
             // On values that are not known no number is told, for or against.
-            let isBlind = standing.lacksValues
+            let isBlind = isBlind(standing)
             findings.formUnion(
                 Self.findings(context).filter { finding in
-                    (!isBlind || !Self.isNumeric(finding.check))
+                    (!isBlind || !DataNeeds.onValues.contains(finding.check))
                         && (finding.step.map { !doneSequences.contains($0) } ?? true || finding.check == "T4")
                 })
             // Where it starts and ends is the same in every order.
             if place == 0 {
                 states = simulation.stages.map { state(of: $0, context, isBlind: isBlind) }
-                heals = Heals.of(context).filter { !isBlind || !Self.isNumeric($0.check) }
+                heals = Heals.of(context).filter { !isBlind || !DataNeeds.onValues.contains($0.check) }
             }
         }
         return Verdict(
@@ -158,7 +160,35 @@ public struct PlanValidator: Sendable {
             validUntil: standing.time + validMinutes * 60, evidence: evidence(plan, standing, executed: executed),
             findings: findings.filter { !limits.isOmitted($0.check) },
             heals: heals.filter { !limits.isOmitted($0.check) },
-            notRun: standing.notRun + MissingData.of(network), steps: states)
+            notRun: standing.notRun + missing.notRun, steps: states)
+    }
+
+    /// Checks that are not run for want of data, and what is to be said of those that every plan rests on.
+    private func notRun(
+        _ snapshot: GridSnapshot, _ problem: PowerFlowError?
+    ) -> (notRun: [Verdict.NotRun], findings: [Finding]) {
+        var notRun = DataNeeds.notRun(network)
+        var findings: [Finding] = []
+        for lack in snapshot.lacks {
+            if lack.isOfAll {
+                notRun.append(.init(check: lack.check, reason: lack.text))
+            } else {
+                findings.append(
+                    Finding(
+                        lack.check, .unknown, elements: lack.elements, "\(lack.text).",
+                        remedy: "Complete the data directory."))
+            }
+        }
+        // P1 is asked only where a switch closes between transformers: it speaks for itself.
+        findings += notRun.filter { DataNeeds.vital.contains($0.check) && $0.check != "P1" }
+            .map { DataNeeds.finding($0, limits) }
+        if let lack = snapshot.lacks.first, isBlind(snapshot) {
+            notRun += DataNeeds.onValues.filter { $0 != "LF" }.map { .init(check: $0, reason: lack.text) }
+        }
+        if let problem {
+            notRun += DataNeeds.onLoadFlow.map { .init(check: $0, reason: "there is no load flow: \(problem.detail)") }
+        }
+        return (notRun, findings)
     }
 
     /// The snapshot with taps where automatic control has put them before the plan, if nobody has measured them.
@@ -204,11 +234,10 @@ public struct PlanValidator: Sendable {
         return context.plan.kind == .emergency ? emergency(judged) : judged
     }
 
-    /// Checks that rest on what loads and DER are now.
-    private static func isNumeric(_ check: String) -> Bool {
-        ["LF", "T10", "C1", "C2", "C5", "C6", "C8", "P2", "P3", "P4", "R3", "R4", "R6"].contains(check)
-            || "HF".contains(check.prefix(1))
-            || ["V1", "V2", "V3", "V4"].contains(check)
+    /// Loads or DER are not known well enough, and nobody has accepted that: no number is then told.
+    func isBlind(_ snapshot: GridSnapshot) -> Bool {
+        snapshot.lacksValues
+            || snapshot.lacks.contains { !$0.isOfAll || !limits.acceptedNotRun.contains($0.check) }
     }
 
     /// Danger to life: only what could kill still blocks; the rest is told. What is not known stays so. To be reviewed
@@ -290,7 +319,7 @@ public struct PlanValidator: Sendable {
     ) -> Verdict.StepState {
         let dead = stage.topology.deadIslands.joined()
         var state = Verdict.StepState(
-            sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customerCount(dead))
+            sequence: stage.sequence, topology: stage.topology, deEnergisedCustomers: context.customers(dead).known)
         state.safeToStop = isSafeToStop(stage, context.simulation)
         guard !isBlind, let flow = stage.flow(.now) else { return state }
         for place in network.lines.indices {

@@ -72,7 +72,8 @@ import Testing
         try zip.run()
         zip.waitUntilExit()
         let result = try NetworkReader.read(folder.path)
-        #expect(result.network.sources == [.init(id: "SRC1", node: "HV1_Bus_19", voltagePerUnit: 1.025)])
+        #expect(
+            result.network.sources == [.init(id: "SRC1", node: "HV1_Bus_19", voltagePerUnit: 1.025, angleDegrees: 0)])
         #expect(result.ignored.contains { $0.contains("extra") })
     }
 

@@ -40,10 +40,10 @@ enum FuzzTarget: String, CaseIterable {
             .init(id: "A", nominalKilovolts: 10, kind: "mv_node"),
             .init(id: "B", nominalKilovolts: 10, kind: "mv_node"),
         ]
-        network.sources = [.init(id: "G", node: "S")]
+        network.sources = [.init(id: "G", node: "S", voltagePerUnit: 1)]
         network.lines = [
-            .init(id: "SA", from: "S", to: "A", resistance: 1, reactance: 0.5, ratedAmperes: 200),
-            .init(id: "SB", from: "S", to: "B", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+            .init(id: "SA", from: "S", to: "A", resistance: 1, reactance: 0.5, capacitance: 0, ratedAmperes: 200),
+            .init(id: "SB", from: "S", to: "B", resistance: 1, reactance: 0.5, capacitance: 0, ratedAmperes: 200),
         ]
         network.switches = [
             .init(id: "CA", connects: .line, node: "S", element: "SA"),

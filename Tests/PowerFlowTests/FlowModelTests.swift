@@ -14,10 +14,10 @@ private enum TwoBus {
             .init(id: "L", nominalKilovolts: 10, kind: "mv_node"),
             .init(id: "X", nominalKilovolts: 10, kind: "mv_node"),
         ]
-        network.sources = [.init(id: "SRC", node: "S")]
+        network.sources = [.init(id: "SRC", node: "S", voltagePerUnit: 1)]
         network.lines = [
-            .init(id: "SL", from: "S", to: "L", resistance: 1, reactance: 0.5, ratedAmperes: 200),
-            .init(id: "SX", from: "X", to: "S", resistance: 1, reactance: 0.5, ratedAmperes: 200),
+            .init(id: "SL", from: "S", to: "L", resistance: 1, reactance: 0.5, capacitance: 0, ratedAmperes: 200),
+            .init(id: "SX", from: "X", to: "S", resistance: 1, reactance: 0.5, capacitance: 0, ratedAmperes: 200),
         ]
         network.switches = [
             .init(id: "CB", connects: .line, node: "S", element: "SL"),
@@ -123,8 +123,13 @@ private enum TwoBus {
     @Test func whatIsMissingIsNamed() throws {
         var error = #expect(throws: PowerFlowError.self) { _ = try FlowModel(SmallNetwork.make()) }
         #expect(error?.code == .missingData)
-        #expect(error?.detail.contains("transformer T: vk_percent, vkr_percent") ?? false)
-        #expect(error?.detail.contains("transformer TL") ?? false)
+        for word in ["r_ohm of lines", "vk_percent of transformers", "vm_pu of sources"] {
+            #expect(error?.detail.contains(word) ?? false, "\(word): \(error?.detail ?? "")")
+        }
+        var one = TwoBus.make()
+        one.lines[1].reactance = nil
+        error = #expect(throws: PowerFlowError.self) { _ = try FlowModel(one) }
+        #expect(error?.detail == "the data lack x_ohm of lines SX" && error?.elements == ["SX"])
         var network = TwoBus.make()
         network.sources = []
         error = #expect(throws: PowerFlowError.self) { _ = try FlowModel(network) }
@@ -185,15 +190,14 @@ private enum TwoBus {
             .init(id: "M1", nominalKilovolts: 20, kind: "mv_busbar"),
             .init(id: "M2", nominalKilovolts: 20, kind: "mv_busbar"),
         ]
-        network.sources = [.init(id: "SRC", node: "HV")]
+        network.sources = [.init(id: "SRC", node: "HV", voltagePerUnit: 1)]
         network.transformers = ["M1", "M2"].map { busbar in
             var unit = Network.Transformer(
                 id: "T-\(busbar)", highNode: "HV", lowNode: busbar, ratedKVA: 40_000,
-                parameters: [
-                    "vk_percent": 16.2, "vkr_percent": 0.34, "tap_neutral": 0, "tap_pos": 0, "tap_min": -9,
-                    "tap_max": 9,
-                    "tap_step_percent": 1.5, "oltc": 1, "oltc_setpoint_pu": 1.025, "oltc_band_pu": 0.012,
-                ], tapGroup: "SUB")
+                highKilovolts: 110, lowKilovolts: 20, impedancePercent: 16.2, resistancePercent: 0.34,
+                tap: .init(
+                    isOnLowSide: false, neutral: 0, least: -9, most: 9, position: 0, stepPercent: 1.5,
+                    isAutomatic: true, setPoint: 1.025, band: 0.012), tapGroup: "SUB")
             change(&unit)
             return unit
         }
@@ -215,7 +219,7 @@ private enum TwoBus {
         #expect(abs(settled.mean - 1 / 0.985) < 1e-9)
         // Already there, it stays.
         var network = make()
-        for place in [0, 1] { network.transformers[place].parameters["tap_pos"] = -1 }
+        for place in [0, 1] { network.transformers[place].tap.position = -1 }
         #expect(try settle(network, megawatts: 0) == nil)
     }
 
@@ -226,19 +230,22 @@ private enum TwoBus {
     }
 
     @Test func theLowSideAndANegativeStepTurnTheWay() throws {
-        #expect(try settle(make { $0.parameters["tap_on_lv_side"] = 1 }, megawatts: 0)?.taps == [1, 1])
-        #expect(try settle(make { $0.parameters["tap_step_percent"] = -1.5 }, megawatts: 0)?.taps == [1, 1])
+        #expect(try settle(make { $0.tap.isOnLowSide = true }, megawatts: 0)?.taps == [1, 1])
+        #expect(try settle(make { $0.tap.stepPercent = -1.5 }, megawatts: 0)?.taps == [1, 1])
     }
 
     @Test func theEndOfTheRangeAndANarrowBandStopIt() throws {
-        #expect(try settle(make { $0.parameters["oltc_setpoint_pu"] = 1.4 }, megawatts: 0)?.taps == [-9, -9])
+        #expect(try settle(make { $0.tap.setPoint = 1.4 }, megawatts: 0)?.taps == [-9, -9])
         // A band narrower than a step would be hunted for: it moves once past it, and stays.
-        let hunted = try settle(make { $0.parameters["oltc_band_pu"] = 0.0001 }, megawatts: 0)
+        let hunted = try settle(make { $0.tap.band = 0.0001 }, megawatts: 0)
         #expect(hunted?.taps == [-2, -2])
     }
 
-    @Test func withoutSetPointNothingMoves() throws {
-        #expect(try settle(make { $0.parameters["oltc_setpoint_pu"] = nil }, megawatts: 36) == nil)
-        #expect(try settle(make { $0.parameters["oltc"] = 0 }, megawatts: 36) == nil)
+    @Test func withoutSetPointNobodyKnowsWhereItMoves() throws {
+        let error = #expect(throws: PowerFlowError.self) {
+            try settle(make { $0.tap.setPoint = nil }, megawatts: 36)
+        }
+        #expect(error?.detail.contains("oltc_setpoint_pu of transformers") ?? false)
+        #expect(try settle(make { $0.tap.isAutomatic = false }, megawatts: 36) == nil)
     }
 }

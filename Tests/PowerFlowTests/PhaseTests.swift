@@ -14,10 +14,11 @@ private enum Lateral {
             .init(id: "S", nominalKilovolts: 10, kind: "mv_busbar", phases: "ABC"),
             .init(id: "L", nominalKilovolts: 10, kind: "mv_node", phases: phases),
         ]
-        network.sources = [.init(id: "SRC", node: "S")]
+        network.sources = [.init(id: "SRC", node: "S", voltagePerUnit: 1)]
         network.lines = [
             .init(
-                id: "SL", from: "S", to: "L", resistance: line.r1, reactance: line.x1, ratedAmperes: 200,
+                id: "SL", from: "S", to: "L", resistance: line.r1, reactance: line.x1, capacitance: 0,
+                ratedAmperes: 200,
                 zeroResistance: line.r0, zeroReactance: line.x0)
         ]
         network.switches = [.init(id: "CB", connects: .line, node: "S", element: "SL")]
@@ -103,11 +104,11 @@ private enum Lateral {
     /// One fuse of a Dyn bank: two of its secondary phases share what is left, the third keeps its voltage.
     @Test func behindADeltaThatLacksAPhaseVoltagesAreHalved() throws {
         var network = Lateral.make(phases: "ABC")
-        network.nodes.append(.init(id: "LV", nominalKilovolts: 0.4, kind: "lv_busbar"))
+        network.nodes.append(.init(id: "LV", nominalKilovolts: 0.4, kind: "lv_busbar", phases: "ABC"))
         network.transformers = [
             .init(
-                id: "T", highNode: "L", lowNode: "LV", ratedKVA: 400,
-                parameters: ["vk_percent": 4, "vkr_percent": 1, "i0_percent": 2, "shift_degree": 150], windings: "Dyn5")
+                id: "T", highNode: "L", lowNode: "LV", ratedKVA: 400, highKilovolts: 10, lowKilovolts: 0.4,
+                impedancePercent: 4, resistancePercent: 1, noLoadPercent: 2, shiftDegrees: 150, windings: "Dyn5")
         ]
         var model = try FlowModel(network)
         var state = model.normalState
@@ -129,7 +130,9 @@ private enum Lateral {
         var network = Lateral.make(phases: "ABC")
         network.nodes.append(.init(id: "M", nominalKilovolts: 10, kind: "mv_node", phases: "C"))
         network.lines.append(
-            .init(id: "LM", from: "L", to: "M", resistance: 1, reactance: 1, zeroResistance: 3, zeroReactance: 3))
+            .init(
+                id: "LM", from: "L", to: "M", resistance: 1, reactance: 1, capacitance: 0,
+                zeroResistance: 3, zeroReactance: 3))
         var byPhase = try FlowModel(network)
         network.nodes[2].phases = "ABC"
         var alike = try FlowModel(network)
@@ -149,8 +152,8 @@ private enum Lateral {
         network.lines[0].zeroResistance = nil
         network.transformers = [
             .init(
-                id: "T", highNode: "S", lowNode: "L", ratedKVA: 400, parameters: ["vk_percent": 4, "vkr_percent": 1],
-                neutral: .isolated)
+                id: "T", highNode: "S", lowNode: "L", ratedKVA: 400, highKilovolts: 10, lowKilovolts: 10,
+                impedancePercent: 4, resistancePercent: 1, neutral: .isolated)
         ]
         var model = try FlowModel(network)
         let error = #expect(throws: PowerFlowError.self) { try model.solve(model.normalState) }

@@ -99,7 +99,7 @@ struct WorkedCase: Decodable {
         var (watts, vars) = ([Double](repeating: 0, count: nodes.count), [Double](repeating: 0, count: nodes.count))
         for item in network.loads {
             watts[nodes[item.node]!] += item.kilowatts * 1000 * load
-            vars[nodes[item.node]!] += item.kilovars * 1000 * load
+            vars[nodes[item.node]!] += item.kilovars! * 1000 * load
         }
         var snapshot = GridSnapshot(
             time: start, networkRevision: "1", positions: network.switches.map(\.normalPosition),
@@ -119,11 +119,11 @@ struct WorkedCase: Decodable {
             network.transformers[network.transformers.firstIndex { $0.id == id }!].hasZeroSequenceProtection = value
         }
         for (id, value) in state.shift_degree ?? [:] {
-            network.transformers[network.transformers.firstIndex { $0.id == id }!].parameters["shift_degree"] = value
+            network.transformers[network.transformers.firstIndex { $0.id == id }!].shiftDegrees = value
         }
         if let sources = state.sources {
             network.sources = sources.map {
-                .init(id: $0.node, node: $0.node, voltagePerUnit: $0.perUnit, angleDegrees: $0.degrees)
+                .init(id: $0.node, node: $0.node, voltagePerUnit: $0.perUnit, angleDegrees: $0.degrees, isStiff: true)
             }
         }
         for der in state.ders ?? [] {

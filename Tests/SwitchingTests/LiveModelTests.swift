@@ -141,7 +141,7 @@ struct LiveScene {
         ).lossless
         var snapshot = GridSnapshot(
             time: WorkedCase.start, networkRevision: "1", positions: states,
-            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loads.loadWatts,
+            taps: network.transformers.map(\.tap.position), loadWatts: loads.loadWatts,
             loadVars: loads.loadVars, derWatts: loads.derWatts, derVars: loads.derVars)
         snapshot.take(loads)
         snapshot.measured = measured

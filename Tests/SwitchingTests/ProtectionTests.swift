@@ -321,10 +321,9 @@ import Testing
     private func verdict(setPoint: Double, isMeasured: Bool) throws -> Verdict {
         var network = try WorkedCase.network()
         let place = try #require(network.transformers.firstIndex { $0.id == "BANK-B" })
-        network.transformers[place].parameters.merge([
-            "oltc": 1, "oltc_setpoint_pu": setPoint, "oltc_band_pu": 0.01, "tap_step_percent": 1.25, "tap_pos": 0,
-            "tap_min": -16, "tap_max": 16,
-        ]) { $1 }
+        network.transformers[place].tap = .init(
+            isOnLowSide: false, neutral: 0, least: -16, most: 16, position: 0, stepPercent: 1.25, isAutomatic: true,
+            setPoint: setPoint, band: 0.01)
         var snapshot = WorkedCase.snapshot(network, load: 0.6, pv: 0)
         snapshot.taps = network.transformers.map { $0.id == "BANK-B" ? 0 : nil }
         snapshot.hasMeasuredTaps = isMeasured

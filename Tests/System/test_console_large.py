@@ -30,7 +30,7 @@ def large_network(folder):
         lon, lat = 10 + x * 0.3, 52 + y * 0.2
         nodes += [{"node_id": f"HV{bank}", "vn_kv": 110, "kind": "hv_busbar", "substation_id": f"SUB{bank}", "lon": lon, "lat": lat},
                   {"node_id": f"MV{bank}", "vn_kv": 20, "kind": "mv_busbar", "substation_id": f"SUB{bank}", "lon": lon, "lat": lat}]
-        sources.append({"source_id": f"SRC{bank}", "node_id": f"HV{bank}"})
+        sources.append({"source_id": f"SRC{bank}", "node_id": f"HV{bank}", "vm_pu": 1, "va_degree": 0})
         transformers.append({"transformer_id": f"T{bank}", "hv_node": f"HV{bank}", "lv_node": f"MV{bank}", "sn_kva": 40_000, "vn_hv_kv": 110, "vn_lv_kv": 20, "vk_percent": 16, "vkr_percent": 0.4})
         for number in range(10):
             feeder = f"F{bank * 10 + number:03d}"
@@ -40,7 +40,7 @@ def large_network(folder):
                 node = f"{feeder}-{step}"
                 nodes.append({"node_id": node, "vn_kv": 20, "kind": "mv_node", "substation_id": "", "lon": round(lon + 0.003 * step * math.cos(angle), 5), "lat": round(lat + 0.002 * step * math.sin(angle), 5)})
                 lines.append({"line_id": f"L-{node}", "from_node": before, "to_node": node, "length_km": 0.3, "r_ohm": 0.1, "x_ohm": 0.04, "c_nf": 60, "max_i_a": 300})
-                loads.append({"load_id": f"LD-{node}", "node_id": node, "p_kw": 50})
+                loads.append({"load_id": f"LD-{node}", "node_id": node, "p_kw": 50, "q_kvar": 0})
                 if step % 3 == 0:
                     ders.append({"der_id": f"pv-{node}", "kind": "pv", "node_id": node, "rated_kw": 200})
                 before = node

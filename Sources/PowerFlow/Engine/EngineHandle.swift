@@ -18,9 +18,14 @@ struct EngineHandle: ~Copyable {
         guard code != PGM_Idx(PGM_no_error.rawValue) else { return }
         let message = PGM_error_message(raw).map { String(cString: $0) } ?? "error \(code)"
         PGM_clear_error(raw)
-        let isFailedIteration = message.contains("converge") || message.contains("singular")
+        let isFailedIteration = ["converge", "singular", "Sparse matrix"].contains { message.contains($0) }
+        // The engine's text on a failed iteration names its own parts and where to report them: no help to anybody.
+        guard !isFailedIteration else {
+            throw PowerFlowError(
+                .notConverged, operation,
+                message.contains("converge") ? "it does not converge" : "its equations are singular")
+        }
         throw PowerFlowError(
-            isFailedIteration ? .notConverged : .invalidInput, operation,
-            message.split(whereSeparator: \.isNewline).joined(separator: " "))
+            .invalidInput, operation, message.split(whereSeparator: \.isNewline).joined(separator: " "))
     }
 }

@@ -129,7 +129,7 @@ struct PhaseModel: ~Copyable {
         need(
             "r0_ohm and x0_ohm",
             of: network.lines.filter { $0.zeroResistance == nil || $0.zeroReactance == nil }.map(\.id))
-        need("windings", of: network.transformers.filter { Windings($0.windings) == nil }.map(\.id))
+        need("windings", of: network.transformers.filter { $0.vectorGroup == nil }.map(\.id))
         let volts = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { a, _ in a })
         need(
             "a grounded neutral (loads lie between phases otherwise, which is not solved)",

@@ -26,7 +26,7 @@ struct PhaseTrace {
         var edges = network.lines.compactMap { edge($0.from, $0.to, true, onElement["line \($0.id)"] ?? []) }
         edges += network.transformers.compactMap {
             edge(
-                $0.highNode, $0.lowNode, Windings($0.windings)?.keepsPhases ?? false,
+                $0.highNode, $0.lowNode, $0.vectorGroup.map(Windings.init)?.keepsPhases ?? false,
                 onElement["transformer \($0.id)"] ?? [])
         }
         edges += network.switches.enumerated().compactMap { number, item in

@@ -22,7 +22,7 @@ struct CheckContext {
     let coldLoads: [ColdLoad]
     /// `nil`: protection is left out.
     let faults: FaultStudy?
-    let customers: [Int]
+    let customers: [Customers]
 
     /// A, through a switch.
     func amperes(through number: Int, _ flow: FlowSolution) -> Double { branch(of: number, flow).amperes }
@@ -60,13 +60,50 @@ struct CheckContext {
         return stage.topology.energised.indices.filter { before[$0] && !stage.topology.energised[$0] }
     }
 
-    func customerCount(_ nodes: some Sequence<Int>) -> Int { nodes.reduce(0) { $0 + customers[$1] } }
+    func customers(_ nodes: some Sequence<Int>) -> Customers {
+        nodes.reduce(into: Customers()) { $0.add(customers[$1]) }
+    }
+
+    /// A branch is fed otherwise than before the plan: from its other end, by another feeder, or not before.
+    func isFedOtherwise(_ stage: PlanSimulation.Stage, edge: Int) -> Bool {
+        let (first, now) = (simulation.initial.topology, stage.topology)
+        let ends = graph.edgeEnds[edge]
+        return [Int(ends.from), Int(ends.to)].contains { node in
+            now.energised[node] && (!first.energised[node] || first.feeder[node] != now.feeder[node])
+        } || now.isFedFrom(edge: edge, of: graph) != first.isFedFrom(edge: edge, of: graph)
+    }
 
     func name(_ node: Int) -> String { network.nodes[node].id }
 
     /// "after step 2", "before the first step".
     func when(_ stage: PlanSimulation.Stage) -> String {
         stage.step.map { "after step \($0.sequence)" } ?? "before the first step"
+    }
+}
+
+/// How many customers hang on something.
+struct Customers: Equatable {
+    /// As far as the data say.
+    var known = 0
+    /// Loads do not say how many: there may be more.
+    var mayBeMore = false
+
+    /// - Parameter count: of a load; `nil`: not known.
+    mutating func add(_ count: Int?) {
+        if let count { known += count } else { mayBeMore = true }
+    }
+
+    mutating func add(_ other: Self) {
+        known += other.known
+        mayBeMore = mayBeMore || other.mayBeMore
+    }
+
+    /// There are some, or there may be.
+    var areThere: Bool { known > 0 || mayBeMore }
+
+    var text: String {
+        if known == 0, mayBeMore { return "nobody knows how many customers" }
+        return (mayBeMore ? "at least " : "") + Say.count(known, "customer")
     }
 }
 

@@ -9,12 +9,14 @@ enum ColdLoadChecks {
         let stage = context.simulation.stages[cold.stage]
         let when =
             "\(context.when(stage)), when what was dead for \(cold.hours.map { "\(Say.decimals($0)) h" } ?? "nobody knows how long") takes \(Say.decimals(cold.factor)) times its load"
-        guard case .success(let flow) = cold.flow else {
+        let flow: FlowSolution
+        switch cold.flow {
+        case .success(let solution): flow = solution
+        case .failure(let error):
             return [
-                Finding(
-                    "H5", step: stage.finding, .blockHard, elements: cold.nodes.map(context.name), loadCase: .masked,
-                    "The load flow has no solution \(when).", remedy: "Restore it in smaller blocks.")
-            ]
+                LoadingChecks.unsolved(
+                    context, when, stage.finding, .masked, error, check: "H5", remedy: "Restore it in smaller blocks.")
+            ].compactMap(\.self)
         }
         let usual = stage.flow(.masked) ?? stage.flow(.now)
         var findings = LoadingChecks.judge(
@@ -38,7 +40,8 @@ enum ColdLoadChecks {
             let none = context.simulation.initial.flow(.masked).flatMap({ context.loading.line($0, place) }), all > none
         else { return otherwise }
         let line = context.network.lines[place]
-        let emergency = line.emergencyAmperes.map { $0 / line.ratedAmperes * 100 } ?? context.limits.lineEmergency
+        guard let rated = line.ratedAmperes else { return otherwise }
+        let emergency = line.emergencyAmperes.map { $0 / rated * 100 } ?? context.limits.lineEmergency
         func share(_ limit: Double) -> Int { Int(max(0, min(1, (limit - none) / (all - none))) * 100) }
         return
             "Restore it in blocks: the first at most \(share(context.limits.lineLoading)) % of it for \(id)'s rating, \(share(emergency)) % for some hours; the next when the load has settled."

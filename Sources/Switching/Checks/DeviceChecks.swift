@@ -4,13 +4,6 @@ internal import PowerFlow
 /// C1–C8 and T8: what a switch interrupts, closes onto, and joins. Where the network carries a rating for any
 /// switch, one that it does not carry is not known.
 enum DeviceChecks {
-    /// Kinds that interrupt no load.
-    private static let noLoadKinds: Set<String> = [
-        "DS", "DISCONNECT", "SECTIONALIZER", "JUMPER", "CUT", "BYPASS", "CUTOUT",
-    ]
-    /// Kinds that clear a fault that they close onto.
-    private static let breakerKinds: Set<String> = ["CB", "CIRCUIT_BREAKER", "RECLOSER"]
-
     static func run(_ context: CheckContext) -> [Finding] {
         let network = context.network
         let hasBreakRatings = network.switches.contains { $0.loadBreakAmperes != nil }
@@ -73,11 +66,21 @@ enum DeviceChecks {
         if kind == "ELBOW_NLB" {
             return hard("C8", "an elbow that breaks no load", context.limits.noLoadAmperes, "limits.no_load_a")
         }
-        if noLoadKinds.contains(kind) {
+        if Network.Switch.noLoadKinds.contains(kind) {
             let what = kind == "DS" || kind == "DISCONNECT" ? "a disconnector" : "a device that breaks no load"
             return hard("C2", what, context.limits.noLoadAmperes, "limits.no_load_a")
         }
-        guard hasRatings, !breakerKinds.contains(kind) else { return [] }
+        if !item.isOfKnownKind, item.loadBreakAmperes == nil,
+            context.network.switches.contains(where: { !$0.kind.isEmpty })
+        {
+            return [
+                Finding(
+                    "C2", step: step.sequence, .unknown, elements: [item.id],
+                    "\(item.kind.isEmpty ? "What kind of switch \(item.id) is is not known" : "What a switch of kind \(item.kind) may interrupt is not known"); step \(step.sequence) opens \(item.id) under \(Say.amperes(worst.amperes)).",
+                    remedy: "Enter its kind, or its load-break rating, in the network.")
+            ]
+        }
+        guard hasRatings, !item.isBreaker else { return [] }
         if item.loadBreakAmperes == 0 { return hard("C1", "which breaks no load", 0, "load_break_a of the switch") }
         return [
             Finding(
@@ -145,7 +148,7 @@ enum DeviceChecks {
                     remedy: remedy)
             ]
         }
-        if breakerKinds.contains(item.kind.uppercased()) {
+        if item.isBreaker {
             guard !after.state.reclosingDisabled.contains(item.id) else { return [] }
             return finding(.condition, "it would reclose onto the fault", "Disable its reclosing before the step.")
         }
@@ -166,6 +169,10 @@ enum DeviceChecks {
                 : finding(.blockSoft, "it is not made to close onto a fault", remedy)
         }
         guard peak > rating else { return [] }
+        // With a source that holds its voltage the current is the most that there can be, and says no more.
+        if let unknown = context.faults?.unknownSources {
+            return finding(.unknown, "the fault current there is not known without \(unknown)", remedy)
+        }
         return finding(
             .blockSoft, "a fault draws \(Say.decimals(peak)) kA at its peak, it makes \(Say.decimals(rating)) kA",
             remedy)
@@ -176,7 +183,16 @@ enum DeviceChecks {
         guard let edge = context.graph.edge(ofSwitch: number) else { return [] }
         let ends = context.graph.edgeEnds[edge]
         let sides = [Int(ends.from), Int(ends.to)].map { context.network.nodes[$0] }
-        guard let one = sides[0].phases, let other = sides[1].phases else { return [] }
+        guard let one = sides[0].phases, let other = sides[1].phases else {
+            let unknown = sides.filter { $0.phases == nil }.map(\.id)
+            guard context.network.nodes.contains(where: { $0.phases != nil }) else { return [] }
+            return [
+                Finding(
+                    "T8", step: step.sequence, .unknown, elements: [step.element] + unknown,
+                    "Which phases \(Say.list(unknown)) \(unknown.count == 1 ? "has" : "have"), which step \(step.sequence) joins, is not known.",
+                    remedy: "Enter the phases of the node in the network.")
+            ]
+        }
         guard Set(one).isDisjoint(with: other) else { return [] }
         return [
             Finding(
@@ -199,20 +215,33 @@ enum DeviceChecks {
         without[number] = .open
         let dead = Topology(graph, positions: without).energised
         let behind = Set(network.nodes.indices.filter { loaded.topology.energised[$0] && !dead[$0] })
-        let cable = network.lines.filter { line in
-            line.construction == "cable"
-                && [line.from, line.to].contains { graph.nodeIndex[$0].map(behind.contains) ?? false }
-        }.reduce(0) { $0 + $1.kilometres }
+        let lines = network.lines.filter { line in
+            [line.from, line.to].contains { graph.nodeIndex[$0].map(behind.contains) ?? false }
+        }
+        let hasCables = network.lines.contains { $0.construction != nil && $0.kilometres != nil }
+        guard hasCables, network.transformers.contains(where: { $0.windings != nil }) else { return [] }
+        let cable = lines.filter { $0.construction == "cable" }.reduce(0) { $0 + ($1.kilometres ?? 0) }
+        // Lines that may be cables, or of which nobody knows how long they are.
+        let doubtful = lines.filter { line in
+            line.construction == nil || line.construction == "cable" && line.kilometres == nil
+        }
         return network.transformers.compactMap { unit in
-            guard let windings = unit.windings, let high = graph.nodeIndex[unit.highNode],
-                let low = graph.nodeIndex[unit.lowNode], behind.contains(high)
+            guard let high = graph.nodeIndex[unit.highNode], let low = graph.nodeIndex[unit.lowNode],
+                behind.contains(high)
             else { return nil }
             // Above 15 kV any cable is enough, up to there more than 30 m.
             let isLong = network.nodes[high].nominalKilovolts > 15 ? cable > 0 : cable > 0.03
-            guard isLong else { return nil }
+            guard isLong || !doubtful.isEmpty else { return nil }
             let load = context.injections.balance(of: [low, high]).load
             let share = load / (unit.ratedKVA * 1000)
             guard share < 0.1 else { return nil }
+            guard isLong, let windings = unit.windings else {
+                let unknown = unit.windings == nil ? [unit.id] : doubtful.map(\.id)
+                return Finding(
+                    "C6", step: step.sequence, .unknown, elements: unknown + [step.element],
+                    "Step \(step.sequence) operates a pole of \(step.element) alone: whether \(unit.id) may go into ferroresonance is not known without \(unit.windings == nil ? "its windings" : "construction and length_km of \(Say.list(unknown))").",
+                    remedy: "Use a gang-operated switch, or complete the network's data.")
+            }
             return Finding(
                 "C6", step: step.sequence, .blockSoft, elements: [unit.id, step.element], value: share * 100, limit: 10,
                 unit: "% load", limitSource: "domain rules C6",
@@ -235,13 +264,13 @@ enum DeviceChecks {
         let missing = phases.whole.indices.filter { node in
             after.topology.energised[node] && !phases.whole[node].isSuperset(of: phases.present[node])
         }
-        let customers = context.customerCount(missing)
+        let customers = context.customers(missing)
         let stays = context.simulation.final.state.openPoles[number] != nil
         let isBlock = stays && ![.plannedOutage, .clearance, .emergency].contains(context.plan.kind)
         return Finding(
             "C4", step: after.finding, isBlock ? .blockSoft : .condition,
-            elements: [item.id] + missing.map(context.name), value: Double(customers), unit: "customers",
-            "\(what.prefix(1).uppercased() + what.dropFirst()): \(Say.count(missing.count, "node")) with \(Say.count(customers, "customer")) lack a phase\(stays ? " and go on lacking it" : "").",
+            elements: [item.id] + missing.map(context.name), value: Double(customers.known), unit: "customers",
+            "\(what.prefix(1).uppercased() + what.dropFirst()): \(Say.count(missing.count, "node")) with \(customers.text) lack a phase\(stays ? " and go on lacking it" : "").",
             remedy: isBlock
                 ? "Operate its other poles, too."
                 : "Have three-phase motors behind it stopped, and operate its other poles at once.")
@@ -262,14 +291,27 @@ enum DeviceChecks {
         guard let flow = loaded.flow(.now) else { return [] }
         // With balanced load, and one or two poles open, the residual is what a phase carries.
         let estimate = context.amperes(through: number, flow)
+        // Where no relay has a ground element that is known, the check is not run.
+        let isJudged = context.network.switches.contains { $0.relay?.groundPickup != nil }
         var findings: [Finding] = []
         var device = zones.device[node]
         while let upstream = device {
             device = zones.zones[upstream]?.upstream
             let relayed = context.network.switches[upstream]
-            guard let pickup = relayed.relay?.groundPickup, !blocked.contains(relayed.id) else { continue }
+            guard !blocked.contains(relayed.id), isJudged else { continue }
             let solved = after.flow(.now).flatMap { context.residual(through: upstream, $0) } ?? 0
             let residual = max(estimate, solved)
+            guard let pickup = relayed.relay?.groundPickup else {
+                guard residual > context.limits.noLoadAmperes, told.insert(relayed.id).inserted else { continue }
+                findings.append(
+                    Finding(
+                        "C5", step: step.sequence, .unknown, elements: [relayed.id, item.id], value: residual,
+                        unit: "A",
+                        limitSource: "ground_pickup_a of the switch", loadCase: .now,
+                        "The poles of \(item.id) stand apart \(context.when(after)): \(relayed.id) sees \(Say.amperes(residual)) to ground, and its pickup is not known.",
+                        remedy: "Enter ground_pickup_a in the network, or block its ground trip before."))
+                continue
+            }
             guard residual >= 0.8 * pickup - 1e-9, told.insert(relayed.id).inserted else { continue }
             findings.append(
                 Finding(

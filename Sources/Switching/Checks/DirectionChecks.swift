@@ -7,7 +7,12 @@ enum DirectionChecks {
         let switches = context.network.switches
         let hasDirections = switches.contains { $0.relay?.isDirectional != nil }
         let hasGroups = switches.contains { $0.relay?.hasAlternateSettings != nil }
-        let protectors = switches.indices.filter { switches[$0].kind.uppercased() == "NETWORK_PROTECTOR" }
+        // Beside switches whose kind is known, one whose kind is not may be a protector.
+        let hasKinds = switches.contains { !$0.kind.isEmpty }
+        let protectors = switches.indices.filter {
+            switches[$0].kind.uppercased() == "NETWORK_PROTECTOR" || hasKinds && switches[$0].kind.isEmpty
+        }
+        let silent = switches.indices.filter { hasDirections && switches[$0].isBreaker && switches[$0].relay == nil }
         guard hasDirections || hasGroups || !protectors.isEmpty else { return [] }
         var findings: [Finding] = []
         var told: Set<String> = []
@@ -21,6 +26,7 @@ enum DirectionChecks {
             guard stage.topology.isRadial else { continue }
             let zones = ProtectionZones(context.network, context.graph, stage.state.traced)
             var found = protectors.compactMap { protector(context, stage, zones, $0, first) }
+            found += silent.compactMap { breaker(context, stage, zones, $0, first) }
             for device in zones.zones.keys.sorted() {
                 if hasDirections { found += direction(context, stage, zones, device, first) }
                 if hasGroups { found += settings(context, stage, zones, device, first, alternate) }
@@ -52,12 +58,39 @@ enum DirectionChecks {
     ) -> Finding? {
         guard let (amperes, loadCase) = back(context, stage, zones, number) else { return nil }
         let item = context.network.switches[number]
+        guard !item.kind.isEmpty else {
+            return Finding(
+                "F3", step: stage.finding, .unknown, elements: [item.id], value: amperes, unit: "A",
+                limitSource: "kind of the switch", loadCase: loadCase,
+                "\(item.id) has \(Say.amperes(amperes)) coming back \(context.when(stage)); whether it is a network protector is not known.",
+                remedy: "Enter the kind of the switch in the network.")
+        }
         let isOld = amperes <= (back(context, context.simulation.initial, first, number)?.amperes ?? 0) * 1.01
         return Finding(
             "F3", step: stage.finding, isOld ? .note : .blockHard, elements: [item.id], value: amperes, limit: 0,
             unit: "A", limitSource: "domain rules F3", loadCase: loadCase,
             "\(item.id), a network protector, has \(Say.amperes(amperes)) coming back \(context.when(stage))\(isOld ? ", as before the plan" : ""): it opens.",
             remedy: isOld ? nil : "Curtail DER behind it, or transfer another part.")
+    }
+
+    /// F2: a breaker of which no settings are known, beside others.
+    private static func breaker(
+        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ zones: ProtectionZones, _ number: Int,
+        _ first: ProtectionZones
+    ) -> Finding? {
+        let item = context.network.switches[number]
+        guard stage.state.positions[number] == .closed, let edge = context.graph.edge(ofSwitch: number),
+            [Int(context.graph.edgeEnds[edge].from), Int(context.graph.edgeEnds[edge].to)]
+                .contains(where: { stage.topology.feeder[$0] >= 0 }),
+            let (amperes, loadCase) = back(context, stage, zones, number)
+        else { return nil }
+        let earlier = back(context, context.simulation.initial, first, number)?.amperes ?? 0
+        guard amperes > earlier * 1.01 else { return nil }
+        return Finding(
+            "F2", step: stage.finding, .unknown, elements: [item.id], value: amperes, unit: "A",
+            limitSource: "phase_pickup_a of the switch", loadCase: loadCase,
+            "\(item.id) has \(Say.amperes(amperes)) coming back \(context.when(stage)), and what trips it is not known.",
+            remedy: "Enter the relay's settings in the network.")
     }
 
     /// F2: what cannot tell directions takes power that comes back for a fault.

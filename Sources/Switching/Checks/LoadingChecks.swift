@@ -9,12 +9,15 @@ enum LoadingChecks {
             for stage in context.simulation.stages {
                 switch stage.flows[loadCase] {
                 case .success(let flow)?:
+                    findings += unrated(context, flow, loadCase, stage)
                     // EXPORT asks for voltage and for what flows back.
                     guard stage.step != nil, loadCase != .export else { continue }
                     findings += judge(
                         context, flow, loadCase, step: stage.finding, when: context.when(stage),
                         before: context.simulation.initial.flow(loadCase))
-                case .failure(let error)?: findings.append(unsolved(context, stage, loadCase, error))
+                case .failure(let error)?:
+                    findings += [unsolved(context, context.when(stage), stage.finding, loadCase, error)].compactMap(
+                        \.self)
                 case nil:
                     findings.append(
                         Finding(
@@ -26,18 +29,58 @@ enum LoadingChecks {
         return findings + later(context)
     }
 
-    /// Without a solution nothing is known of loading and voltage, and the state itself is doubtful.
-    private static func unsolved(
-        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ loadCase: Finding.LoadCase, _ error: PowerFlowError
-    ) -> Finding {
-        // What cannot even be asked is missing knowledge; what has no solution is no state to bring a network into.
-        let isData = error.code == .missingData || error.code == .invalidInput
+    /// Without a solution nothing is known of loading and voltage. Whose fault that is decides what it means: of the data,
+    /// or of a state that was there before the plan, nobody can tell; only one that the plan makes is held against it.
+    ///
+    /// - Returns: `nil`: it is told as a check that is not run.
+    static func unsolved(
+        _ context: CheckContext, _ when: String, _ step: Int?, _ loadCase: Finding.LoadCase, _ error: PowerFlowError,
+        check: String = "LF", remedy: String = "Transfer less load at a time, or support the voltage."
+    ) -> Finding? {
+        if error.isOfData {
+            let gaps = context.network.flowGaps
+            if error.code == .missingData, !gaps.isEmpty, gaps.allSatisfy(\.isOfAll) { return nil }
+            return Finding(
+                "LF", .unknown, elements: error.elements, "There is no load flow: \(error.detail).",
+                remedy: "Complete and correct the network's data: backfeed network check names file, line and column.")
+        }
+        if case .failure? = context.simulation.initial.flows[.now] {
+            return Finding(
+                "LF", .unknown,
+                "The load flow has no solution before the first step: \(error.detail). That is not the plan's doing.",
+                remedy: "Find what in the network's data, in its loads or in what is measured cannot be.")
+        }
         return Finding(
-            "LF", step: stage.finding, isData ? .unknown : loadCase == .export ? .blockSoft : .blockHard,
-            loadCase: loadCase,
-            "The load flow has no solution \(context.when(stage)): \(error).",
-            remedy: isData
-                ? "Complete the network's data." : "Transfer less load at a time, or support the voltage.")
+            check, step: step, loadCase == .export ? .blockSoft : .blockHard, loadCase: loadCase,
+            "The load flow has no solution \(when): \(error.detail).", remedy: remedy)
+    }
+
+    /// H1, H4: lines without a rating beside others that have one, where the plan makes them carry more, or feeds them
+    /// otherwise.
+    private static func unrated(
+        _ context: CheckContext, _ flow: FlowSolution, _ loadCase: Finding.LoadCase, _ stage: PlanSimulation.Stage
+    ) -> [Finding] {
+        guard stage.step != nil, loadCase != .export,
+            context.network.lines.contains(where: { $0.ratedAmperes != nil && context.loading.isJudged($0) })
+        else { return [] }
+        let before = context.simulation.initial.flow(loadCase)
+        let concerned = context.network.lines.indices.filter { place in
+            let line = context.network.lines[place]
+            guard line.ratedAmperes == nil, context.loading.isJudged(line), flow.lines[place].amperes > 0.5 else {
+                return false
+            }
+            let earlier = before?.lines[place].amperes ?? 0
+            return flow.lines[place].amperes > earlier * 1.005 + 0.5 || context.isFedOtherwise(stage, edge: place)
+        }
+        guard let worst = concerned.max(by: { flow.lines[$0].amperes < flow.lines[$1].amperes }) else { return [] }
+        return [
+            Finding(
+                loadCase == .masked ? "H4" : "H1", step: stage.finding, .unknown,
+                elements: concerned.map { context.network.lines[$0].id }, value: flow.lines[worst].amperes, unit: "A",
+                limitSource: "max_i_a of the line", loadCase: loadCase,
+                "What \(Say.list(concerned.map { context.network.lines[$0].id })) may carry is not known; \(context.network.lines[worst].id) carries \(Say.amperes(flow.lines[worst].amperes)) \(context.when(stage)).",
+                remedy: "Enter max_i_a of the line in the network.")
+        ]
     }
 
     /// What carries how much: percent of its rating.
@@ -55,23 +98,24 @@ enum LoadingChecks {
         let limits = context.limits
         var loads: [Load] = []
         for (place, line) in context.network.lines.enumerated() {
-            guard let percent = context.loading.line(flow, place) else { continue }
+            guard let percent = context.loading.line(flow, place), let rated = line.ratedAmperes else { continue }
             loads.append(
                 Load(
                     place: place, isTransformer: false, id: line.id, percent: percent,
-                    amount: "\(Say.amperes(flow.lines[place].amperes)) of \(Say.amperes(line.ratedAmperes))",
+                    amount: "\(Say.amperes(flow.lines[place].amperes)) of \(Say.amperes(rated))",
                     normal: limits.lineLoading,
                     emergency: max(
                         limits.lineLoading,
-                        line.emergencyAmperes.map { $0 / line.ratedAmperes * 100 } ?? limits.lineEmergency)))
+                        line.emergencyAmperes.map { $0 / rated * 100 } ?? limits.lineEmergency)))
         }
         for (place, unit) in context.network.transformers.enumerated() {
             guard let percent = context.loading.transformer(flow, place) else { continue }
+            let rated = unit.ratedKVA * 1000 * Double(unit.parallelUnits ?? 1)
             loads.append(
                 Load(
                     place: place, isTransformer: true, id: unit.id, percent: percent,
                     amount:
-                        "\(Say.power(percent / 100 * unit.ratedKVA * 1000).replacing("W", with: "VA")) of \(Say.power(unit.ratedKVA * 1000).replacing("W", with: "VA"))",
+                        "\(Say.power(percent / 100 * rated).replacing("W", with: "VA")) of \(Say.power(rated).replacing("W", with: "VA"))",
                     normal: limits.transformerLoading,
                     emergency: max(limits.transformerLoading, limits.transformerEmergency)))
         }
@@ -129,12 +173,15 @@ enum LoadingChecks {
         var spans: [String: (first: Timestamp, last: Timestamp, worst: Finding)] = [:]
         var findings: [Finding] = []
         for (time, result, before) in context.outlook {
-            guard case .success(let flow) = result else {
-                findings.append(
-                    Finding(
-                        "LF", step: context.simulation.final.finding, .blockHard,
-                        "The load flow of the final state has no solution at \(time).",
-                        remedy: "Plan for another time, or transfer less."))
+            let flow: FlowSolution
+            switch result {
+            case .success(let solution): flow = solution
+            case .failure(let error):
+                findings += [
+                    unsolved(
+                        context, "of the final state at \(time)", context.simulation.final.finding, .now, error,
+                        remedy: "Plan for another time, or transfer less.")
+                ].compactMap(\.self)
                 continue
             }
             for finding in judge(

@@ -35,7 +35,20 @@ enum ParallelChecks {
                     "Step \(step.sequence) connects two sources of the high-voltage system.",
                     remedy: "Tell the transmission operator; log name and time."))
         }
-        if let (one, other) = shifts(context, before, a, b), abs(one - other) > 1e-6 {
+        switch shifts(context, before, a, b) {
+        case .same: break
+        case .notKnown(let units):
+            let isOfAll = context.network.transformers.allSatisfy { $0.turn == nil }
+            findings.append(
+                isOfAll
+                    ? DataNeeds.finding(
+                        .init(check: "P1", reason: "not in the network's data: shift_degree of transformers"), limits)
+                    : Finding(
+                        "P1", step: step.sequence, .unknown, elements: [step.element] + units,
+                        limitSource: "shift_degree of the transformers",
+                        "By how much \(Say.list(units)) \(units.count == 1 ? "turns" : "turn") the phases, which \(step.element) would join to others, is not known.",
+                        remedy: "Enter shift_degree of the transformers in the network."))
+        case .differ(let one, let other):
             findings.append(
                 Finding(
                     "P1", step: step.sequence, .blockHard, elements: [step.element], value: abs(one - other), limit: 0,
@@ -84,15 +97,19 @@ enum ParallelChecks {
     ) -> [Finding] {
         let network = context.network
         let kilovolts = network.nodes[a].nominalKilovolts
-        guard let loop = SourceLoop(context, before, a, b), let edge = context.graph.edge(ofSwitch: number) else {
-            return []
-        }
-        var ohms = loop.ohms(kilovolts)
+        guard let loop = SourceLoop(context, before, a, b), let edge = context.graph.edge(ofSwitch: number),
+            var ohms = loop.ohms(kilovolts)
+        else { return [] }
         if edge < network.lines.count {
-            ohms = (ohms.r + network.lines[edge].resistance, ohms.x + network.lines[edge].reactance)
+            guard let r = network.lines[edge].resistance, let x = network.lines[edge].reactance else { return [] }
+            ohms = (ohms.r + r, ohms.x + x)
         }
         let size = (ohms.r * ohms.r + ohms.x * ohms.x).squareRoot()
         guard size > 1e-9 else { return [] }
+        // Beside lines with a rating, those of the loop that have none; where no line has one, H1 says so.
+        let unrated = loop.edges.filter { $0 < network.lines.count }.map { network.lines[$0] }
+            .filter { $0.ratedAmperes == nil && $0.emergencyAmperes == nil && context.loading.isJudged($0) }.map(\.id)
+        let hasRatings = network.lines.contains { $0.ratedAmperes != nil }
         func phasor(_ node: Int) -> (re: Double, im: Double) {
             let angle = flow.degrees[node] * .pi / 180
             return (flow.perUnit[node] * cos(angle), flow.perUnit[node] * sin(angle))
@@ -112,9 +129,9 @@ enum ParallelChecks {
             let scale =
                 kilovolts / (context.graph.nodeIndex[line.from].map { network.nodes[$0].nominalKilovolts } ?? kilovolts)
             let amperes = flow.lines[place].amperes + circulating * scale
-            weigh(
-                line.id, amperes, line.emergencyAmperes ?? line.ratedAmperes * context.limits.lineEmergency / 100,
-                "limits.line_emergency_pct")
+            let limit =
+                line.emergencyAmperes ?? line.ratedAmperes.map { $0 * context.limits.lineEmergency / 100 }
+            if let limit { weigh(line.id, amperes, limit, "limits.line_emergency_pct") }
         }
         for (device, item) in network.switches.enumerated() {
             guard let relay = item.relay, let own = context.graph.edge(ofSwitch: device), loop.edges.contains(own)
@@ -126,8 +143,17 @@ enum ParallelChecks {
                 item.id, context.amperes(through: device, flow) + circulating * kilovolts / level,
                 relay.phasePickup * context.limits.parallelPickup / 100, "limits.parallel_pickup_pct")
         }
-        guard let worst else { return [] }
-        return [
+        var unknown: [Finding] = []
+        if hasRatings, !unrated.isEmpty {
+            unknown.append(
+                Finding(
+                    "P4", step: step.sequence, .unknown, elements: unrated.sorted() + [step.element],
+                    limitSource: "max_i_a of the line", loadCase: .now,
+                    "What \(Say.list(unrated.sorted())) may carry is not known; closing \(step.element) drives \(Say.amperes(circulating)) around the loop.",
+                    remedy: "Enter max_i_a of the line in the network."))
+        }
+        guard let worst else { return unknown }
+        return unknown + [
             Finding(
                 "P4", step: step.sequence, .blockSoft, elements: [worst.id, step.element], value: circulating,
                 limit: max(0, worst.limit - (worst.amperes - circulating)), unit: "A", limitSource: worst.source,
@@ -137,31 +163,59 @@ enum ParallelChecks {
         ]
     }
 
-    /// Degrees by which transformers turn the phases between the sources and two live nodes, 0 to 360.
+    private enum Shifts {
+        case same
+        case differ(Double, Double)
+        /// The transformers that do not say.
+        case notKnown([String])
+    }
+
+    /// By how many degrees transformers turn the phases between the sources and two live nodes, 0 to 360. A transformer that
+    /// is on the way to both turns both alike.
     private static func shifts(
         _ context: CheckContext, _ stage: PlanSimulation.Stage, _ a: Int, _ b: Int
-    ) -> (Double, Double)? {
-        var turn: [Int: Double] = [:]
-        var queue = context.graph.sources
-        for source in queue { turn[source] = 0 }
+    ) -> Shifts {
+        let network = context.network
+        let lines = network.lines.count
         let conducts = context.graph.conducting(stage.state.traced)
-        let units = Dictionary(
-            context.network.transformers.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        var edges: [Int: [(other: Int, shift: Double)]] = [:]
-        for (edge, ends) in context.graph.edgeEnds.enumerated() where conducts[edge] {
-            let (from, to) = (Int(ends.from), Int(ends.to))
-            let shift = units[context.graph.edgeIDs[edge]]?.parameters["shift_degree"] ?? 0
-            edges[from, default: []].append((to, shift))
-            edges[to, default: []].append((from, -shift))
-        }
-        while let node = queue.popLast() {
-            for (other, shift) in edges[node] ?? [] where turn[other] == nil {
-                turn[other] = ((turn[node] ?? 0) + shift + 720).truncatingRemainder(dividingBy: 360)
+        var way: [Int: (from: Int, unit: Int?, isDown: Bool)] = [:]
+        var (queue, head) = (context.graph.sources, 0)
+        var seen = Set(queue)
+        while head < queue.count {
+            let node = queue[head]
+            head += 1
+            for (other, edge) in context.graph.neighbours(of: node) where conducts[edge] && seen.insert(other).inserted
+            {
+                let unit = edge >= lines && edge - lines < network.transformers.count ? edge - lines : nil
+                way[other] = (node, unit, Int(context.graph.edgeEnds[edge].from) == node)
                 queue.append(other)
             }
         }
-        guard let one = turn[a], let other = turn[b] else { return nil }
-        return (one, other)
+        guard seen.contains(a), seen.contains(b) else { return .same }
+        func units(_ node: Int) -> [Int: Bool] {
+            var (at, found) = (node, [Int: Bool]())
+            while let step = way[at] {
+                if let unit = step.unit { found[unit] = step.isDown }
+                at = step.from
+            }
+            return found
+        }
+        let (one, other) = (units(a), units(b))
+        let unknown = Set(one.keys).symmetricDifference(other.keys)
+            .filter { network.transformers[$0].turn == nil }.map { network.transformers[$0].id }.sorted()
+        guard unknown.isEmpty else { return .notKnown(unknown) }
+        func turn(_ units: [Int: Bool]) -> Double {
+            let sum = units.reduce(0.0) { sum, item in
+                // Known, or shared: then it turns both sides.
+                let shift = network.transformers[item.key].turn ?? 0
+                return sum + (item.value ? shift : -shift)
+            }
+            let rest = sum.truncatingRemainder(dividingBy: 360)
+            return rest < 0 ? rest + 360 : rest
+        }
+        let (left, right) = (turn(one), turn(other))
+        let apart = abs(left - right)
+        return min(apart, 360 - apart) > 1e-6 ? .differ(left, right) : .same
     }
 }
 
@@ -191,26 +245,26 @@ private struct SourceLoop {
         sources = one.source == other.source ? [] : [one.source, other.source]
     }
 
-    /// Seen from a voltage level.
-    func ohms(_ kilovolts: Double) -> (r: Double, x: Double) {
+    /// Seen from a voltage level; `nil`: something on it is not known.
+    func ohms(_ kilovolts: Double) -> (r: Double, x: Double)? {
         var total = (r: 0.0, x: 0.0)
         for edge in edges {
             if edge < network.lines.count {
                 let line = network.lines[edge]
+                guard let r = line.resistance, let x = line.reactance else { return nil }
                 let level = graph.nodeIndex[line.from].map { network.nodes[$0].nominalKilovolts } ?? kilovolts
                 let scale = kilovolts * kilovolts / (level * level)
-                total = (total.r + line.resistance * scale, total.x + line.reactance * scale)
+                total = (total.r + r * scale, total.x + x * scale)
             } else if edge - network.lines.count < network.transformers.count {
                 let unit = network.transformers[edge - network.lines.count]
-                let base = kilovolts * kilovolts * 1000 / (unit.ratedKVA * max(1, unit.parameters["parallel"] ?? 1))
-                let (size, real) = (
-                    (unit.parameters["vk_percent"] ?? 0) / 100 * base,
-                    (unit.parameters["vkr_percent"] ?? 0) / 100 * base
-                )
+                guard let impedance = unit.impedancePercent, let resistance = unit.resistancePercent else { return nil }
+                let base = kilovolts * kilovolts * 1000 / (unit.ratedKVA * Double(unit.parallelUnits ?? 1))
+                let (size, real) = (impedance / 100 * base, resistance / 100 * base)
                 total = (total.r + real, total.x + max(0, size * size - real * real).squareRoot())
             }
         }
         for node in sources {
+            // A source whose short-circuit power is not known adds nothing: the current comes out larger.
             let power = network.sources.first { graph.nodeIndex[$0.node] == node }?.shortCircuitMVA
             if let power { total.x += kilovolts * kilovolts / power }
         }

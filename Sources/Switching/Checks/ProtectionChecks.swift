@@ -6,7 +6,7 @@ internal import PowerFlow
 enum ProtectionChecks {
     static func run(_ context: CheckContext) -> [Finding] {
         guard let study = context.faults else { return [] }
-        var findings: [Finding] = []
+        var findings = meshed(context)
         var told: Set<String> = []
         for (stage, studied) in zip(context.simulation.stages, study.stages).dropFirst() {
             guard let studied else { continue }
@@ -22,7 +22,8 @@ enum ProtectionChecks {
                 studied.reach.values.sorted { $0.zone.device < $1.zone.device }.flatMap { reach in
                     self.reach(context, stage, studied, reach, study.before[reach.zone.device])
                         + coordination(context, stage, reach, studied)
-                } + encroachment(context, stage, studied) + reclosing(context, stage, studied)
+                } + notKnown(context, stage, studied) + encroachment(context, stage, studied)
+                + reclosing(context, stage, studied)
                 + levels(context, stage, studied) + unprotected(context, stage, studied)
             // What stays as a step left it is said once.
             for finding in found
@@ -31,6 +32,20 @@ enum ProtectionChecks {
             }
         }
         return findings
+    }
+
+    /// R1: where a loop or a second source stays that was there before, reach, coordination and direction are not judged.
+    private static func meshed(_ context: CheckContext) -> [Finding] {
+        let (first, last) = (context.simulation.initial, context.simulation.final)
+        guard !first.topology.isRadial, !last.topology.isRadial, first.state.traced != last.state.traced,
+            context.network.switches.contains(where: { $0.relay != nil })
+        else { return [] }
+        return [
+            Finding(
+                "R1", step: last.finding, .unknown,
+                "The network is not radial \(context.when(last)), as before the plan: whether its protection still works is not known.",
+                remedy: "Have reach, coordination and directions judged by an engineer.")
+        ]
     }
 
     private static func relay(_ context: CheckContext, _ device: Int) -> (id: String, relay: Network.Relay)? {
@@ -55,7 +70,15 @@ enum ProtectionChecks {
             _ what: String
         ) -> Finding? {
             let ratio = amperes * infeed / pickup
-            guard ratio < wanted - 1e-9 else { return nil }
+            guard ratio < wanted - 1e-9 else {
+                // With a source that holds its voltage the current is the most that there can be.
+                return context.faults?.unknownSources.map {
+                    Finding(
+                        check, step: stage.finding, .unknown, elements: [id, context.name(end)], limitSource: "sk_mva",
+                        "Whether \(id) sees \(what.prefix(1).lowercased() + what.dropFirst()) at \(context.name(end)) \(context.when(stage)) is not known without \($0).",
+                        remedy: "Enter sk_mva of the sources in the network.")
+                }
+            }
             let isBlock = ratio < minimum - 1e-9
             let isOld = earlier.map { $0 / pickup <= ratio * 1.01 } ?? false
             return Finding(
@@ -80,8 +103,49 @@ enum ProtectionChecks {
                 judge(
                     "R2", amperes, pickup, before?.toGround, limits.groundReachMinimum, limits.groundReach,
                     "A fault to ground")
-            } else { nil }
+            } else { groundNotKnown(context, stage, id, relay) }
         return [phases, ground].compactMap { $0 }
+    }
+
+    /// R2: others have a ground element, or lines their zero sequence, and what this one needs is missing.
+    private static func groundNotKnown(
+        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ id: String, _ relay: Network.Relay
+    ) -> Finding? {
+        let hasGround = context.network.switches.contains { $0.relay?.groundPickup != nil }
+        guard hasGround, DataNeeds.hasZeroSequence(context.network) else { return nil }
+        let lines = context.network.lines.filter { $0.zeroResistance == nil || $0.zeroReactance == nil }.map(\.id)
+        let what =
+            relay.groundPickup == nil ? "its ground_pickup_a" : "r0_ohm and x0_ohm of \(Say.list(lines))"
+        guard relay.groundPickup == nil || !lines.isEmpty else { return nil }
+        return Finding(
+            "R2", step: stage.finding, .unknown, elements: [id] + (relay.groundPickup == nil ? [] : lines),
+            "Whether \(id) sees a fault to ground \(context.when(stage)) is not known without \(what).",
+            remedy: "Complete the network's data.")
+    }
+
+    /// R1: breakers inside feeders, beside others with settings, where the plan changes what protects what.
+    private static func notKnown(
+        _ context: CheckContext, _ stage: PlanSimulation.Stage, _ studied: FaultStudy.Stage
+    ) -> [Finding] {
+        guard stage.topology.isRadial else { return [] }
+        let changed = Set(studied.reach.values.flatMap(\.zone.nodes))
+        let network = context.network
+        guard !changed.isEmpty else { return [] }
+        let silent = network.switches.indices.filter { number in
+            let item = network.switches[number]
+            guard item.isBreaker, item.relay == nil, item.connects != .transformer,
+                stage.state.positions[number] == .closed, let edge = context.graph.edge(ofSwitch: number)
+            else { return false }
+            let ends = context.graph.edgeEnds[edge]
+            return [Int(ends.from), Int(ends.to)].contains { stage.topology.feeder[$0] >= 0 && changed.contains($0) }
+        }.map { network.switches[$0].id }
+        guard !silent.isEmpty else { return [] }
+        return [
+            Finding(
+                "R1", step: stage.finding, .unknown, elements: silent,
+                "What \(Say.list(silent)) \(silent.count == 1 ? "protects" : "protect"), and when \(silent.count == 1 ? "it trips" : "they trip"), \(context.when(stage)) is not known.",
+                remedy: "Enter the relay's settings in the network.")
+        ]
     }
 
     /// R3: load stays clear of the pickup, as measured, without DER, and later.
@@ -119,7 +183,9 @@ enum ProtectionChecks {
     private static func coordination(
         _ context: CheckContext, _ stage: PlanSimulation.Stage, _ reach: FaultStudy.Reach, _ studied: FaultStudy.Stage
     ) -> [Finding] {
-        guard let upstream = reach.zone.upstream, let (downID, down) = relay(context, reach.zone.device),
+        // Where no relay has a curve, the check is not run.
+        guard DataNeeds.hasCurves(context.network), let upstream = reach.zone.upstream,
+            let (downID, down) = relay(context, reach.zone.device),
             let (upID, up) = relay(context, upstream)
         else { return [] }
         guard down.curve != nil, down.timeDial != nil, up.curve != nil, up.timeDial != nil else {
@@ -139,7 +205,15 @@ enum ProtectionChecks {
         }
         guard let worst = margins.min(by: { $0.margin < $1.margin }),
             worst.margin < context.limits.coordinationSeconds - 1e-9
-        else { return [] }
+        else {
+            guard let unknown = context.faults?.unknownSources else { return [] }
+            return [
+                Finding(
+                    "R5", step: stage.finding, .unknown, elements: [downID, upID], limitSource: "sk_mva",
+                    "Whether \(upID) waits for \(downID) \(context.when(stage)) is not known without \(unknown).",
+                    remedy: "Enter sk_mva of the sources in the network.")
+            ]
+        }
         return [
             Finding(
                 "R5", step: stage.finding, worst.margin < 0 ? .blockSoft : .condition, elements: [downID, upID],
@@ -156,13 +230,21 @@ enum ProtectionChecks {
     private static func reclosing(
         _ context: CheckContext, _ stage: PlanSimulation.Stage, _ studied: FaultStudy.Stage
     ) -> [Finding] {
-        studied.reach.keys.sorted().compactMap { device in
-            guard let (id, relay) = relay(context, device), let wait = relay.firstReclose, wait < 2,
-                !stage.state.reclosingDisabled.contains(id)
+        guard DataNeeds.hasReclosing(context.network) else { return [] }
+        return studied.reach.keys.sorted().compactMap { device in
+            guard let (id, relay) = relay(context, device), relay.recloses != false,
+                relay.firstReclose ?? 0 < 2, !stage.state.reclosingDisabled.contains(id)
             else { return nil }
             let balance = context.injections.balance(of: Set(studied.zones.nodes(behind: device)))
             let ratio = balance.load > 0 ? balance.generation / balance.load : balance.generation > 0 ? .infinity : 0
             guard ratio >= context.limits.islandSustainable else { return nil }
+            guard let wait = relay.firstReclose else {
+                return Finding(
+                    "R6", step: stage.finding, .unknown, elements: [id], value: ratio.isFinite ? ratio : nil,
+                    limit: context.limits.islandSustainable, unit: "generation/load", limitSource: "domain rules D.3",
+                    "Whether \(id) recloses, and how soon, onto a part whose DER give \(Say.power(balance.generation)) to \(Say.power(balance.load)) of load \(context.when(stage)), is not known.",
+                    remedy: "Disable reclosing of \(id) before the step, or enter first_reclose_s (none: it does not).")
+            }
             return Finding(
                 "R6", step: stage.finding, .condition, elements: [id], value: ratio.isFinite ? ratio : nil,
                 limit: context.limits.islandSustainable, unit: "generation/load", limitSource: "domain rules D.3",
@@ -177,9 +259,25 @@ enum ProtectionChecks {
     ) -> [Finding] {
         studied.levels.keys.sorted().compactMap { breaker in
             let item = context.network.switches[breaker]
-            guard let rating = item.interruptKiloamperes, let current = studied.levels[breaker],
-                current > 0.875 * rating * 1000
-            else { return nil }
+            guard let current = studied.levels[breaker] else { return nil }
+            let earlier = context.faults?.firstLevels[breaker] ?? 0
+            guard let rating = item.interruptKiloamperes else {
+                guard current > earlier * 1.01 else { return nil }
+                return Finding(
+                    "P6", step: stage.finding, .unknown, elements: [item.id], value: current / 1000, unit: "kA",
+                    limitSource: "interrupt_ka of the switch",
+                    "What \(item.id) interrupts is not known; a fault there draws more \(context.when(stage)) than before.",
+                    remedy: "Enter interrupt_ka of the switch in the network, or open before closing.")
+            }
+            guard current > 0.875 * rating * 1000 else { return nil }
+            // With a source that holds its voltage the current is the most that there can be, and says no more.
+            if let unknown = context.faults?.unknownSources {
+                return Finding(
+                    "P6", step: stage.finding, .unknown, elements: [item.id], limit: rating, unit: "kA",
+                    limitSource: "interrupt_ka of the switch",
+                    "What a fault at \(item.id) draws \(context.when(stage)) is not known without \(unknown); it interrupts \(Say.decimals(rating)) kA.",
+                    remedy: "Enter sk_mva of the sources in the network, or open before closing.")
+            }
             let isOver = current > rating * 1000
             return Finding(
                 "P6", step: stage.finding, isOver ? .blockSoft : .condition, elements: [item.id], value: current / 1000,

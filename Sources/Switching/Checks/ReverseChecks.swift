@@ -7,11 +7,12 @@ enum ReverseChecks {
         heads(context) + banks(context)
     }
 
-    /// W that may flow back through a feeder's head; 0: its rating is not known.
-    static func limit(of feeder: Network.Feeder, _ context: CheckContext) -> Double {
+    /// W that may flow back through a feeder's head; `nil`: its rating is not known.
+    static func limit(of feeder: Network.Feeder, _ context: CheckContext) -> Double? {
         let kilovolts =
             context.graph.nodeIndex[feeder.busbar].map { context.network.nodes[$0].nominalKilovolts } ?? 0
-        return context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts) * context.limits.headReverse / 100
+        return context.network.ratingVA(of: feeder, nominalKilovolts: kilovolts)
+            .map { $0 * context.limits.headReverse / 100 }
     }
 
     /// W that may flow back through a bank.
@@ -40,7 +41,16 @@ enum ReverseChecks {
         return context.network.feeders.enumerated().compactMap { place, feeder in
             let (earlier, now) = (context.heads.flow(place, before).watts, context.heads.flow(place, after).watts)
             let limit = limit(of: feeder, context)
-            if limit > 0, -now > limit {
+            if limit == nil, context.network.feeders.contains(where: { $0.ratedAmperes != nil }),
+                -now > max(0, -earlier) + limits.worseReverse
+            {
+                return Finding(
+                    "F1", step: step, .unknown, elements: [feeder.id], value: -now, unit: "W",
+                    limitSource: "head_rating_a of the feeder", loadCase: .now,
+                    "\(feeder.id) feeds back \(Say.power(-now)) through its head (before: \(Say.power(-earlier))), whose rating is not known.",
+                    remedy: "Enter head_rating_a of the feeder in the network.")
+            }
+            if let limit, limit > 0, -now > limit {
                 let isWorse = -now > -earlier + tolerance(limit, limits)
                 return Finding(
                     "F1", step: step, isWorse || -earlier <= limit ? .condition : .note, elements: [feeder.id],

@@ -168,14 +168,14 @@ enum TopologyChecks {
     private static func outage(
         _ context: CheckContext, _ stage: PlanSimulation.Stage, _ nodes: [Int], stays: Bool
     ) -> [Finding] {
-        let customers = context.customerCount(nodes)
-        let who = "\(Say.count(nodes.count, "node")) with \(Say.count(customers, "customer"))"
+        let customers = context.customers(nodes)
+        let who = "\(Say.count(nodes.count, "node")) with \(customers.text)"
         let isPlanned = [.plannedOutage, .clearance].contains(context.plan.kind)
         let isAllowed = stays ? isPlanned : isPlanned || context.plan.policy.allowTransientOutage
         var findings = [
             Finding(
                 "T7", step: stage.finding, isAllowed ? .note : .blockSoft, elements: nodes.map(context.name),
-                value: Double(customers), limit: 0, unit: "customers",
+                value: Double(customers.known), limit: 0, unit: "customers",
                 limitSource: stays ? "kind \(context.plan.kind.rawValue)" : "policy.allow_transient_outage",
                 "\(who) lose supply \(context.when(stage)) \(stays ? "and stay without" : "until a later step").",
                 remedy: isAllowed
@@ -184,12 +184,12 @@ enum TopologyChecks {
                         ? "Feed them another way before, or make the plan a PLANNED_OUTAGE."
                         : "Close before opening, or declare allow_transient_outage.")
         ]
-        if stays, isPlanned, !context.plan.policy.outageNotice, customers > 0 {
+        if stays, isPlanned, !context.plan.policy.outageNotice, customers.areThere {
             findings.append(
                 Finding(
-                    "T7", step: stage.finding, .condition, value: Double(customers), unit: "customers",
+                    "T7", step: stage.finding, .condition, value: Double(customers.known), unit: "customers",
                     limitSource: "policy.outage_notice",
-                    "The plan does not say that the \(Say.count(customers, "customer")) were told.",
+                    "The plan does not say that they were told: \(customers.text).",
                     remedy: "Tell them, then set policy.outage_notice."))
         }
         return findings

@@ -125,7 +125,7 @@ enum VoltageChecks {
         return context.simulation.transitions.compactMap { before, after in
             guard let earlier = before.flow(.now), let flow = after.flow(.now) else { return nil }
             let changes = context.network.nodes.indices.filter {
-                context.customers[$0] > 0 && earlier.isEnergised[$0] && flow.isEnergised[$0]
+                context.customers[$0].areThere && earlier.isEnergised[$0] && flow.isEnergised[$0]
             }.compactMap { node -> (Int, Double)? in
                 // Who lacks a phase sees more than a step: C4 tells.
                 guard let low = flow.lowest(node), let high = flow.highest(node), let lowBefore = earlier.lowest(node),

@@ -153,6 +153,24 @@ public struct GridSnapshot: Sendable {
     public var modelDoubts: [Finding] = []
     /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
     public var outlook: [Outlook] = []
+    /// Inputs that whoever made this does not have, and a check needs.
+    public struct Lack: Sendable, Hashable {
+        public var check: String
+        /// A sentence without its full stop.
+        public var text: String
+        public var elements: [String]
+        /// Nobody has it, so that the check is not run; otherwise some have it and these have not.
+        public var isOfAll: Bool
+
+        public init(check: String, text: String, elements: [String], isOfAll: Bool) {
+            self.check = check
+            self.text = text
+            self.elements = elements
+            self.isOfAll = isOfAll
+        }
+    }
+
+    public var lacks: [Lack] = []
     /// Checks that this snapshot cannot feed, with what is missing: listed, and not judged.
     public var notRun: [Verdict.NotRun] = []
 

@@ -62,6 +62,8 @@ public struct SwitchingLimits: Sendable, Equatable {
     public var restrictions: [String] = []
     /// Checks that are left out, by name (`P5`) or group (`P`).
     public var omitted: Set<String> = []
+    /// Checks that every plan rests on and that may be not run for want of data: each is then a condition of the verdict.
+    public var acceptedNotRun: Set<String> = []
 
     public init() {}
 
@@ -79,7 +81,7 @@ public struct SwitchingLimits: Sendable, Equatable {
     /// Of everything that decides.
     public var hash: String {
         var copy = self
-        copy.omitted = []
-        return Digest.sha256("\(copy) \(omitted.sorted())")
+        (copy.omitted, copy.acceptedNotRun) = ([], [])
+        return Digest.sha256("\(copy) \(omitted.sorted()) \(acceptedNotRun.sorted())")
     }
 }

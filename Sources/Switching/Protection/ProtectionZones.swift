@@ -54,6 +54,7 @@ struct ProtectionZones {
                 }
                 device[other] = last
                 let line = edge < network.lines.count ? network.lines[edge] : nil
+                // Only to find what lies farthest; without impedances there are no fault currents either.
                 ohms[other] = (ohms[node].r + (line?.resistance ?? 0), ohms[node].x + (line?.reactance ?? 0))
                 if let last { zones[last]?.nodes.append(other) }
             }

@@ -9,22 +9,26 @@ struct BranchLoading {
 
     func line(_ flow: FlowSolution, _ place: Int) -> Double? {
         let line = network.lines[place]
-        guard line.ratedAmperes > 0, let node = graph.nodeIndex[line.from],
-            network.nodes[node].nominalKilovolts >= 1
-        else { return nil }
-        return flow.lines[place].amperes / line.ratedAmperes * 100
+        guard let rated = line.ratedAmperes, isJudged(line) else { return nil }
+        return flow.lines[place].amperes / rated * 100
     }
 
-    /// Of a transformer between high and medium voltage.
+    /// Low-voltage lines are not.
+    func isJudged(_ line: Network.Line) -> Bool {
+        guard let node = graph.nodeIndex[line.from] else { return false }
+        return network.nodes[node].nominalKilovolts >= 1
+    }
+
+    /// The same for a transformer whose low side has 1 kV or more.
     func transformer(_ flow: FlowSolution, _ place: Int) -> Double? {
         let unit = network.transformers[place]
         guard unit.ratedKVA > 0, let high = graph.nodeIndex[unit.highNode], let low = graph.nodeIndex[unit.lowNode],
-            network.nodes[low].nominalKilovolts >= 1,
-            network.nodes[high].nominalKilovolts > network.nodes[low].nominalKilovolts
+            network.nodes[low].nominalKilovolts >= 1
         else { return nil }
-        let highKV = unit.parameters["vn_hv_kv"] ?? network.nodes[high].nominalKilovolts
-        let lowKV = unit.parameters["vn_lv_kv"] ?? network.nodes[low].nominalKilovolts
+        let highKV = unit.highKilovolts ?? network.nodes[high].nominalKilovolts
+        let lowKV = unit.lowKilovolts ?? network.nodes[low].nominalKilovolts
         let flow = flow.transformers[place]
-        return max(flow.fromAmperes * highKV, flow.toAmperes * lowKV) * 3.0.squareRoot() / unit.ratedKVA * 100
+        return max(flow.fromAmperes * highKV, flow.toAmperes * lowKV) * 3.0.squareRoot()
+            / (unit.ratedKVA * Double(unit.parallelUnits ?? 1)) * 100
     }
 }

@@ -110,13 +110,15 @@ struct StateSolver: ~Copyable {
     }
 
     private var model: FlowModel?
-    private let problem: PowerFlowError?
+    /// There is no model of this network, because of its data; `nil`: there is.
+    let problem: PowerFlowError?
     /// Faults to ground can be calculated.
     let hasZeroSequence: Bool
     private struct FaultKey: Hashable {
         let closed: [Bool]
         let nodes: [Int]
         let kind: FaultKind
+        let isLargest: Bool
     }
 
     private var knownFaults: [FaultKey: [Double?]] = [:]
@@ -136,14 +138,14 @@ struct StateSolver: ~Copyable {
         }
     }
 
-    /// A, by node; see ``PowerFlow/FlowModel/faultCurrents(_:at:_:)``.
+    /// A, by node; see ``PowerFlow/FlowModel/faultCurrents(_:at:_:isLargest:)``.
     mutating func faultCurrents(
-        _ state: FlowState, at nodes: [Int], _ kind: FaultKind
+        _ state: FlowState, at nodes: [Int], _ kind: FaultKind, isLargest: Bool = false
     ) throws(PowerFlowError) -> [Double?] {
         if let problem { throw problem }
-        let key = FaultKey(closed: state.isClosed, nodes: nodes, kind: kind)
+        let key = FaultKey(closed: state.isClosed, nodes: nodes, kind: kind, isLargest: isLargest)
         if let found = knownFaults[key] { return found }
-        let found = try model?.faultCurrents(state, at: nodes, kind) ?? nodes.map { _ in nil }
+        let found = try model?.faultCurrents(state, at: nodes, kind, isLargest: isLargest) ?? nodes.map { _ in nil }
         knownFaults[key] = found
         return found
     }

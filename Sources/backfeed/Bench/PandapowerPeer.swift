@@ -38,8 +38,9 @@ struct PandapowerPeer {
         let file = directory.appending(path: "case.json")
         let item = Case(
             nodes: network.nodes.count, kv: network.nodes[0].nominalKilovolts,
-            lines: network.lines.map {
-                .init(ends: [node($0.from), node($0.to)], r: $0.resistance, x: $0.reactance, c: $0.capacitance)
+            lines: network.lines.compactMap { line in
+                guard let r = line.resistance, let x = line.reactance, let c = line.capacitance else { return nil }
+                return .init(ends: [node(line.from), node(line.to)], r: r, x: x, c: c)
             }, ties: network.switches.filter { $0.connects == .bus }.map { [node($0.node), node($0.element)] },
             watts: states[0].watts,
             states: states.map { state in

@@ -99,8 +99,8 @@ enum ValidateBench {
     private static func protected(_ network: Network) -> Network {
         var network = network
         for place in network.lines.indices {
-            network.lines[place].zeroResistance = 3 * network.lines[place].resistance
-            network.lines[place].zeroReactance = 3 * network.lines[place].reactance
+            network.lines[place].zeroResistance = network.lines[place].resistance.map { 3 * $0 }
+            network.lines[place].zeroReactance = network.lines[place].reactance.map { 3 * $0 }
         }
         // Ten feeders: a hundred switches are ten sections of each.
         for place in network.switches.indices where network.switches[place].connects == .line && place % 100 < 10 {
@@ -154,7 +154,7 @@ enum ValidateBench {
     private static func network(nodes count: Int) -> Network {
         var network = Network(id: "validate")
         network.nodes = [.init(id: "B", nominalKilovolts: 20, kind: "mv_busbar", substation: "S")]
-        network.sources = [.init(id: "SRC", node: "B")]
+        network.sources = [.init(id: "SRC", node: "B", voltagePerUnit: 1, isStiff: true)]
         for number in 1..<count {
             let parent = number <= 10 ? "B" : "N\(number - 10)"
             network.nodes.append(.init(id: "N\(number)", nominalKilovolts: 20, kind: "mv_node"))

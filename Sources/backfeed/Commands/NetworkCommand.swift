@@ -3,6 +3,7 @@ internal import Foundation
 internal import GridModel
 internal import ServiceKit
 internal import Store
+internal import Switching
 
 enum NetworkCommand {
     static let importer = Command(
@@ -76,7 +77,8 @@ enum NetworkCommand {
             }
             let rated = ders.reduce(0) { $0 + $1.rating } / 1000
             return [
-                feeder.id, feeder.substation, feeder.busbar, "\(Int(feeder.ratedAmperes))", "\(nodes)", "\(ders.count)",
+                feeder.id, feeder.substation, feeder.busbar, feeder.ratedAmperes.map { "\(Int($0))" } ?? "not known",
+                "\(nodes)", "\(ders.count)",
                 "\(Int(rated))",
             ]
         }
@@ -121,6 +123,10 @@ enum NetworkCommand {
         say(result.counts.map { "  \($0.count) \($0.what)" }.joined(separator: "\n"))
         for line in result.ignored { say("ignored: \(line)") }
         for line in result.doubts { say("doubtful: \(line)") }
+        let notRun = Dictionary(grouping: DataNeeds.notRun(result.network), by: \.reason)
+        for (reason, checks) in notRun.sorted(by: { $0.key < $1.key }) {
+            say("not run: \(Set(checks.map(\.check)).sorted().joined(separator: ", ")): \(reason)")
+        }
         for item in result.network.oversizedGeneration {
             say(
                 "XFMR_DER_OVERSIZE: \(item.lowVoltageArea) has \(Int(item.generationKW.rounded())) kW of DER behind "

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import ServiceKit
 internal import Switching
 
@@ -93,6 +94,10 @@ extension SettingsCatalogue {
         .init(
             "validator.head_age_s", .number(1...86_400), default: "300", unit: "s", source: "domain rules D.6",
             "older heads of the feeders concerned make a plan impossible to assess"),
+        .init(
+            "limits.accept_not_run", .text, default: "", source: "people who answer for it",
+            "checks that every plan rests on (LF, H1 to H5, V1 to V3, P1), separated by commas: where no element has what one needs, it is a condition of every verdict instead of CANNOT_ASSESS"
+        ),
         .init(
             "limits.restrictions", .text, default: "", source: "domain rules X7",
             "what is in force for the whole network, separated by commas (fire day, lightning): each is a condition of every plan"
@@ -201,8 +206,13 @@ extension Settings {
         made.encroachmentMaximum = number("limits.load_encroachment_max_pct") / 100
         made.coordinationSeconds = number("limits.coordination_s")
         made.coldLoadScale = number("limits.cold_load_scale")
-        made.restrictions = text("limits.restrictions").split(separator: ",")
-            .map { $0.trimmingPrefix(while: \.isWhitespace) }.filter { !$0.isEmpty }.map(String.init)
+        made.restrictions = list("limits.restrictions")
+        made.acceptedNotRun = Set(list("limits.accept_not_run").map { $0.uppercased() })
         return made
+    }
+
+    /// Items between commas, without blanks around them.
+    private func list(_ name: String) -> [String] {
+        text(name).split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     }
 }

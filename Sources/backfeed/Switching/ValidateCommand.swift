@@ -2,6 +2,7 @@ internal import DataDirectory
 internal import Foundation
 internal import GridModel
 internal import Store
+internal import Study
 internal import Switching
 
 enum ValidateCommand {

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GridModel
+internal import Switching
 
 /// A verdict as an operator reads it in ten seconds: the decision, then what stands against it, then the states.
 struct VerdictText {
@@ -24,7 +25,7 @@ struct VerdictText {
             }
         let better = (verdict.heals ?? []).isEmpty ? "" : " It makes something better, too: BETTER below."
         return """
-            \(verdict.verdict.rawValue.replacing("_", with: " "))  \(plan.id)\(plan.purpose.isEmpty ? "" : ": \(plan.purpose)")
+            \(verdict.headline(plan))
             \(reason). Assessed for \(verdict.assessedAt)\(verdict.validUntil.map { ", void after \($0) or when anything changes" } ?? "").\(better)
             """
     }

@@ -264,9 +264,10 @@ struct DetectionVerifier {
             guard let feeder = network.feeders.first(where: { $0.id == head.feeder }) else { continue }
             var limits = settings.feederLimits[head.feeder] ?? settings.limits
             if limits.rating == 0 {
-                limits.rating = network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar] ?? 0)
+                limits.rating =
+                    network.ratingVA(of: feeder, nominalKilovolts: nodes[feeder.busbar] ?? 0)
+                    ?? FeederLimits.assumedRating
             }
-            if limits.rating == 0 { limits.rating = FeederLimits.assumedRating }
             expected += Self.reference(
                 head.feeder, start: truth.start, bin: bin, values: binned(head.kilowatts.map { $0 * 1000 }),
                 threshold: limits.reverseOnThreshold, on: limits.reverseOn, off: limits.reverseOff,

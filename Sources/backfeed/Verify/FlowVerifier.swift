@@ -42,11 +42,11 @@ struct FlowVerifier {
                 guard let expected = row.perUnit[node.id] else { continue }
                 volts.append((expected, solution.perUnit[place], 1e-4))
             }
-            for (place, line) in network.lines.enumerated() where line.ratedAmperes > 0 {
-                guard let expected = row.loadingPercent[line.id] else { continue }
+            for (place, line) in network.lines.enumerated() {
+                guard let rated = line.ratedAmperes, let expected = row.loadingPercent[line.id] else { continue }
                 // The table has two decimals of a percent.
                 let tolerance = 0.001 * expected + 0.0051
-                amperes.append((expected, solution.lines[place].amperes / line.ratedAmperes * 100, tolerance))
+                amperes.append((expected, solution.lines[place].amperes / rated * 100, tolerance))
             }
             for (place, feeder) in network.feeders.enumerated() {
                 guard let expected = row.heads[feeder.id] else { continue }

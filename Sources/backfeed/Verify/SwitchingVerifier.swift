@@ -1,6 +1,7 @@
 internal import DataDirectory
 internal import GridModel
 internal import PowerFlow
+internal import Study
 internal import Switching
 
 /// Validates the orders of a data directory that carries truth, and compares verdict and every state.

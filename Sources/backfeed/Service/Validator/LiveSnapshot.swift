@@ -169,7 +169,7 @@ struct LiveSnapshot {
         let loads = LoadEstimate(network, graph, topology, measured, positions: traced).lossless
         var snapshot = GridSnapshot(
             time: wall, networkRevision: "\(record.revision)", positions: positions,
-            taps: network.transformers.map { $0.parameters["tap_pos"].map { Int($0) } }, loadWatts: loads.loadWatts,
+            taps: network.transformers.map(\.tap.position), loadWatts: loads.loadWatts,
             loadVars: loads.loadVars, derWatts: loads.derWatts, derVars: loads.derVars)
         snapshot.take(loads)
         snapshot.measured = measured

@@ -205,7 +205,8 @@ private struct Spread {
             guard let found = values[feeder[node]], let total = nominal[feeder[node]], total > 0 else { continue }
             let scale = max(0, found.native[load]) / total
             watts[node] += item.kilowatts * 1000 * scale
-            vars[node] += item.kilovars * 1000 * scale
+            // As LiveSnapshot: without q_kvar a load is drawn without reactive power.
+            vars[node] += (item.kilovars ?? 0) * 1000 * scale
         }
         for (place, item) in network.ders.enumerated() {
             guard let node = nodes[item.node] else { continue }

@@ -27,7 +27,9 @@ struct ServiceValidator: Sendable {
         let network = live.stored.network
         let levels = Dictionary(network.nodes.map { ($0.id, $0.nominalKilovolts) }, uniquingKeysWith: { a, _ in a })
         ratings = Dictionary(
-            network.feeders.map { ($0.id, network.ratingVA(of: $0, nominalKilovolts: levels[$0.busbar] ?? 0)) },
+            network.feeders.compactMap { feeder in
+                network.ratingVA(of: feeder, nominalKilovolts: levels[feeder.busbar] ?? 0).map { (feeder.id, $0) }
+            },
             uniquingKeysWith: { a, _ in a })
     }
 

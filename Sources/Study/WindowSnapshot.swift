@@ -1,33 +1,36 @@
-internal import DataDirectory
-internal import GridModel
+public import DataDirectory
+internal import Foundation
+public import GridModel
 internal import ServiceKit
-internal import Store
-internal import Switching
+public import Switching
 
 /// The network at a moment of a data directory's window, as if measured then: no service, no database.
-struct WindowSnapshot {
+public struct WindowSnapshot: Sendable {
     private let network: Network
     private let window: ProfileWindow
     private let injections: WindowInjections
     private let taps: TransformerTaps?
     private let revision: String
 
-    init(directory: String, window: ProfileWindow, network: Network) throws {
+    /// - Throws: every mistake of the window's tables.
+    public init(directory: String, window: ProfileWindow, network: Network) throws {
         self.network = network
         self.window = window
         injections = try WindowInjections(directory: directory, window: window, network: network)
         taps = try TransformerTaps(directory: directory, window: window.name)
-        revision = Digest.sha256(try JSONCoding.encodePlain(network))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        revision = Digest.sha256(String(decoding: try encoder.encode(network), as: UTF8.self))
     }
 
     /// - Parameter holdHours: how far the outlook goes, at most to the window's end.
-    func at(_ time: Timestamp, holdHours: Double) -> GridSnapshot {
+    public func at(_ time: Timestamp, holdHours: Double) -> GridSnapshot {
         let moment = injections.at(time)
         let known = taps?.at(time) ?? [:]
         var snapshot = GridSnapshot(
             time: time, networkRevision: revision,
             positions: network.switches.map(\.normalPosition),
-            taps: network.transformers.map { known[$0.id] ?? $0.parameters["tap_pos"].map { Int($0) } },
+            taps: network.transformers.map { known[$0.id] ?? $0.tap.position },
             loadWatts: moment.loadWatts, loadVars: moment.loadVars, derWatts: moment.ders, derVars: moment.derVars)
         snapshot.watermark = time
         snapshot.lightLoadShare = lightLoadShare(moment.loadWatts.reduce(0, +))
@@ -40,6 +43,15 @@ struct WindowSnapshot {
                     reason:
                         "no tap positions at this time: transformers stand where their control puts them, or in their normal ones"
                 ))
+        }
+        snapshot.lacks = lacks
+        if !injections.constantLoads.isEmpty {
+            snapshot.doubts.append(
+                Finding(
+                    "LF", .condition, elements: Array(injections.constantLoads.prefix(5)),
+                    limitSource: "p_profile of loads",
+                    "\(injections.constantLoads.count) of \(network.loads.count) loads have no profile: they count with their p_kw at every moment.",
+                    remedy: "Measure the load before the step, or give them a profile."))
         }
         let end = time + holdHours * 3600
         if let place = network.centre {
@@ -60,6 +72,24 @@ struct WindowSnapshot {
                 .init(check: "H3", reason: "the window ends at \(window.end), before the \(holdHours) h are over"))
         }
         return snapshot
+    }
+
+    /// Inputs without which what flows is not known.
+    private var lacks: [GridSnapshot.Lack] {
+        var lacks: [GridSnapshot.Lack] = []
+        func lack(_ ids: [String], _ count: Int, _ text: String) {
+            guard !ids.isEmpty else { return }
+            lacks.append(
+                .init(
+                    check: "LF", text: "\(ids.count) of \(count) \(text) (\(ids.prefix(5).joined(separator: ", ")))",
+                    elements: Array(ids.prefix(5)), isOfAll: ids.count == count))
+        }
+        let silent = window.unknownDERs.map { network.ders[$0].id }
+        lack(silent, network.ders.count, "DER have no profile in window \(window.name): what they give is not known")
+        lack(
+            injections.loadsWithoutVars, network.loads.count,
+            "loads have no q_kvar: what they take of reactive power is not known")
+        return lacks
     }
 
     /// 5th percentile of the whole load by quarter hour, as a share of what it is now; at most 1.
