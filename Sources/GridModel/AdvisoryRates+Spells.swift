@@ -19,7 +19,7 @@ extension AdvisoryRates {
                 $0.raisedAt <= facts.raisedAt && $0.clearedAt.map { $0 > facts.raisedAt } ?? true
             }
             let tree = AdvisoryTree(standing.map(AdvisoryTree.Node.init), banks: banks)
-            guard tree.parents[facts.id] == nil else { return [Happening]() }
+            guard tree.stands(facts.id) else { return [Happening]() }
             return [happening(.annunciated, facts.raisedAt)]
                 + (facts.clearedAt.map { [happening(.cleared, $0)] } ?? [])
         }

@@ -33,6 +33,12 @@ public struct AdvisoryTree: Sendable {
     public private(set) var parents: [String: String] = [:]
     /// By advisory: its own severity, or the worst of what is part of it.
     public private(set) var severities: [String: Severity] = [:]
+    /// Parts that ask for attention themselves: of severity 1 or 2, of something that is told at another place. Where
+    /// somebody looks at a feeder, or is responsible for it, the bank's advisory does not stand for the feeder's own limit.
+    /// A front does: it names its feeders, and asks the same of all of them.
+    public private(set) var callers: Set<String> = []
+    /// By advisory, the severity with which it asks for attention: as ``severities``, without what asks by itself.
+    public private(set) var calls: [String: Severity] = [:]
 
     /// - Parameters:
     ///   - nodes: whose condition holds, and that are evaluated.
@@ -96,12 +102,27 @@ public struct AdvisoryTree: Sendable {
             default: break
             }
         }
-        severities = Dictionary(nodes.map { ($0.id, $0.severity) }, uniquingKeysWith: max)
+        severities = worst(of: nodes, without: [])
+        let places = Dictionary(nodes.map { ($0.id, $0.feeder) }, uniquingKeysWith: { first, _ in first })
+        callers = Set(
+            parents.filter { child, parent in
+                severities[child].map { $0 >= .high } ?? false && places[child] != places[parent] && parent != front
+            }.keys)
+        calls = worst(of: nodes, without: callers)
+    }
+
+    /// - Parameter silent: parts that count for themselves only.
+    private func worst(of nodes: [Node], without silent: Set<String>) -> [String: Severity] {
+        var found = Dictionary(nodes.map { ($0.id, $0.severity) }, uniquingKeysWith: max)
         // Three levels at most: twice upwards settles them.
         for _ in 0..<2 {
-            for (child, parent) in parents {
-                if let own = severities[child], let above = severities[parent] { severities[parent] = max(own, above) }
+            for (child, parent) in parents where !silent.contains(child) {
+                if let own = found[child], let above = found[parent] { found[parent] = max(own, above) }
             }
         }
+        return found
     }
+
+    /// Whether it stands for itself: it is part of nothing, or asks for attention though it is.
+    public func stands(_ id: String) -> Bool { parents[id] == nil || callers.contains(id) }
 }

@@ -105,18 +105,33 @@ public struct Queries: ~Copyable {
         }
     }
 
-    /// Active advisories by feeder and severity; what is part of another stands in that.
-    public mutating func activeCounts() throws(StoreError) -> [String: [Int: Int]] {
+    /// Active advisories of a feeder, by severity.
+    public struct ActiveCounts: Sendable {
+        /// Those that stand for themselves; and whatever is of severity 1 or 2 and told at another place.
+        public var own: [Int: Int] = [:]
+        /// Milder ones that are part of what is told at another place.
+        public var parts: [Int: Int] = [:]
+        public init() {}
+    }
+
+    /// Active advisories by feeder. What is part of another at the same feeder stands in that, which has the worse severity
+    /// of both.
+    public mutating func activeCounts() throws(StoreError) -> [String: ActiveCounts] {
         try session.use { connection throws(StoreError) in
-            var counts: [String: [Int: Int]] = [:]
+            var counts: [String: ActiveCounts] = [:]
             for row in try connection.query(
                 """
-                SELECT feeder, severity, count(*) FROM backfeed_store.advisory \
-                WHERE is_active AND state <> 'suppressed' GROUP BY 1, 2
+                SELECT a.feeder, a.severity, a.state = 'suppressed' AND a.severity > 2 AND p.id IS NOT NULL, count(*) \
+                FROM backfeed_store.advisory a LEFT JOIN backfeed_store.advisory p ON p.id = a.parent AND p.is_active \
+                WHERE a.is_active AND (a.state <> 'suppressed' OR p.id IS NULL OR p.feeder <> a.feeder) GROUP BY 1, 2, 3
                 """, as: "count advisories")
             {
-                if let feeder = row[0], let severity = row[1].flatMap(Int.init) {
-                    counts[feeder, default: [:]][severity] = row[2].flatMap(Int.init)
+                guard let feeder = row[0], let severity = row[1].flatMap(Int.init), let count = row[3].flatMap(Int.init)
+                else { continue }
+                if row[2] == "t" {
+                    counts[feeder, default: ActiveCounts()].parts[severity] = count
+                } else {
+                    counts[feeder, default: ActiveCounts()].own[severity] = count
                 }
             }
             return counts

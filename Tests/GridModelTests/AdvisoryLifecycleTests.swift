@@ -251,6 +251,29 @@ import Testing
         #expect(AdvisoryTree(mild, banks: ["S1": ["F1", "F2"]]).severities["bank"] == .high)
     }
 
+    /// Whoever looks at a feeder, or has it at a desk, does not see the bank: what is serious there asks by itself.
+    @Test func aSeriousPartOfWhatIsToldElsewhereAsksForAttentionItself() {
+        let bank = node("bank", .reversePowerBank, "RPF_BANK", "S1", "S1")
+        var nodes = sunny + [bank, node("head2", .reversePower, "RPF_HEAD", "F2", "FH-F2")]
+        let banks: [String: Set<String>] = ["S1": ["F1", "F2"]]
+        let tree = AdvisoryTree(nodes, banks: banks)
+        // High voltage makes the head's advisory high, at one place: that one asks, once, for both.
+        #expect(tree.callers == ["head1"] && tree.stands("head1") && !tree.stands("high1") && !tree.stands("head2"))
+        // The bank shows how bad it is, and is not raised a second time for it.
+        #expect(tree.severities["bank"] == .high && tree.calls["bank"] == .medium && tree.calls["head1"] == .high)
+        // Milder ones are silent, as before.
+        nodes[2].severity = .medium
+        #expect(AdvisoryTree(nodes, banks: banks).callers.isEmpty)
+        // A front names its feeders, and asks the same of all of them: one cause, asked once.
+        let front = node("front", .fastRamp, "RAMP_FRONT", "network", "network", .high)
+        let ramps = [
+            front, node("r1", .fastRamp, "RAMP_UP", "F1", "FH-F1", .high),
+            node("r2", .fastRamp, "RAMP_UP", "F2", "FH-F2"),
+        ]
+        #expect(AdvisoryTree(ramps, banks: [:]).callers.isEmpty)
+        #expect(AdvisoryTree(ramps, banks: [:]).parents == ["r1": "front", "r2": "front"])
+    }
+
     @Test func silentDERArePartOfTheSilentFleet() {
         let gaps = [
             node("fleet", .dataGap, "DQ_FLEET_GAP", "F1", "F1/fleet"),

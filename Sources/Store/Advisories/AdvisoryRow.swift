@@ -188,7 +188,8 @@ struct AdvisoryRow {
         }
         let isHeld = move.state == .shelved || move.state == .outOfService
         if isNew, !isHeld { held = nil }
-        if move.state != .suppressed { parent = nil }
+        // Only what holds, and is looked at, is part of something that does.
+        if isHeld || !move.isActive && move.state != .suppressed { parent = nil }
         try store(isNew: isNew, &connection)
         return try record(
             type: move.type, actor: actor, note: note, annunciates: annunciates, at: time, &connection)

@@ -19,10 +19,10 @@ extension AdvisoryStore {
             try connection.transaction("store advisories") { connection throws(StoreError) in
                 var events: [StoredEvent] = []
                 if !commit.reports.isEmpty { try Self.lock(&connection) }
-                let parents = try Self.parents(among: commit, &connection)
+                let parts = try Self.parts(among: commit, &connection)
                 for report in commit.reports {
                     let area = commit.areaOfFeeder[report.facts.feeder] ?? 0
-                    events += try Self.apply(report, area: area, parent: parents[report.facts.id], &connection)
+                    events += try Self.apply(report, area: area, part: parts[report.facts.id], &connection)
                 }
                 if commit.reports.contains(where: { $0.change != .peak }) {
                     events += try Self.correlate(banks: commit.banks, &connection)
@@ -51,10 +51,10 @@ extension AdvisoryStore {
         var minute: Timestamp
     }
 
-    /// - Parameter parent: what it starts as a part of: nobody is asked to look at it.
+    /// - Parameter part: what it starts as a part of: unless it calls, nobody is asked to look at it.
     /// - Returns: the events, where the advisory has become another.
     private static func apply(
-        _ report: AdvisoryReport, area: Int32, parent: String?, _ connection: inout PostgresConnection
+        _ report: AdvisoryReport, area: Int32, part: Part?, _ connection: inout PostgresConnection
     ) throws(StoreError) -> [StoredEvent] {
         let facts = report.facts
         var row =
@@ -86,20 +86,21 @@ extension AdvisoryStore {
             return []
         }
         if event == .start, isKnown { row.occurrence += 1 }
+        if event == .start, let part, part.calls { row.parent = part.parent }
         var rises = event == .start
         if case .severityRose = event { rises = true }
         var events = [
             try row.take(
-                move, rises: rises, isPart: parent != nil, actor: "analyser", at: facts.watermark, &connection)
+                move, rises: rises, isPart: part?.calls == false, actor: "analyser", at: facts.watermark, &connection)
         ]
         // At once: it may be over before the others of this commit have been looked at.
-        if event == .start, let parent,
+        if event == .start, let part, !part.calls,
             case .moved(let move) = AdvisoryLifecycle.outcome(of: .suppress, in: row.situation)
         {
-            row.parent = parent
+            row.parent = part.parent
             events.append(
                 try row.take(
-                    move, actor: "analyser", note: "part of \(parent)", at: facts.watermark, &connection))
+                    move, actor: "analyser", note: "part of \(part.parent)", at: facts.watermark, &connection))
         }
         return events
     }

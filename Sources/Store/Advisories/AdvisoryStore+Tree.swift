@@ -50,10 +50,16 @@ extension AdvisoryStore {
         return found
     }
 
-    /// Of what starts as a part of what is active, or starts with it, the advisory that stands for it.
-    static func parents(
+    /// What an advisory is part of, and whether it asks for attention all the same.
+    struct Part {
+        var parent: String
+        var calls: Bool
+    }
+
+    /// Of what starts as a part of what is active, or starts with it, the advisory that it belongs to.
+    static func parts(
         among commit: Commit, _ connection: inout PostgresConnection
-    ) throws(StoreError) -> [String: String] {
+    ) throws(StoreError) -> [String: Part] {
         let started = commit.reports.filter { $0.change == .start }.map(\.facts)
         guard !started.isEmpty else { return [:] }
         var nodes: [String: AdvisoryTree.Node] = [:]
@@ -65,10 +71,10 @@ extension AdvisoryStore {
         }
         for facts in started { nodes[facts.id] = AdvisoryTree.Node(facts) }
         let tree = AdvisoryTree(nodes.values.sorted { $0.id < $1.id }, banks: commit.banks)
-        var found: [String: String] = [:]
+        var found: [String: Part] = [:]
         for facts in started {
             guard let parent = tree.parents[facts.id] else { continue }
-            found[facts.id] = rows[parent] ?? parent
+            found[facts.id] = Part(parent: rows[parent] ?? parent, calls: tree.stands(facts.id))
         }
         return found
     }
@@ -83,16 +89,19 @@ extension AdvisoryStore {
         var events: [StoredEvent] = []
         for item in all {
             let parent = item.state == .shelved ? nil : tree.parents[item.node.id]
+            let stands = parent == nil || tree.stands(item.node.id)
             let severity = tree.severities[item.node.id] ?? item.node.severity
-            let rises = severity > item.severity
+            // What its parts ask for themselves it does not ask for a second time, though it shows it.
+            let rises = (tree.calls[item.node.id] ?? item.node.severity) > item.severity
+            let isShown = [.unacknowledgedActive, .acknowledgedActive].contains(item.state)
             let event: AdvisoryLifecycle.Event
-            if parent != nil, [.unacknowledgedActive, .acknowledgedActive].contains(item.state) {
+            if !stands, isShown {
                 event = .suppress
-            } else if parent == nil, item.state == .suppressed {
+            } else if stands, item.state == .suppressed {
                 event = .unsuppress
             } else if severity != item.severity {
-                event = rises ? .severityRose(to: severity) : .severityFell
-            } else if parent != item.parent, item.state == .suppressed {
+                event = rises ? .severityRose(to: severity) : severity > item.severity ? .amended : .severityFell
+            } else if parent != item.parent, isShown || item.state == .suppressed {
                 event = .amended
             } else {
                 continue
@@ -104,7 +113,8 @@ extension AdvisoryStore {
             events.append(
                 try row.take(
                     move, rises: rises && move.state == .unacknowledgedActive, actor: "analyser",
-                    note: event == .suppress ? "part of \(parent ?? "")" : nil, at: row.facts.watermark,
+                    note: parent == item.parent && isShown && stands ? nil : parent.map { "part of \($0)" },
+                    at: row.facts.watermark,
                     &connection))
         }
         return events

@@ -65,12 +65,16 @@ final class ServiceBackend: Backend {
         var headTime: Timestamp?
         /// Since the service received it, wall clock.
         var ageS: Double?
-        var ratingVa: Double
+        /// `nil`: neither network nor settings say.
+        var ratingVa: Double?
+        /// By which reverse power is judged; without a rating, of the one that is assumed then.
         var reverseLimitW: Double
         var derCount: Int
         var derRatedW: [String: Double]
         var dataCompletenessPct: Double?
         var activeAdvisories: [String: Int]
+        /// Part of what is told at another place.
+        var activeParts: [String: Int]
         var worstSeverity: Int?
         var watermark: Timestamp?
     }
@@ -105,16 +109,21 @@ final class ServiceBackend: Backend {
             let rated = settings.number("head.rating_va", feeder: feeder.id)
             let rating = rated > 0 ? rated : index.map { live.stored.registry.devices[$0].rating } ?? 0
             let limit = settings.number("reverse.limit_w", feeder: feeder.id)
-            let severities = counts[feeder.id] ?? [:]
+            let active = counts[feeder.id] ?? Queries.ActiveCounts()
+            func named(_ counts: [Int: Int]) -> [String: Int] {
+                Dictionary(uniqueKeysWithValues: counts.map { ("\($0)", $1) })
+            }
             return FeederView(
                 id: feeder.id, substation: feeder.substation, headPowerW: head.map { Double($0.power).rounded() },
                 direction: head.map { isStale ? "unknown" : $0.power < 0 ? "reverse" : "import" } ?? "unknown",
-                headTime: head?.time, ageS: age.map { ($0 * 10).rounded() / 10 }, ratingVa: rating.rounded(),
-                reverseLimitW: (limit >= 0 ? limit : rating / 2).rounded(), derCount: derCount[Int32(number)] ?? 0,
+                headTime: head?.time, ageS: age.map { ($0 * 10).rounded() / 10 },
+                ratingVa: rating > 0 ? rating.rounded() : nil,
+                reverseLimitW: (limit >= 0 ? limit : (rating > 0 ? rating : FeederLimits.assumedRating) / 2).rounded(),
+                derCount: derCount[Int32(number)] ?? 0,
                 derRatedW: derRating[feeder.id] ?? [:],
                 dataCompletenessPct: now.derCoverage[feeder.id].map { ($0 * 1000).rounded() / 10 },
-                activeAdvisories: Dictionary(uniqueKeysWithValues: severities.map { ("\($0)", $1) }),
-                worstSeverity: severities.keys.min(), watermark: now.positions[feeder.id]?.head)
+                activeAdvisories: named(active.own), activeParts: named(active.parts),
+                worstSeverity: active.own.keys.min(), watermark: now.positions[feeder.id]?.head)
         }
     }
 
