@@ -11,9 +11,13 @@ export const states = {
   out_of_service: "out of service", closed: "closed",
 };
 
+/** Without load there is no ratio to it: what is stored then stands for all that is larger, and is no number to be told. */
+const largestRatio = 100;
+
 /** A value with the unit that it is read in. */
 export function amount(value, unit) {
   if (value === null || value === undefined) return "–";
+  if (unit === "1" && value > largestRatio) return `more than ${largestRatio}`;
   return unit === "W" ? power(value) : unit === "W/min" ? power(value) + "/min" : unit === "pu" ? value.toFixed(4) + " pu"
     : unit === "s" ? duration(value) : value.toFixed(2) + (unit === "1" ? "" : " " + unit);
 }

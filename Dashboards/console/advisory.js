@@ -106,9 +106,15 @@ async function act(name) {
   await load();
 }
 
+let asked = 0;
+
 async function load() {
+  const mine = ++asked;
   try {
-    advisory = await ask(`/v1/advisories/${encodeURIComponent(id)}`);
+    const answer = await ask(`/v1/advisories/${encodeURIComponent(id)}`);
+    // An older answer must not replace a newer one.
+    if (mine !== asked) return;
+    advisory = answer;
     show();
   } catch (error) { byId("title").textContent = `Not shown: ${error.message}`; }
 }

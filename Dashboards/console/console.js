@@ -24,14 +24,16 @@ function showFeeders() {
     button.setAttribute("aria-pressed", String(feeder.id === chosen));
     name.append(button);
     const arrow = { import: "→ import", reverse: "← REV", unknown: "? unknown" }[feeder.direction];
-    const share = feeder.direction === "reverse" && feeder.reverse_limit_w > 0
-      ? Math.round(-feeder.head_power_w / feeder.reverse_limit_w * 100) + " %" : "–";
-    const counts = Object.entries(feeder.active_advisories).sort();
+    // Where nothing may come back there is no share of it.
+    const share = feeder.direction !== "reverse" ? "–" : feeder.reverse_limit_w > 0
+      ? Math.round(-feeder.head_power_w / feeder.reverse_limit_w * 100) + " %" : "none allowed";
+    const counts = Object.entries(feeder.active_advisories).sort(), parts = Object.entries(feeder.active_parts ?? {}).sort();
     const list = cell("");
-    for (const [severity, count] of counts) {
-      list.append(el("span", { class: "severity s" + severity }, `${shapes[severity]}${severity}×${count}`), " ");
-    }
-    if (!counts.length) list.textContent = "–";
+    const mark = ([severity, count]) => `${shapes[severity]}${severity}×${count}`;
+    for (const each of counts) list.append(el("span", { class: "severity s" + each[0] }, mark(each)), " ");
+    // Milder ones, which an advisory at another place stands for: quiet, and not left out.
+    if (parts.length) list.append(el("span", { class: "quiet", title: "part of an advisory that is told at another place, as a bank's" }, `(${parts.map(mark).join(" ")})`));
+    if (!counts.length && !parts.length) list.textContent = "–";
     row.append(name, cell(power(feeder.head_power_w), "number power"), cell(arrow, "direction"), cell(share, "number"),
       cell(feeder.data_completeness_pct === undefined ? "–" : feeder.data_completeness_pct.toFixed(0) + " %", "number"),
       cell(clock(feeder.head_time)), cell(duration(feeder.age_s), "number"), list);
@@ -53,13 +55,34 @@ async function choose(id) {
   byId("chart-title").replaceChildren(`Power at the head of ${id}`);
   byId("past").href = `/profile.html?feeder=${encodeURIComponent(id)}`;
   byId("past").hidden = false;
-  points = { feeder: id, x: [], y: [] };
-  try {
-    const profile = await ask(`/v1/feeders/${encodeURIComponent(id)}/profile?bucket=1m&quantity=net_w`);
-    if (chosen !== id) return;
-    for (const row of profile.items) { points.x.push(Date.parse(row.time) / 1000 + 30); points.y.push(row.net_w); }
-  } catch { /* the banner tells of a lost service; live points go on when it is back */ }
+  points = { feeder: id, x: [], y: [], live: [] };
+  await past();
   await expect();
+}
+
+/**
+ * What was measured before the page was there, or while it was not connected. Live points come meanwhile: they are kept,
+ * and follow what is stored.
+ */
+async function past() {
+  const mine = points;
+  let items = null;
+  try { items = (await ask(`/v1/feeders/${encodeURIComponent(mine.feeder)}/profile?bucket=1m&quantity=net_w`)).items; } catch { /* the banner tells of a lost service; asked again when it is back */ }
+  if (points !== mine) return;
+  if (items) {
+    mine.x = items.map(row => Date.parse(row.time) / 1000 + 30);
+    mine.y = items.map(row => row.net_w ?? null);
+    for (const [x, y] of mine.live) follows(x, y);
+  }
+  draw();
+}
+
+/** One more point behind the others; over a silence the line is broken. */
+function follows(x, y) {
+  const last = points.x.at(-1) ?? -Infinity;
+  if (x <= last) return;
+  if (x - last > 90 && points.x.length) { points.x.push(last + 1); points.y.push(null); }
+  points.x.push(x); points.y.push(y);
 }
 
 /** The next hour of the chosen feeder. There is none while its head is not measured, and none is shown that is old. */
@@ -90,9 +113,11 @@ function append() {
   const feeder = feeders.find(f => f.id === chosen);
   if (!feeder || !points || points.feeder !== chosen || feeder.head_power_w === undefined || feeder.direction === "unknown") return;
   const x = Date.parse(feeder.head_time) / 1000;
-  if (points.x.length && x <= points.x[points.x.length - 1]) return;
-  points.x.push(x); points.y.push(feeder.head_power_w);
-  if (points.x.length > 6000) { points.x.splice(0, 1000); points.y.splice(0, 1000); }
+  if (x <= (points.live.at(-1)?.[0] ?? -Infinity)) return;
+  points.live.push([x, feeder.head_power_w]);
+  if (points.live.length > 6000) points.live.splice(0, 1000);
+  follows(x, feeder.head_power_w);
+  if (points.x.length > 9000) { points.x.splice(0, 1000); points.y.splice(0, 1000); }
   draw();
 }
 
@@ -126,6 +151,9 @@ function draw() {
   const style = getComputedStyle(document.documentElement);
   const ink = style.getPropertyValue("--ink").trim(), quiet = style.getPropertyValue("--quiet").trim(), rule = style.getPropertyValue("--rule").trim();
   const box = byId("chart");
+  // What is drawn, for who cannot see it.
+  box.dataset.from = points.x.length ? new Date(points.x[0] * 1000).toISOString() : "";
+  box.dataset.points = String(points.x.length);
   if (!points.x.length) {
     // An axis without a line would look like a feeder at zero.
     if (plot) { plot.chart.destroy(); plot = null; }
@@ -179,6 +207,8 @@ function advisoryRow(advisory, children) {
   const severity = cell(severityText(advisory.severity), `severity s${advisory.severity}`);
   const text = el("td", { class: isOpen(advisory) ? "unacknowledged" : "" },
     el("a", { href: pageOf(advisory) }, advisory.message), advisory.uncertain ? " (uncertain: data is missing)" : null);
+  const above = advisory.parent && advisories.get(advisory.parent);
+  if (above) text.append(el("span", { class: "quiet" }, " Part of: ", el("a", { href: pageOf(above) }, above.message)));
   text.append(el("span", { class: "response" }, advisory.response));
   if (children.length) {
     text.append(el("details", { open: opened.has(advisory.id), ontoggle: event => { if (event.target.open) opened.add(advisory.id); else opened.delete(advisory.id); } },
@@ -198,21 +228,40 @@ function matches(advisory, children = []) {
   return byId("filter").value.toLowerCase().split(/\s+/).every(word => text.includes(word));
 }
 
+/** How many stand above it. */
+function depth(advisory, most = 3) {
+  const above = most > 0 ? advisories.get(advisory.parent) : null;
+  return above ? 1 + depth(above, most - 1) : 0;
+}
+
 function showAdvisories() {
   const everywhere = [...advisories.values()].filter(a => a.state !== "closed");
   const all = everywhere.filter(a => atDesk(a.feeder));
   const children = new Map();
   for (const advisory of all) if (advisory.parent) children.set(advisory.parent, [...(children.get(advisory.parent) ?? []), advisory]);
   const silenced = all.filter(isSilenced);
-  // What is part of another stands with it; without it, for itself.
-  const shown = all.filter(a => (!a.parent || !advisories.has(a.parent)) && (byId("notes").checked || a.severity < 4)
-    && (byId("silenced").checked || !isSilenced(a)) && (!byId("only-feeder").checked || a.feeder === chosen) && matches(a, children.get(a.id))).sort(order);
+  const below = (id, most = 3) => (most ? children.get(id) ?? [] : []).flatMap(child => [child, ...below(child.id, most - 1)]);
+  const isWanted = a => (byId("notes").checked || a.severity < 4) && (byId("silenced").checked || !isSilenced(a))
+    && (!byId("only-feeder").checked || a.feeder === chosen) && matches(a, below(a.id));
+  // What is part of another stands with it, where that is shown. Where it is not, or where the part calls by itself, it has a row.
+  const shown = [], inRows = new Set();
+  const parts = all.filter(a => a.state === "suppressed").sort((a, b) => depth(a) - depth(b));
+  for (const a of [...all.filter(a => a.state !== "suppressed"), ...parts]) {
+    const isInside = a.state === "suppressed" && inRows.has(a.parent);
+    if (!isInside && isWanted(a)) shown.push(a);
+    if (isInside || isWanted(a)) inRows.add(a.id);
+  }
+  shown.sort(order);
   const body = byId("advisories").tBodies[0];
   const focused = document.activeElement?.dataset?.advisory, tag = document.activeElement?.tagName;
-  body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, children.get(advisory.id) ?? [])));
+  body.replaceChildren(...shown.slice(0, 200).map(advisory => advisoryRow(advisory, below(advisory.id))));
   if (focused) body.querySelector(`${tag === "SELECT" ? "select" : "button"}[data-advisory="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   byId("none").hidden = shown.length > 0;
-  byId("none").textContent = `No open advisory${deskName() ? ` at ${deskName()}` : ""}. This holds only while the heartbeat is fresh.`;
+  // None is said only where there is none: what the filters hide is counted.
+  const serious = all.filter(a => a.is_active && a.severity <= 2).length;
+  byId("none").textContent = all.length
+    ? `None of the ${all.length} open advisories${deskName() ? ` at ${deskName()}` : ""} is shown with these filters${serious ? `; ▲ ${serious} of them ${serious > 1 ? "are" : "is"} active and of severity 1 or 2` : ""}.`
+    : `No open advisory${deskName() ? ` at ${deskName()}` : ""}. This holds only while the heartbeat is fresh.`;
   // A desk is a view of one's own work, never of the whole: what the others have is always counted.
   const others = everywhere.filter(a => !atDesk(a.feeder) && a.is_active && a.state !== "suppressed");
   byId("elsewhere").hidden = !deskName();
@@ -326,7 +375,8 @@ let due = 0;
 function soon() { if (!due) due = setTimeout(() => { due = 0; showAdvisories(); }, 150); }
 
 follow({
-  open: loadAdvisories,
+  // While it was not connected something was measured, too.
+  open: () => { loadAdvisories(); if (points) past(); },
   feeders: list => {
     if (list.stale) return;
     feeders = list.items; showFeeders(); append();

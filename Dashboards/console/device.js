@@ -37,14 +37,20 @@ function plot(box, name, values, format) {
   return known;
 }
 
+let drawn = false, asked = 0;
+
 async function samples(device) {
-  charts.splice(0).forEach(([chart]) => chart.destroy());
+  const mine = ++asked;
   const end = device.time ? new Date(Date.parse(device.time) + 1000) : new Date();
   const from = new Date(end - 86400e3);
   const path = `/v1/devices/${encodeURIComponent(id)}/samples?from=${from.toISOString()}&until=${end.toISOString()}`;
   byId("csv").href = `${path}&format=csv`;
   byId("csv").download = `${id}.csv`;
   const { items } = await ask(path);
+  // An older answer must not replace a newer one.
+  if (mine !== asked) return;
+  drawn = true;
+  charts.splice(0).forEach(([chart]) => chart.destroy());
   // Where it was silent the line is broken: nothing is known of the time between.
   const [x, y, volts] = [[], [], []];
   const steps = items.slice(1).map((row, n) => Date.parse(row.time) - Date.parse(items[n].time)).sort((a, b) => a - b);
@@ -61,9 +67,12 @@ async function samples(device) {
     : "It sent nothing in that time.";
 }
 
+/** Whether a text names the device, and not one whose name only begins or ends like its own. */
+const names = text => text.split(/[\s,;:()]+/).some(word => word === id || word.replace(/\.$/, "") === id);
+
 async function about(device) {
   const { items } = await ask(`/v1/advisories?state=open&limit=1000${device.feeder ? `&feeder=${encodeURIComponent(device.feeder)}` : ""}`);
-  const mine = items.filter(a => a.element === id || (a.contributors ?? []).some(c => c.device === id) || a.message.includes(`${id} `));
+  const mine = items.filter(a => a.element === id || (a.contributors ?? []).some(c => c.device === id) || names(a.message));
   byId("about").tBodies[0].replaceChildren(...(mine.length ? mine.map(a => el("tr", {}, el("td", { class: `severity s${a.severity}` }, marks[a.severity]),
     el("td", {}, el("a", { href: `/advisory.html?id=${encodeURIComponent(a.id)}` }, a.message)), cell(moment(a.onset)), cell(a.state.replaceAll("_", " ")))) : [el("tr", {}, el("td", { colspan: 4, class: "quiet" }, "None is open."))]));
 }
@@ -85,7 +94,7 @@ document.title = `Backfeed: ${id}`;
 byId("device-title").textContent = id;
 addEventListener("resize", () => charts.forEach(([chart, box]) => chart.setSize({ width: Math.max(360, byId(box).clientWidth), height: 220 })));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(true));
-follow({});
+follow({ open: () => show(true) });
 rememberName(byId("actor"));
-show(true);
-setInterval(() => show(false), 5000);
+// What the service could not tell at first is asked for again.
+setInterval(() => show(!drawn), 5000);

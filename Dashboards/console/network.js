@@ -1,10 +1,13 @@
 "use strict";
 // The network as it is now: where it lies, or one feeder as a one-line diagram; what is open, dead, or in the register.
+import { pageOf, severityText } from "./advisory-words.js";
 import { ask, byId, clock, el, follow, rememberName } from "./common.js";
 import { Picture } from "./picture.js";
 
 const wanted = new URLSearchParams(location.search);
 let drawing = null, state = null, asked = false, pointed = wanted.get("element");
+/** Open advisories; null: not known. */
+let advisories = null, hasNews = true;
 
 const feeder = () => byId("feeder").value || null;
 
@@ -33,7 +36,13 @@ function draw() {
   const marks = state.switches.map(item => ({ id: item.id, label: item.position === item.normal_position ? "" : item.id, position: item.position, abnormal: item.position !== item.normal_position }));
   const { note, rows } = drawing.show({ ...state, stages: [state.stage] }, 0, marks, chosen);
   byId("picture-title").textContent = feeder() ? `${feeder()}, one-line diagram` : "Network now";
-  byId("picture-note").textContent = `At ${clock(state.assessed_at)} UTC. ${note}`;
+  const serious = (advisories ?? []).filter(a => a.is_active && a.severity <= 2).sort((a, b) => a.severity - b.severity || a.feeder.localeCompare(b.feeder, "en", { numeric: true }));
+  drawing.call(serious.filter(a => !feeder() || a.feeder === feeder()));
+  // What the load flow finds in order may not be so: what is measured has the last word.
+  byId("picture-note").textContent = `At ${clock(state.assessed_at)} UTC. ${note} ${!advisories ? "Advisories: not known." : serious.length
+    ? `▲ ${serious.length} ${serious.length > 1 ? "advisories" : "advisory"} of severity 1 or 2 active: beside.` : "No advisory of severity 1 or 2 is active."}`;
+  list("calls", serious.map(a => el("span", {}, el("span", { class: `severity s${a.severity}` }, severityText(a.severity)), " ", drawing.has(a.element) ? pointer(a.element) : a.feeder, " ", el("a", { href: pageOf(a) }, a.message))),
+    advisories ? `none${advisories.length ? `; ${advisories.length} milder or over are open` : ""}` : "not known");
   const untold = [[state.unknown_feeders, "nothing is heard of the head"], [state.contradicted_feeders, "more comes back than its DER can give; the head, a device or the network's data is wrong"]]
     .filter(([names]) => names.length).map(([names, why]) => `▲ No numbers for ${names.join(", ")}: ${why}.`);
   byId("unknown").hidden = !untold.length;
@@ -47,10 +56,26 @@ function draw() {
   list("register", state.register.map(item => el("span", {}, `${item.kind.replaceAll("_", " ")}: `, pointer(item.element))), "none");
 }
 
+/** All that are open; again only when one has changed. */
+async function loadAdvisories() {
+  if (!hasNews && advisories) return;
+  hasNews = false;
+  try {
+    const found = [];
+    for (let cursor = "0"; cursor !== null;) {
+      const page = await ask(`/v1/advisories?state=open&limit=1000&cursor=${cursor}`);
+      found.push(...page.items);
+      cursor = page.next;
+    }
+    advisories = found;
+  } catch { advisories = null; }
+}
+
 async function load() {
   if (asked) return;
   asked = true;
   try {
+    await loadAdvisories();
     const answer = await ask("/v1/network/state");
     if (typeof d3 === "undefined") { byId("picture-note").textContent = "The drawing library is not installed: run scripts/install-dependencies."; return; }
     // Another revision is another network.
@@ -80,5 +105,5 @@ byId("nearer").addEventListener("click", () => drawing?.nearer(1.5));
 byId("farther").addEventListener("click", () => drawing?.nearer(1 / 1.5));
 setInterval(() => { if (!document.hidden) load(); }, 5000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) load(); });
-follow({ open: load });
+follow({ open: () => { hasNews = true; load(); }, advisory: () => { hasNews = true; } });
 rememberName(byId("actor"));

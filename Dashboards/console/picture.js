@@ -1,6 +1,7 @@
 // The network in one switching state: drawn where it lies, as a one-line diagram of a feeder, or as a tree where nobody has
 // given places. Grey is normal; what is beyond a limit has colour, a thick stroke and its value beside it.
 "use strict";
+import { shapes } from "./advisory-words.js";
 import { el, percent, perUnit, power } from "./common.js";
 
 const margin = 24;
@@ -225,6 +226,46 @@ export class Picture {
     return { at: [left[0] + (right[0] - left[0]) * (a[0] <= b[0] ? part : 1 - part), right[1]], turn: a[0] <= b[0] ? 0 : 180 };
   }
 
+  /**
+   * Marks where something calls: at the element, or else amid the feeder. At one place the worst severity stands, with
+   * how many there are.
+   *
+   * @param advisories the worst first
+   */
+  call(advisories) {
+    const places = new Map();
+    for (const advisory of advisories) {
+      const at = this.#placeOf(advisory);
+      if (!at) continue;
+      const key = String(at), known = places.get(key);
+      places.set(key, known ? { ...known, texts: [...known.texts, advisory.message] } : { key, at, severity: advisory.severity, name: advisory.feeder, texts: [advisory.message] });
+    }
+    this.#layer.selectAll("g.call").data([...places.values()], item => item.key).join(enter => {
+      const mark = enter.append("g");
+      mark.append("title"); mark.append("text").attr("x", -8).attr("y", -10).attr("text-anchor", "end");
+      return mark;
+    }).attr("class", item => `call s${item.severity}`).each(function (item) {
+      d3.select(this).select("title").text(item.texts.join("\n"));
+      d3.select(this).select("text").text(`${shapes[item.severity]}${item.severity}${item.texts.length > 1 ? `×${item.texts.length}` : ""} ${item.name}`);
+    }).raise();
+    this.#resize();
+  }
+
+  /** Whether the network has an element of that name, so that one can point at it. */
+  has(id) { return this.ends.has(id) || this.network.nodes.some(item => item.id === id) || this.network.switches.some(item => item.id === id); }
+
+  /** Of an advisory: its element, where that is drawn; else the feeder's node that is nearest to the middle of it. */
+  #placeOf({ element, feeder }) {
+    const branch = this.branches.find(item => item.id === element);
+    if (this.#places.has(element)) return this.#places.get(element);
+    if (this.network.switches.some(item => item.id === element)) return this.#switchPlace(element);
+    if (branch) return this.#along(this.#places.get(branch.from), this.#places.get(branch.to), 1 / 2).at;
+    const own = this.nodes.filter(node => node.feeder === feeder).map(node => this.#places.get(node.id));
+    if (!own.length) return null;
+    const middle = [0, 1].map(axis => d3.mean(own, at => at[axis]));
+    return own.reduce((best, at) => Math.hypot(at[0] - middle[0], at[1] - middle[1]) < Math.hypot(best[0] - middle[0], best[1] - middle[1]) ? at : best);
+  }
+
   /** Marks an element, and brings it into view. @returns what is known of it, or null */
   point(id, moves = true) {
     const found = this.network.switches.find(item => item.id === id);
@@ -300,6 +341,14 @@ export class Picture {
     // An arrow longer than its line says nothing.
     this.#layer.selectAll("path.flow").attr("transform", item => `${steady(item)} rotate(${item.turn})`).attr("display", item => item.length * k < 16 ? "none" : null);
     this.#layer.selectAll("g.switch").attr("transform", steady);
+    // What calls is never left out: where two would lie on each other, one stands above the other.
+    const called = [];
+    this.#layer.selectAll("g.call").attr("transform", item => {
+      let lift = 0;
+      while (called.some(([x, y]) => Math.abs(x - item.at[0] * k) < 80 && Math.abs(y - (item.at[1] * k - lift)) < 15)) lift += 15;
+      called.push([item.at[0] * k, item.at[1] * k - lift]);
+      return `${steady(item)} translate(0,${-lift})`;
+    });
     // The worst first; what would lie on another is left to the table and the titles.
     const taken = [];
     const unlessTaken = item => {

@@ -37,13 +37,17 @@ function bucketOf(from, until) {
   return [["1m", 1], ["5m", 5], ["15m", 15], ["1h", 60]].find(([, width]) => minutes / width <= 2000)?.[0] ?? "1d";
 }
 
-async function showProfile(feeder, from, until) {
+/** Counts what is asked for: an older answer must not stand under a newer feeder's name. */
+let asked = 0;
+
+async function showProfile(feeder, from, until, mine) {
   const bucket = bucketOf(from, until);
   const query = `/v1/feeders/${encodeURIComponent(feeder)}/profile?from=${from.toISOString()}&until=${until.toISOString()}&bucket=${bucket}&view=${byId("view").value}&quantity=net_w,native_w,pv_w`;
   byId("csv").href = query + "&format=csv";
   byId("csv").download = `${feeder}.csv`;
   const other = byId("beside").value;
   const [{ items }, beside] = await Promise.all([ask(query), other ? ask(query.replace(`/${encodeURIComponent(feeder)}/`, `/${encodeURIComponent(other)}/`)) : null]);
+  if (mine !== asked) return;
   const { ink, quiet, axis } = colours();
   byId("chart-note").textContent = `Means of ${bucket}. Solid: net at the head, below zero is reverse power. Dashed: native load. Dotted: PV, ${byId("view").value === "normal" ? "of all that belong here as normally switched" : "of all that are fed from here"}.${other ? ` Thick and pale: net of ${other}.` : ""} Times UTC. Drag to zoom, double-click for all of it.`;
   // The same buckets of both, by time: one may have what the other lacks.
@@ -125,7 +129,7 @@ function showReverse(reverse) {
 }
 
 async function show() {
-  const feeder = byId("feeder").value;
+  const mine = ++asked, feeder = byId("feeder").value;
   charts.splice(0).forEach(([chart]) => chart.destroy());
   byId("failure").hidden = true;
   document.title = `Backfeed: profile of ${feeder}`;
@@ -133,12 +137,14 @@ async function show() {
     const from = instant(byId("from")), until = instant(byId("until"));
     const range = [from && `from=${from.toISOString()}`, until && `until=${until.toISOString()}`].filter(Boolean).join("&");
     const statistics = await ask(`/v1/feeders/${encodeURIComponent(feeder)}/statistics?${range}`);
+    if (mine !== asked) return;
     const [first, last] = [new Date(statistics.from), new Date(statistics.until)];
     byId("from").value = toInput(first); byId("until").value = toInput(last);
     history.replaceState(null, "", `?${new URLSearchParams({ feeder, from: toInput(first), until: toInput(last), ...(byId("beside").value ? { beside: byId("beside").value } : {}) })}`);
     showFigures(statistics); showDuration(statistics.load.duration); fillShapes(statistics); showReverse(statistics.reverse);
-    await showProfile(feeder, first, last);
+    await showProfile(feeder, first, last, mine);
   } catch (error) {
+    if (mine !== asked) return;
     for (const id of ["profile-chart", "duration-chart", "shape-chart"]) byId(id).textContent = "";
     for (const id of ["figures", "heat"]) byId(id).tBodies[0].replaceChildren();
     for (const id of ["chart-note", "shape-note", "reverse-note"]) byId(id).textContent = "";

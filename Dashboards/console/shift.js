@@ -19,7 +19,10 @@ const line = advisory => el("li", {}, el("span", { class: `severity s${advisory.
 
 function fill(list, items) { byId(list).replaceChildren(...(items.length ? items.map(line) : [el("li", {}, "none")])); }
 
+let asked = 0;
+
 async function load() {
+  const mine = ++asked;
   const until = new Date(), from = new Date(until - Number(byId("hours").value) * 3600e3);
   const range = `from=${from.toISOString()}&until=${until.toISOString()}`;
   let open, came, desks, done, late;
@@ -32,17 +35,19 @@ async function load() {
     byId("failure").hidden = false;
     return;
   }
+  // An older answer must not replace a newer one.
+  if (mine !== asked) return;
   byId("failure").hidden = true;
   const bySeverity = (a, b) => a.severity - b.severity || (a.onset < b.onset ? 1 : -1);
   const isSilenced = a => a.state === "shelved" || a.state === "out_of_service";
-  const standing = open.filter(a => a.severity < 4 && !a.parent && !isSilenced(a)).sort(bySeverity);
+  const standing = open.filter(a => a.severity < 4 && a.state !== "suppressed" && !isSilenced(a)).sort(bySeverity);
   const silenced = open.filter(isSilenced).sort(bySeverity);
   const words = desks.items.map(({ desk, rates, unacknowledged, stale }) => `Desk ${desk}: at most ${rates.max_10_min} annunciated in 10 min; ${unacknowledged} not acknowledged, ${stale} older than a day; `
     + (rates.acknowledged_serious.count ? `severity 1 and 2 acknowledged within ${duration(rates.acknowledged_serious.median_s)} (median of ${rates.acknowledged_serious.count}).` : "no severity 1 or 2 acknowledged."));
   byId("text").textContent = `${moment(from.toISOString())} to ${moment(until.toISOString())} UTC. ${standing.length} stand, ${silenced.length} are silenced. ${words.join(" ")}`;
   fill("standing", standing);
   fill("silenced", silenced);
-  const shown = came.filter(a => a.severity < 4 && !a.parent).sort(bySeverity).slice(0, 300);
+  const shown = came.filter(a => a.severity < 4 && a.state !== "suppressed").sort(bySeverity).slice(0, 300);
   byId("came").tBodies[0].replaceChildren(...shown.map(a => el("tr", {}, cell(severityText(a.severity), `severity s${a.severity}`),
     el("td", {}, el("a", { href: pageOf(a) }, a.message)), cell(a.feeder), cell(moment(a.onset)), cell(stateText(a)))));
   byId("late").hidden = !late.length;

@@ -74,10 +74,14 @@ async function loadDue() {
   if (focused) byId("due").querySelector(`[data-due="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
+let chosen = 0;
+
 async function choose(id) {
+  const mine = ++chosen;
   byId("editor").hidden = true;
   const plan = await attempt("Not shown", () => ask(`/v1/switching/plans/${encodeURIComponent(id)}`));
-  if (plan) { await show(plan); loadPlans(); }
+  // The plan that was asked for last is the one to be approved.
+  if (plan && mine === chosen) { await show(plan); loadPlans(); }
 }
 
 async function reload(id) {
@@ -116,7 +120,8 @@ function showHead() {
     `${kind}, written by ${shown.author ?? plan.author}${plan?.purpose ? `: ${plan.purpose}` : ""}`,
     ["approved", "executing"].includes(shown.state) ? `. Approved by ${shown.approved_by}, valid until ${moment(shown.valid_until)} UTC` : "");
   // What was said before something changed is history, and must not look like leave to go on.
-  const isVoid = ["recheck", "hold"].includes(shown.state);
+  // One made after it is of now.
+  const isVoid = ["recheck", "hold"].includes(shown.state) && !(Date.parse(verdict?.assessed_at) > Date.parse(shown.changed_at));
   const counts = {};
   for (const finding of verdict?.findings ?? []) counts[finding.severity] = (counts[finding.severity] ?? 0) + 1;
   const words = ["BLOCK_HARD", "BLOCK_SOFT", "UNKNOWN", "CONDITION"].filter(s => counts[s]).map(s => `${severities[s][0]} ${counts[s]} ${severities[s][1].toLowerCase()}${counts[s] > 1 && s !== "UNKNOWN" ? "s" : ""}`);
@@ -124,7 +129,7 @@ function showHead() {
   byId("verdict").replaceChildren(...(verdict
     ? [isVoid ? el("span", { class: "quiet" }, `Before the change: ${decisions[verdict.verdict][1]} (verdict ${shown.verdict_id})`)
       : marked(decisions[verdict.verdict], isKept ? ` (verdict ${shown.verdict_id})` : ""),
-      ` ${words.length ? words.join(", ") : "nothing stands against it"}. As of ${moment(verdict.assessed_at)} UTC; ${verdict.not_run?.length ?? 0} checks not run.`]
+      ` ${words.length ? words.join(", ") : "nothing stands against it"}.${verdict.heals?.length ? ` It makes ${verdict.heals.length === 1 ? "something" : "things"} better, too: below.` : ""} As of ${moment(verdict.assessed_at)} UTC; ${verdict.not_run?.length ?? 0} checks not run.`]
     : [marked(["?", "not judged yet", "s2"])]));
   byId("actions").replaceChildren(...(isKept ? acts() : []));
 }
@@ -215,6 +220,9 @@ function showFindings() {
     ...takeOver(finding), marked(severities[finding.severity]), ` ${finding.check}${finding.step === undefined ? "" : `, step ${finding.step}`}${finding.case ? `, ${finding.case}` : ""}: `,
     finding.message, finding.remedy ? el("span", { class: "response" }, finding.remedy) : null)));
   if (!list.length) byId("findings").replaceChildren(el("li", { class: "quiet" }, verdict ? "None of these." : "There is no verdict yet."));
+  const heals = verdict?.heals ?? [];
+  byId("heals-part").hidden = !heals.length;
+  byId("heals").replaceChildren(...heals.map(heal => el("li", {}, `${heal.remaining ? "◑" : "✓"} ${heal.check}${heal.case ? `, ${heal.case}` : ""}: ${heal.message}`)));
   const left = verdict?.not_run ?? [];
   byId("not-run").hidden = !left.length;
   byId("not-run").querySelector("summary").textContent = `${left.length} checks not run: left out, not passed`;

@@ -86,6 +86,28 @@ def test_live_data_an_advisory_appears_and_is_acknowledged(demo, browser):
     assert dark.problems == []
 
 
+def test_the_chart_keeps_its_history_however_late_it_comes(demo, browser):
+    """Live points come while the history is still asked for: they follow it, and do not take its place."""
+    wait_for(lambda: len(demo.get("/v1/feeders/F02/profile?bucket=1m&quantity=net_w")["items"]) > 5, what="stored minutes")
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page, held = context.new_page(), []
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.route("**/v1/feeders/*/profile?*", lambda route: held.append(route))
+    page.goto(demo.http + "/?feeder=F02")
+    chart = page.locator("#chart")
+    # Live points are there, and are kept.
+    wait_for(lambda: page.wait_for_timeout(50) or held, what="the question for the history")
+    row = page.locator('tr[data-feeder="F02"] td').nth(5)
+    first = row.inner_text()
+    wait_for(lambda: page.wait_for_timeout(50) or row.inner_text() != first, what="live values")
+    held.pop().continue_()
+    stored = demo.get("/v1/feeders/F02/profile?bucket=1m&quantity=net_w")["items"][0]["time"]
+    expect(chart).to_have_attribute("data-from", re.compile(f"^{stored[:15]}"))
+    assert int(chart.get_attribute("data-points")) > 5
+    assert page.problems == []
+
+
 def test_keyboard_reaches_everything(demo, browser):
     page = open_page(browser, demo)
     expect(page.locator("#feeders tbody tr")).to_have_count(11, timeout=20_000)

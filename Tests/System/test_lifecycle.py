@@ -3,7 +3,7 @@ import json
 import re
 import time
 
-from conftest import OUTPUT, Publisher, rfc3339, run, wait_for
+from conftest import DATA, OUTPUT, Publisher, Service, rfc3339, run, wait_for
 from playwright.sync_api import expect
 from test_console import browser, open_page  # noqa: F401: a fixture
 from test_service import batches, heads
@@ -123,6 +123,67 @@ def test_a_silent_fleet_is_one_advisory(service, browser):  # noqa: F811
     expect(row.locator("details li")).to_have_count(len(service.get(f"/v1/advisories/{fleet['id']}")["children"]))
     page.screenshot(path=OUTPUT / "console-parts.png")
     assert page.problems == []
+
+
+def test_no_view_says_none_while_something_serious_is_part_of_the_banks(folder, browser):  # noqa: F811
+    """All feeders feed back, one beyond its limit: the bank's advisory stands for them all, and that one shows and calls all the same."""
+    run("network", "import", DATA, "--data-dir", folder / "state")
+    service = Service(folder, settings=("bank.has_3v0=true", "reverse.permitted=true"))
+    try:
+        page, map = open_page(browser, service), open_page(browser, service, path="/network.html")
+        page.get_by_label("sound for 1 and 2").check()
+        scada, start = Publisher(service, "UTIL-SCADA"), int(time.time() // 60) * 60 - 900
+        limits = {feeder["id"]: feeder["reverse_limit_w"] for feeder in service.get("/v1/feeders")["items"]}
+        watts = {feeder: -(1.1 if feeder == "F05" else 0.3) * limit for feeder, limit in limits.items()}
+        # All of them go on together: a bank does not wait for ever for one that lags.
+        for part in batches(sorted((sample for feeder in limits for sample in heads(feeder, start, [watts[feeder]] * 175)), key=lambda sample: sample["time"])):
+            scada.samples(*part)
+        bank = wait_for(lambda: next(iter(service.get("/v1/advisories?kind=reverse_power_bank&state=active")["items"]), None), what="the bank's advisory")
+        own = wait_for(lambda: next((a for a in service.get("/v1/advisories?feeder=F05&kind=reverse_power&state=active")["items"] if a["parent"] == bank["id"]), None), what="the feeder as a part of it")
+        assert own["severity"] == 2 and own["state"] == "unacknowledged_active"
+        mild = service.get("/v1/advisories?feeder=F02&kind=reverse_power&state=active")["items"][0]
+        assert mild["parent"] == bank["id"] and mild["state"] == "suppressed" and mild["severity"] > 2
+        # The API.
+        seen, other = service.get("/v1/feeders/F05"), service.get("/v1/feeders/F02")
+        assert seen["worst_severity"] == 2 and seen["active_advisories"]["2"] >= 1
+        assert "worst_severity" not in other and other["active_parts"] and not other["active_advisories"]
+        assert service.get(f"/v1/advisories/{bank['id']}")["severity"] == 2
+        # One cause, called once at each place.
+        asked = service.sql("SELECT string_agg(DISTINCT feeder, ' ') FROM backfeed.advisory_annunciation WHERE kind LIKE 'reverse_power%' AND severity <= 2")
+        assert "F05" in asked.split() and len(asked.split()) <= 2, asked
+        # The overview: row, filter, chosen feeder, sound.
+        row = page.locator('tr[data-feeder="F05"]')
+        expect(row).to_contain_text("▲2×1")
+        expect(page.locator('tr[data-feeder="F02"]')).to_contain_text("(○4×1)")
+        page.locator("#filter").fill("F05")
+        expect(page.locator(f'tr[data-advisory="{own["id"]}"]')).to_contain_text("Part of: Bank")
+        page.locator("#filter").fill("")
+        row.click()
+        page.get_by_label("chosen feeder only").check()
+        expect(page.locator(f'tr[data-advisory="{own["id"]}"]')).to_be_visible()
+        wait_for(lambda: page.evaluate("Number(document.body.dataset.rung ?? 0)") >= 1, what="the sound")
+        page.screenshot(path=OUTPUT / "console-part-of-bank.png", full_page=True)
+        # A milder part stands for itself where its bank is not shown; and none is said only where there is none.
+        page.locator('button[data-feeder="F02"]').click()
+        page.get_by_label("notes (severity 4)").check()
+        expect(page.locator(f'tr[data-advisory="{mild["id"]}"]')).to_be_visible()
+        page.locator("#filter").fill("nonsense")
+        expect(page.locator("#none")).to_contain_text(re.compile(r"None of the \d+ open advisories is shown with these filters; ▲ \d+ of them"))
+        # The map.
+        expect(map.locator("#calls")).to_contain_text("F05 Feeder F05 feeds", timeout=15_000)
+        expect(map.locator("#picture-note")).to_contain_text("of severity 1 or 2 active")
+        expect(map.locator("#picture g.call text", has_text="F05")).to_have_count(1)
+        map.screenshot(path=OUTPUT / "network-part-of-bank.png")
+        assert page.problems == [] and map.problems == []
+        # Who hands over the shift has it, too.
+        shift = open_page(browser, service, path="/shift.html")
+        expect(shift.locator("#standing")).to_contain_text("Feeder F05", timeout=10_000)
+        # Commands say the same, with numbers of a time.
+        listed = run("advisories", "--active", "--feeder", "F05", "--data-dir", folder / "state").stdout
+        assert "part of" not in listed.splitlines()[0] and own["id"] in listed and "unacknowledged_active" in listed
+        assert re.search(r" As of (\d\d-\d\d )?\d\d:\d\d UTC\.$", own["message"])
+    finally:
+        service.stop()
 
 
 def test_any_time_can_be_run_again_with_other_settings(service, folder):
