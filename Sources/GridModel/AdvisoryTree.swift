@@ -34,7 +34,8 @@ public struct AdvisoryTree: Sendable {
     /// By advisory: its own severity, or the worst of what is part of it.
     public private(set) var severities: [String: Severity] = [:]
     /// Parts that ask for attention themselves: of severity 1 or 2, of something that is told at another place. Where
-    /// somebody looks at a feeder, or is responsible for it, the bank's advisory does not stand for the feeder's own.
+    /// somebody looks at a feeder, or is responsible for it, the bank's advisory does not stand for the feeder's own limit.
+    /// A front does: it names its feeders, and asks the same of all of them.
     public private(set) var callers: Set<String> = []
     /// By advisory, the severity with which it asks for attention: as ``severities``, without what asks by itself.
     public private(set) var calls: [String: Severity] = [:]
@@ -105,7 +106,7 @@ public struct AdvisoryTree: Sendable {
         let places = Dictionary(nodes.map { ($0.id, $0.feeder) }, uniquingKeysWith: { first, _ in first })
         callers = Set(
             parents.filter { child, parent in
-                severities[child].map { $0 >= .high } ?? false && places[child] != places[parent]
+                severities[child].map { $0 >= .high } ?? false && places[child] != places[parent] && parent != front
             }.keys)
         calls = worst(of: nodes, without: callers)
     }

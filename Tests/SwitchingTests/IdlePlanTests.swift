@@ -95,12 +95,10 @@ import Testing
     @Test func whatTapChangersDoByThemselvesIsNotThePlansDoing() throws {
         var network = try WorkedCase.network()
         let place = try #require(network.transformers.firstIndex { $0.id.contains("A") })
-        for (name, value) in [
-            ("tap_pos", 0.0), ("tap_neutral", 0), ("tap_min", -9), ("tap_max", 9), ("tap_step_percent", 1.5),
-            ("oltc", 1), ("oltc_setpoint_pu", 1.0), ("oltc_band_pu", 0.01),
-        ] {
-            network.transformers[place].parameters[name] = value
-        }
+        var tap = network.transformers[place].tap
+        (tap.position, tap.neutral, tap.least, tap.most, tap.stepPercent) = (0, 0, -9, 9, 1.5)
+        (tap.isAutomatic, tap.setPoint, tap.band) = (true, 1, 0.01)
+        network.transformers[place].tap = tap
         var limits = WorkedCase.limits()
         (limits.mvMaximum, limits.voltageMargin) = (1.0, 0)
         let tag = SwitchingPlan(
