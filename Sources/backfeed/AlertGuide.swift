@@ -93,7 +93,8 @@ enum AlertGuide {
             name: "BackfeedBackupOld",
             means: "there is no new base backup, or WAL is not archived: a disk that fails now takes days with it",
             look: [
-                "systemctl status backfeed-backup.service; backfeed doctor", "the disk of backup.directory, and its rights",
+                "systemctl status backfeed-backup.service; backfeed doctor",
+                "the disk of backup.directory, and its rights",
                 "the log of PostgreSQL in the data directory: what wal-archive says",
             ]),
         Entry(

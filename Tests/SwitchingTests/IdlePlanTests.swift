@@ -95,10 +95,9 @@ import Testing
     @Test func whatTapChangersDoByThemselvesIsNotThePlansDoing() throws {
         var network = try WorkedCase.network()
         let place = try #require(network.transformers.firstIndex { $0.id.contains("A") })
-        var tap = network.transformers[place].tap
-        (tap.position, tap.neutral, tap.least, tap.most, tap.stepPercent) = (0, 0, -9, 9, 1.5)
-        (tap.isAutomatic, tap.setPoint, tap.band) = (true, 1, 0.01)
-        network.transformers[place].tap = tap
+        network.transformers[place].tap = .init(
+            isOnLowSide: false, neutral: 0, least: -9, most: 9, position: 0, stepPercent: 1.5, isAutomatic: true,
+            setPoint: 1, band: 0.01)
         var limits = WorkedCase.limits()
         (limits.mvMaximum, limits.voltageMargin) = (1.0, 0)
         let tag = SwitchingPlan(

@@ -40,11 +40,9 @@ struct LiveScene {
         ]
         network.transformers = [
             .init(
-                id: "T1", highNode: "HV", lowNode: "MV", ratedKVA: 25_000,
-                parameters: [
-                    "vn_hv_kv": 110, "vn_lv_kv": 20, "vk_percent": 12, "vkr_percent": 0.4, "pfe_kw": 14,
-                    "i0_percent": 0.07, "shift_degree": 150,
-                ])
+                id: "T1", highNode: "HV", lowNode: "MV", ratedKVA: 25_000, highKilovolts: 110, lowKilovolts: 20,
+                impedancePercent: 12, resistancePercent: 0.4, noLoadKilowatts: 14, noLoadPercent: 0.07,
+                shiftDegrees: 150)
         ]
         network.switches = [
             .init(id: "CB-F1", kind: "CB", connects: .line, node: "MV", element: "L-MV-A", role: "feeder_head"),
@@ -458,10 +456,9 @@ struct LiveScene {
 
     private func regulated(_ change: (inout Network) -> Void = { _ in }) -> Network {
         without {
-            $0.transformers[0].parameters.merge([
-                "tap_neutral": 0, "tap_min": -9, "tap_max": 9, "tap_step_percent": 1.5, "tap_pos": 0, "oltc": 1,
-                "oltc_setpoint_pu": 1.02, "oltc_band_pu": 0.012,
-            ]) { $1 }
+            $0.transformers[0].tap = .init(
+                isOnLowSide: false, neutral: 0, least: -9, most: 9, position: 0, stepPercent: 1.5, isAutomatic: true,
+                setPoint: 1.02, band: 0.012)
             change(&$0)
         }
     }

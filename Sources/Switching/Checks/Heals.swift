@@ -143,9 +143,9 @@ enum Heals {
     private static func supply(_ context: CheckContext) -> [Verdict.Heal] {
         let (first, last) = (context.simulation.initial.topology, context.simulation.final.topology)
         let woken = first.energised.indices.filter { !first.energised[$0] && last.energised[$0] }
-        let customers = context.customerCount(woken)
+        let customers = context.customers(woken).known
         guard customers > 0 else { return [] }
-        let names = woken.filter { context.customers[$0] > 0 }.map(context.name)
+        let names = woken.filter { context.customers[$0].known > 0 }.map(context.name)
         return [
             Verdict.Heal(
                 "T7", elements: names, before: Double(customers), after: 0, limit: 0, unit: "customers", remaining: 0,
