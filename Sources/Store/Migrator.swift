@@ -21,7 +21,7 @@ public enum Migrator {
         let files = try self.files(directory)
         var connection = try PostgresConnection(conninfo)
         // A session lock, not one of a transaction: each migration has a transaction of its own.
-        try connection.query("SELECT pg_advisory_lock(7316000)", as: "lock migrations")
+        try connection.query("SELECT pg_advisory_lock(\(AdvisoryLock.migrations.rawValue))", as: "lock migrations")
         let isPrepared = try isPrepared(&connection)
         if !isPrepared {
             // IF NOT EXISTS would ask a role that may not create tables for that right, though there is nothing to do.
@@ -66,7 +66,7 @@ public enum Migrator {
                 AND pg_get_userbyid(relowner) NOT IN ('backfeed_audit', $1))
                 """, [serviceRole], as: "protect audit log")
         }
-        try connection.query("SELECT pg_advisory_unlock(7316000)", as: "unlock migrations")
+        try connection.query("SELECT pg_advisory_unlock(\(AdvisoryLock.migrations.rawValue))", as: "unlock migrations")
         return done
     }
 

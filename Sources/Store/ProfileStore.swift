@@ -71,7 +71,7 @@ public struct ProfileBatch: Sendable {
     /// gives the same.
     static func rollUp(_ spans: [ProfileSpan], _ connection: inout PostgresConnection) throws(StoreError) {
         // One at a time: who reads minutes before another's are stored must not write what it read after it.
-        try connection.query("SELECT pg_advisory_xact_lock(7316002)", as: "roll up profile")
+        try connection.query("SELECT pg_advisory_xact_lock(\(AdvisoryLock.profiles.rawValue))", as: "roll up profile")
         for (area, members) in Dictionary(grouping: spans, by: \.key.area).sorted(by: { $0.key < $1.key }) {
             guard let first = members.map(\.first).min(), let last = members.map(\.last).max() else { continue }
             let feeders = "{" + members.map(\.key.feeder).sorted().map { "\"\($0)\"" }.joined(separator: ",") + "}"

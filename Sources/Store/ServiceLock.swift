@@ -37,7 +37,7 @@ public struct ServiceLock: ~Copyable {
                 """
                 SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false), \
                 set_config('tcp_keepalives_count', '3', false), EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
-                AND pid = pg_backend_pid() AND classid = 0 AND objid = 7316002 AND granted) OR pg_try_advisory_lock(7316002)
+                AND pid = pg_backend_pid() AND classid = 0 AND objid = \(AdvisoryLock.service.rawValue) AND granted) OR pg_try_advisory_lock(\(AdvisoryLock.service.rawValue))
                 """, as: "lock database")
             guard isOurs.first?[3] == "t" else {
                 let holder = try connection.query(

@@ -122,7 +122,7 @@ public enum SwitchingStore {
     /// One approval after the other, whoever grants them: two plans that are in each other's way are judged one knowing
     /// of the other. Held until the transaction ends; to be taken before any plan is locked.
     public static func lockApprovals(_ connection: inout PostgresConnection) throws(StoreError) {
-        try connection.query("SELECT pg_advisory_xact_lock(7316002)", as: "approve plan")
+        try connection.query("SELECT pg_advisory_xact_lock(\(AdvisoryLock.approvals.rawValue))", as: "approve plan")
     }
 
     public static func approve(

@@ -74,7 +74,7 @@ import Testing
         // The connection is lost: who comes first has it, and the other one is told.
         var admin = try PostgresConnection(conninfo)
         try admin.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7316002",
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7316004",
             as: "cut off")
         #expect(throws: StoreError.self) { try first.take() }
         #expect(try second.take() == nil)

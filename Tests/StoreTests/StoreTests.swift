@@ -686,61 +686,6 @@ enum TestCluster {
     }
 
     /// A feeder beyond its reverse limit, while the bank's advisory stands for all its feeders.
-    @Test func aSeriousPartOfTheBanksAdvisoryIsShownAtItsFeederAndCalls() throws {
-        var store = AdvisoryStore(conninfo: conninfo)
-        var queries = Queries(conninfo: conninfo)
-        func head(_ feeder: String, _ severity: Severity) -> AdvisoryFacts {
-            facts { ($0.id, $0.feeder, $0.element, $0.severity) = ("rp-\(feeder)", feeder, "FH-\(feeder)", severity) }
-        }
-        let bank = facts {
-            ($0.id, $0.kind, $0.detector) = ("rpb", .reversePowerBank, "RPF_BANK")
-            ($0.feeder, $0.element) = ("SUB", "SUB")
-        }
-        func put(_ change: AdvisoryReport.Change, _ all: [AdvisoryFacts]) throws -> [StoredEvent] {
-            var commit = AdvisoryStore.Commit()
-            commit.reports = all.map { .init(change: change, facts: $0) }
-            commit.banks = ["SUB": ["F1", "F2", "F3"]]
-            return try store.commit(commit, profile: ProfileBatch())
-        }
-        func asked(_ id: String) throws -> Int {
-            try count("SELECT count(*) FROM backfeed_store.advisory_event WHERE annunciates AND advisory_id = '\(id)'")
-        }
-        func parent(_ id: String) throws -> Int {
-            try count("SELECT count(*) FROM backfeed_store.advisory WHERE id = '\(id)' AND parent = 'rpb'")
-        }
-        _ = try put(.start, [head("F1", .medium), head("F2", .high)])
-        // The last feeder and the bank come at once: F1 is part of it, and F2 and F3 are, and ask by themselves.
-        _ = try put(.start, [head("F3", .high), bank])
-        #expect(try state("rp-F1") == "suppressed true true 1" && parent("rp-F1") == 1)
-        for id in ["rp-F2", "rp-F3"] {
-            #expect(try state(id) == "unacknowledged_active true true 1" && parent(id) == 1 && asked(id) == 1)
-        }
-        // One cause, asked once at each place: the bank shows the worst, and is raised once.
-        #expect(try count("SELECT severity FROM backfeed_store.advisory WHERE id = 'rpb'") == 2)
-        #expect(try asked("rpb") == 1)
-        let counts = try queries.activeCounts()
-        #expect(counts["F1"]?.own == [:] && counts["F1"]?.parts == [3: 1])
-        #expect(counts["F2"]?.own == [2: 1] && counts["F3"]?.own == [2: 1] && counts["SUB"]?.own == [2: 1])
-        // An acknowledgement is of one place.
-        _ = try act(.acknowledge(version: nil), on: "rpb", &store)
-        _ = try act(.acknowledge(version: nil), on: "rp-F2", &store)
-        #expect(try state("rp-F2") == "acknowledged_active true true 1" && parent("rp-F2") == 1)
-        // F1 gets worse: it comes up by itself, and the bank, which shows as much already, stays acknowledged.
-        _ = try put(.severity, [head("F1", .urgent)])
-        #expect(try state("rp-F1") == "unacknowledged_active true true 1" && asked("rp-F1") >= 1)
-        #expect(try count("SELECT severity FROM backfeed_store.advisory WHERE id = 'rpb'") == 1)
-        #expect(try state("rpb") == "acknowledged_active true true 1" && asked("rpb") == 1)
-        #expect(try queries.activeCounts()["F1"]?.own == [1: 1])
-        // Milder again, it is the bank's once more.
-        _ = try put(.severity, [head("F1", .medium)])
-        #expect(try state("rp-F1") == "suppressed true true 1")
-        #expect(try count("SELECT severity FROM backfeed_store.advisory WHERE id = 'rpb'") == 2)
-        // Over: nothing belongs to it any more.
-        var over = head("F2", .high)
-        over.clearedAt = start + 900
-        _ = try put(.clear, [over])
-        #expect(try state("rp-F2") == "closed false false 1" && parent("rp-F2") == 0)
-    }
 
     @Test func whatIsUrgentAndUnresolvedComesBackAndWhatIsOverCloses() throws {
         var store = AdvisoryStore(conninfo: conninfo)

@@ -184,7 +184,8 @@ struct Situation: Sendable, CustomTestStringConvertible {
             "F3",
             [
                 ("ders", "hy-1", "scale_kw", "9000"), ("ders", "hy-1", "rated_kw", "9000"),
-                ("switches", "CB-F2", "kind", "NETWORK_PROTECTOR"),
+                // Nothing comes back before the plan takes it over.
+                ("ders", "hy-1", "node_id", "B"), ("switches", "CB-F2", "kind", "NETWORK_PROTECTOR"),
             ]),
         on(
             "P1", plan([(.close, "BC")]),
