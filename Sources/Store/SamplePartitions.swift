@@ -79,7 +79,8 @@ struct SamplePartitions {
             try connection.transaction("make partition") { connection throws(StoreError) in
                 try connection.query(patience, as: "make partition")
                 // Two writers may want the same day.
-                try connection.query("SELECT pg_advisory_xact_lock(\(AdvisoryLock.partitions.rawValue))", as: "make partition")
+                try connection.query(
+                    "SELECT pg_advisory_xact_lock(\(AdvisoryLock.partitions.rawValue))", as: "make partition")
                 let known =
                     try connection.query(
                         """
