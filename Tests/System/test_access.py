@@ -237,7 +237,15 @@ def test_a_stream_of_events_ends_with_the_right_to_read_it(guarded, service):
     assert not ends(machine)
 
 
+def behind_proxy(service):
+    """What it says of the client is believed."""
+    service.stop()
+    service.command += ["--set", "http.proxies=127.0.0.1"]
+    service.start()
+
+
 def test_a_session_is_ours_alone_and_ends(guarded):
+    behind_proxy(guarded)
     first = log_in(guarded)
     assert first[0] == 200 and "HttpOnly" in first[2]["Set-Cookie"] and "SameSite=Strict" in first[2]["Set-Cookie"]
     secure = log_in(guarded, X_Forwarded_Proto="https")[2]["Set-Cookie"]
@@ -289,6 +297,7 @@ def test_an_outage_of_the_database_does_not_blind_whoever_watches(guarded):
 
 
 def test_guessing_is_slow(guarded):
+    behind_proxy(guarded)
     # A name that is not there is not told from one that is, and a machine has no password.
     for user, password in (("ope", "wrong"), ("nobody", PASSWORD), ("mac", PASSWORD), ("ope' OR 1=1", "x"), ("ope", "x" * 3000)):
         answer = log_in(guarded, user, password, X_Real_IP="203.0.113.7")

@@ -398,7 +398,7 @@ def test_the_service_behind_nginx(behind, folder):
     assert subprocess.run(health, timeout=30).returncode == 0
 
     # Another service does not take the socket away; a killed one's is taken over; one that ends leaves none.
-    other = subprocess.run(behind.command("run"), env={**behind.environment, "NOTIFY_SOCKET": ""}, capture_output=True, text=True, timeout=60, cwd=folder)
+    other = subprocess.run([*behind.command("run"), "--data-dir", folder / "other", "--set", "database.url="], env={**behind.environment, "NOTIFY_SOCKET": ""}, capture_output=True, text=True, timeout=60, cwd=folder)
     assert other.returncode != 0 and "another service listens there" in other.stderr, other
     behind.process.kill()
     behind.process.wait()

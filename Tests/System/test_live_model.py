@@ -51,7 +51,7 @@ def networks(folder):
         if n != BARE:
             tables["loads"] += [{"load_id": f"LD-{node}{n}", "node_id": f"{node}{n}", "p_kw": {"A": 800, "B": 600, "C": 900}[node], "q_kvar": "" if n == ACTIVE else q} for node, q in KILOVARS.items()]
         tables["ders"].append({"der_id": f"pv-{n}", "kind": "pv", "node_id": f"B{n}", "rated_kw": 2500})
-        tables["sources"].append({"source_id": f"SRC{n}", "node_id": f"HV{n}", "vm_pu": 1.02})
+        tables["sources"].append({"source_id": f"SRC{n}", "node_id": f"HV{n}", "vm_pu": 1.02, "va_degree": 0})
     for name, rows in tables.items():
         write(place, name, rows)
     return folder / "four"

@@ -1,4 +1,5 @@
 """Where a switch stands: one record, by one rule, for console, API, picture and validator, whatever happens in between."""
+import datetime
 import json
 import random
 import signal
@@ -175,7 +176,7 @@ def test_random_interleavings_with_kills_leave_the_record_that_the_model_has(fol
                 if kind == "state":
                     wait_for(lambda: stored(service) == count, what="what was sent before")
                     answer = state(service, switch, position)
-                    model.state(time.time(), position)
+                    model.state(datetime.datetime.fromisoformat(answer["switch_record"]["statement"]["time"]).timestamp(), position)
                     assert answer["switch_position"] == model.judged
                     continue
                 at = now - draw.uniform(60, 3600) if kind == "late" else now + 7200 if kind == "early" else now

@@ -70,12 +70,12 @@ final class BackupWatch: Sendable {
                     }
                     health.say(state.problems)
                     for (name, age, help) in [
-                        ("base", state.baseAge, "newest base backup"),
-                        ("test", state.testAge, "last restore that was tried"),
-                        ("wal", state.archivedAge, "last archived segment of WAL"),
+                        ("backfeed_backup_base_age_seconds", state.baseAge, "newest base backup"),
+                        ("backfeed_backup_test_age_seconds", state.testAge, "last restore that was tried"),
+                        ("backfeed_backup_wal_age_seconds", state.archivedAge, "last archived segment of WAL"),
                     ] {
                         guard let age else { continue }
-                        metrics.set("backfeed_backup_\(name)_age_seconds", age, help: "Since the \(help)")
+                        metrics.set(name, age, help: "Since the \(help)")
                     }
                     if let waiting = state.waiting {
                         metrics.set(

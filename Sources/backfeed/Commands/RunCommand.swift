@@ -13,6 +13,7 @@ enum RunCommand {
             """
     ) { invocation in
         let directory = invocation.dataDirectory
+        try Service.checkEndpoints(invocation.settings)
         return try serve(invocation, directory, try DataDirectoryLock.take(directory)) { _, _ in nil }
     }
 

@@ -78,15 +78,11 @@ final class Service {
     init(settings: Settings, conninfo: String, cluster: EmbeddedCluster? = nil, dataDirectory: String) throws {
         self.settings = settings
         self.conninfo = conninfo
+        try Self.checkEndpoints(settings)
         let listening = try Self.listen(settings)
         var limits = try Ingest.Limits(settings, dataDirectory: dataDirectory)
         if settings.text("telemetry.security") == "curve" {
             limits.serverKey = try ServerKey.load(settings, dataDirectory: dataDirectory)
-        } else {
-            for key in ["telemetry.bind", "control.bind"] { try Self.refuseOpen(settings.text(key), key) }
-        }
-        for key in ["advisories.bind", "validator.bind"] where !settings.text(key).isEmpty {
-            try Self.refuseOpen(settings.text(key), key)
         }
         let stored =
             try NetworkStore.load(conninfo)
@@ -313,6 +309,15 @@ final class Service {
         case (let certificate?, let key?): return (certificate, key)
         case (nil, _): throw UsageError("http.tls_certificate: expected a file beside http.tls_key")
         case (_, nil): throw UsageError("http.tls_key: expected a file beside http.tls_certificate")
+        }
+    }
+
+    /// Before anything is locked or started: what no service may listen on.
+    static func checkEndpoints(_ settings: Settings) throws {
+        _ = try listen(settings)
+        let open = settings.text("telemetry.security") == "curve" ? [] : ["telemetry.bind", "control.bind"]
+        for key in open + ["advisories.bind", "validator.bind"] where !settings.text(key).isEmpty {
+            try refuseOpen(settings.text(key), key)
         }
     }
 

@@ -195,7 +195,9 @@ struct LiveSnapshot {
     /// Switches of which the console shows something else than the record says.
     private func differences(_ now: LiveState.Contents, _ record: OperatingRecord) -> [Finding] {
         let apart = record.switches.filter { item in
-            graph.switchIndex[item.id] != nil && now.switches[item.id]?.judged != item.judged
+            guard let number = graph.switchIndex[item.id] else { return false }
+            let normal = graph.normalPositions[number]
+            return (now.switches[item.id]?.judged ?? normal) != (item.judged ?? normal)
         }
         guard !apart.isEmpty else { return [] }
         return [
