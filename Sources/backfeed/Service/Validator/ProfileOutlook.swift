@@ -204,9 +204,14 @@ private struct Spread {
             guard let node = nodes[item.node] else { continue }
             guard let found = values[feeder[node]], let total = nominal[feeder[node]], total > 0 else { continue }
             let scale = max(0, found.native[load]) / total
-            watts[node] += item.kilowatts * 1000 * scale
-            // As LiveSnapshot: without q_kvar a load is drawn without reactive power.
-            vars[node] += (item.kilovars ?? 0) * 1000 * scale
+            let taken = item.kilowatts * 1000 * scale
+            watts[node] += taken
+            if let kilovars = item.kilovars {
+                vars[node] += kilovars * 1000 * scale
+            } else if now.loadWatts[node] > 0 {
+                // The data do not say: in proportion to what is measured now. Without load now the feeder has no numbers.
+                vars[node] += taken * now.loadVars[node] / now.loadWatts[node]
+            }
         }
         for (place, item) in network.ders.enumerated() {
             guard let node = nodes[item.node] else { continue }
