@@ -60,17 +60,21 @@ extension Analyser {
             }
             var (busbar, isBusbarKnown) = (0.0, true)
             for number in banks[place].busbarDevices {
-                let power = devices[number].signal.held(at: minute + 60, hold: settings.derHold, .activePower)
-                busbar += power ?? 0
+                let window = devices[number].signal.discard(before: minute)
+                inspectAtBusbar(number, window, minute, place)
+                let power = window.held(at: minute + 60, hold: settings.derHold, .activePower)
+                // Of one that has never spoken nothing is known, as of a customer's plant; one that has fallen silent
+                // is not at zero.
+                busbar += power ?? (devices[number].isUseful ? .nan : 0)
                 isBusbarKnown = isBusbarKnown && power != nil
-                devices[number].signal.discard(before: minute)
             }
             settleBank(place)
             let reports = banks[place].step(
                 minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
                 revision: model.revision)
             let strange =
-                matchSteps(place, minute) + stepBalance(place, minute, power: isBusbarKnown ? heads - busbar : .nan)
+                banks[place].stepFaults(minute, devices, context) + matchSteps(place, minute)
+                + stepBalance(place, minute, power: isBusbarKnown ? heads - busbar : .nan)
             if isLoud("bank/\(banks[place].id)", minute + 60, head: false) {
                 output.reports += reports + strange + banks[place].worsened(minute + 60)
             }
@@ -96,6 +100,11 @@ extension Analyser {
         return (median, 1.25 * (Slope.median(&deviations) ?? 0))
     }
 
+    private mutating func inspectAtBusbar(_ number: Int, _ window: SignalWindow, _ minute: Timestamp, _ place: Int) {
+        devices[number].inspect(
+            window, minute, minute + 60, context.given.traits[number], &banks[place].variations)
+    }
+
     /// What the transformers' meters say against the heads'.
     private mutating func stepBalance(_ place: Int, _ minute: Timestamp, power: Double) -> [AdvisoryReport] {
         guard let balance = banks[place].balance else { return [] }
@@ -103,8 +112,9 @@ extension Analyser {
         let isNormal = balance.couplers.allSatisfy { model.positions[$0] == model.graph.normalPositions[$0] }
         var measured = isNormal ? 0.0 : .nan
         for number in balance.meters {
-            measured += devices[number].signal.bin(minute, width: 60, hold: settings.derHold, .activePower).mean
-            devices[number].signal.discard(before: minute + 60)
+            let window = devices[number].signal.discard(before: minute + 60)
+            inspectAtBusbar(number, window, minute, place)
+            measured += window.bin(minute, width: 60, hold: settings.derHold, .activePower).mean
         }
         let bank = banks[place].id
         return banks[place].balance?.step(

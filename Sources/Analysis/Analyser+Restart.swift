@@ -84,6 +84,7 @@ extension Analyser {
             }
             settledMinute.insert(id)
             feeders[number].withMinuteTrackers { Self.take(&$0, known) }
+            feeders[number].restoreFaults(known, &devices, model)
             for place in feeders[number].groups.indices { settleGroup(number, place) }
             for device in feeders[number].ders + feeders[number].linePoints.map(\.device) {
                 settleGap(device, feeder: id, known)

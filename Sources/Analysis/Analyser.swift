@@ -158,22 +158,15 @@ public struct Analyser: Sendable {
             noteLate(sample)
             return
         }
+        let home = homeFeeder[number]
+        // What is known to be wrong is used for nothing: neither its values nor its position. It only says that its
+        // device sends what cannot be used.
+        guard sample.quality.grade != .bad else {
+            noteUnusable(sample, number, home, &output)
+            return
+        }
         if let position = SwitchPosition(rawValue: sample.switchPosition) {
             switchMoved(model.registry.devices[number].name, to: position, at: sample.time)
-        }
-        let home = homeFeeder[number]
-        guard sample.quality.grade != .bad else {
-            // Only what it says about its device is kept.
-            if home >= 0, !sample.quality.isDisjoint(with: [.clockSuspect, .outOfRange]) {
-                if isHead[number] {
-                    feeders[home].headFlagged.append((sample.time, sample.quality))
-                    feeders[home].headHeard = max(feeders[home].headHeard, sample.time)
-                } else {
-                    devices[number].flagged.append((sample.time, sample.quality))
-                    devices[number].heard = max(devices[number].heard, sample.time)
-                }
-            }
-            return
         }
         guard home >= 0 else {
             if isAtBusbar[number] { devices[number].signal.insert(sample) }
@@ -183,8 +176,9 @@ public struct Analyser: Sendable {
         if Double(sample.interval) > feeders[home].slack, model.registry.devices[number].kind != .transformerMeter {
             feeders[home].slack = min(3600, Double(sample.interval))
         }
+        if isHead[number] { feeders[home].noteHead(interval: Double(sample.interval)) }
         var clock = FeederClock(now: feeders[home].clock)
-        _ = clock.observe(sample.time, clockRules[number], grade: sample.quality.grade)
+        _ = clock.observe(sample.time, clockRules[number], sample.quality)
         guard clock.now != .distantPast else { return }
         leap(home, to: clock.now, &output)
         if !sample.unbalance.isNaN, feeders[home].unbalances[number] == nil {
@@ -200,7 +194,7 @@ public struct Analyser: Sendable {
                 var sample = sample
                 sample.reactivePower = .nan
                 devices[number].signal.insert(sample)
-            } else if !sample.voltage.isNaN || lineRoles[number] != nil {
+            } else if !sample.voltage.isNaN || lineRoles[number] != nil || devices[number].isSuspect {
                 devices[number].signal.insert(sample)
             }
             if !lineRoles.isEmpty, !sample.activePower.isNaN || !sample.tapPosition.isNaN {
@@ -214,6 +208,48 @@ public struct Analyser: Sendable {
         feeders[home].begin(at: feeders[home].clock == .distantPast ? min(clock.now, sample.time) : clock.now, context)
         feeders[home].clock = clock.now
         advance(home, &output)
+    }
+
+    /// A sample that is known to be wrong: its device is not silent, and it is named when nothing else comes of it, also
+    /// when nothing else ever came.
+    private mutating func noteUnusable(
+        _ sample: Sample, _ number: Int, _ home: Int, _ output: inout AnalysisOutput
+    ) {
+        guard home >= 0 else {
+            if isAtBusbar[number] { devices[number].note(sample.quality, at: sample.time) }
+            return
+        }
+        // A feeder of which nothing good ever came has a time of its own, too: else nobody would be told.
+        var clock = FeederClock(now: feeders[home].clock)
+        _ = clock.observe(sample.time, clockRules[number], sample.quality)
+        let hasMoved = clock.now != feeders[home].clock
+        if hasMoved { leap(home, to: clock.now, &output) }
+        // A clock that is ahead makes its device heard now, not in time to come.
+        let ahead = isHead[number] ? settings.scadaLateness : settings.derClockGuard
+        let time = clock.now == .distantPast ? sample.time : min(sample.time, clock.now + ahead)
+        if isHead[number] {
+            feeders[home].headUnusable.note(sample.quality, at: time)
+            if !sample.quality.isDisjoint(with: [.clockSuspect, .outOfRange]) {
+                feeders[home].headNamed = max(feeders[home].headNamed, time)
+            }
+            if feeders[home].headFirst == .distantPast { feeders[home].headFirst = time }
+        } else {
+            devices[number].note(sample.quality, at: time)
+            watchSuspect(number, of: home)
+        }
+        guard hasMoved else { return }
+        feeders[home].begin(at: feeders[home].clock == .distantPast ? min(clock.now, sample.time) : clock.now, context)
+        feeders[home].clock = clock.now
+        advance(home, &output)
+    }
+
+    /// What has sent something wrong is looked at each minute, whatever else it has sent.
+    private mutating func watchSuspect(_ number: Int, of feeder: Int) {
+        let kind = model.registry.devices[number].kind
+        guard !kind.isDER, kind != .switchStatus, !devices[number].isSuspect else { return }
+        devices[number].isSuspect = true
+        let place = feeders[feeder].suspects.firstIndex { $0 > number } ?? feeders[feeder].suspects.count
+        feeders[feeder].suspects.insert(number, at: place)
     }
 
     /// What came too late counts for nothing, but says that its device is not silent: its data are stale.
@@ -233,6 +269,33 @@ public struct Analyser: Sendable {
         leap(number, to: time, &output)
         feeders[number].clock = max(feeders[number].clock, time)
         advance(number, &output)
+        return output
+    }
+
+    /// Nothing has come of a feeder's head until `time`, as far as whoever listens to it knows.
+    ///
+    /// The bins of the feeder stay open, for what is still on its way; but silence that is long enough is said at once,
+    /// as it will be said of its bin should nothing more come.
+    ///
+    /// - Parameter time: of the data: what the head's own clock shows now.
+    public mutating func headIsSilent(feeder: String, until time: Timestamp) -> AnalysisOutput {
+        var output = AnalysisOutput()
+        guard let number = model.graph.feederIndex[feeder], feeders[number].nextHead != .distantPast else {
+            return output
+        }
+        settle(number, head: true)
+        guard !feeders[number].headGap.isActive else { return output }
+        var ahead = feeders[number]
+        while ahead.nextHead + FeederState.headBin <= time {
+            let end = ahead.nextHead + FeederState.headBin
+            let gap = ahead.finishHeadBin(context).filter { $0.facts.kind == .dataGap }
+            guard !gap.isEmpty else { continue }
+            guard isLoud(feeder, end, head: true) else { return output }
+            feeders[number].headGap = ahead.headGap
+            feeders[number].countAtGap = ahead.countAtGap
+            say(gap, &output)
+            return output
+        }
         return output
     }
 

@@ -149,12 +149,22 @@ public struct FeederClock: Sendable, Equatable {
     }
 
     /// Takes a sample's time into account; returns true when the sample is late.
-    public mutating func observe(_ time: Timestamp, _ rule: Rule, grade: Quality.Grade) -> Bool {
+    ///
+    /// What cannot be by its value has a time like any other. Times of other bad samples are not believed, but for the
+    /// first: a feeder of which nothing good ever comes has silence, too.
+    public mutating func observe(_ time: Timestamp, _ rule: Rule, _ quality: Quality) -> Bool {
         if now != .distantPast, time.microseconds < now.microseconds - rule.lateness { return true }
-        if grade == .good || (grade == .usable && rule.trustsUsable) {
+        if Self.moves(rule, quality) || now == .distantPast && !quality.contains(.clockSuspect) {
             now = max(now, Timestamp(microseconds: time.microseconds - rule.guarding))
         }
         return false
+    }
+
+    /// Whether a sample moves the clock on.
+    public static func moves(_ rule: Rule, _ quality: Quality) -> Bool {
+        if quality.isEmpty { return true }
+        let grade = quality.subtracting(.outOfRange).grade
+        return grade == .good || grade == .usable && rule.trustsUsable
     }
 
     /// Moves on without data: silence must show as silence.

@@ -21,12 +21,14 @@ public struct LateReplay: Sendable {
     }
 
     private struct Side: Sendable {
-        var analyser: Analyser
+        var analyser: Succession
         /// By spell, what was said of it last.
         var spells: [String: AdvisoryFacts] = [:]
 
-        init(_ model: AnalysisModel, _ settings: AnalysisSettings, from: Timestamp, standing: [AdvisoryFacts]) {
-            analyser = Analyser(model: model, settings: settings)
+        init(
+            _ networks: [Succession.Stage], _ settings: AnalysisSettings, from: Timestamp, standing: [AdvisoryFacts]
+        ) {
+            analyser = Succession(networks, settings: settings)
             analyser.restore(positions: LateReplay.positions(analyser, from), latest: standing)
             for facts in standing where facts.clearedAt == nil { spells[facts.id] = facts }
         }
@@ -39,21 +41,23 @@ public struct LateReplay: Sendable {
 
     private var asSaid: Side
     private var amended: Side
-    private let feederOfDevice: [String]
+    /// Feeders of all networks of the time.
+    public let feeders: [String]
     private var late: [String: Late] = [:]
     private var lateOfAll = Late()
 
     /// - Parameters:
+    ///   - networks: of the time, the oldest first.
     ///   - from: on a full minute; what is said after it is compared. The samples must begin ``Analyser/warmUp`` before.
     ///   - said: of each kind and element what had been said last by then.
     ///   - amendments: what late samples had changed by then: the newest of each spell.
     public init(
-        model: AnalysisModel, settings: AnalysisSettings, from: Timestamp, said: [AdvisoryFacts],
+        networks: [Succession.Stage], settings: AnalysisSettings, from: Timestamp, said: [AdvisoryFacts],
         amendments: [AdvisoryAmendment]
     ) {
-        feederOfDevice = model.registry.devices.map(\.normalFeeder)
-        asSaid = Side(model, settings, from: from, standing: said)
-        amended = Side(model, settings, from: from, standing: Self.amended(said, amendments, at: from))
+        asSaid = Side(networks, settings, from: from, standing: said)
+        amended = Side(networks, settings, from: from, standing: Self.amended(said, amendments, at: from))
+        feeders = asSaid.analyser.feeders
     }
 
     /// What was said, as amended: what begins before a time and is over after it, stands at that time.
@@ -73,11 +77,9 @@ public struct LateReplay: Sendable {
 
     /// Bins are final a little after their end: head bins of 10 s after 30 s, minutes after 90 s. What ended before was
     /// said by then.
-    private static func positions(_ analyser: Analyser, _ from: Timestamp) -> [String: Analyser.Position] {
+    private static func positions(_ analyser: Succession, _ from: Timestamp) -> [String: Analyser.Position] {
         let position = Analyser.Position(head: from - 40, minute: from - 120)
-        let names =
-            analyser.feeders.map(\.id) + analyser.banks.map { "bank/\($0.id)" } + [Front.name]
-        return Dictionary(uniqueKeysWithValues: names.map { ($0, position) })
+        return Dictionary(uniqueKeysWithValues: analyser.names.map { ($0, position) })
     }
 
     public mutating func switchMoved(_ id: String, to position: SwitchPosition, at time: Timestamp) {
@@ -88,14 +90,16 @@ public struct LateReplay: Sendable {
     /// - Parameter samples: in order of time, late ones flagged.
     /// - Returns: the minutes that are final, with the late samples in them.
     public mutating func absorb(_ samples: [Sample]) -> [FeederMinute] {
-        _ = asSaid.take(asSaid.analyser.absorb(samples))
         var inTime = samples
         for place in inTime.indices where inTime[place].quality.contains(.late) {
             inTime[place].quality.remove(.late)
             let sample = inTime[place]
-            late[feederOfDevice[Int(sample.device)], default: Late()].note(sample.time)
+            // What is not to be used changes nothing, late or not.
+            guard sample.quality.grade != .bad else { continue }
+            late[asSaid.analyser.feeder(of: sample.device, at: sample.time), default: Late()].note(sample.time)
             lateOfAll.note(sample.time)
         }
+        _ = asSaid.take(asSaid.analyser.absorb(samples))
         return amended.take(amended.analyser.absorb(inTime))
     }
 

@@ -90,8 +90,10 @@ public enum NetworkStore {
             let old = newest.first.flatMap { $0[2] }.flatMap { try? JSONCoding.decodePlain(Network.self, $0) }
             if newest.first?[1] == digest { return ImportResult(revision: last, isNew: false, changes: []) }
             try connection.query(
-                "INSERT INTO backfeed_store.network_revision (id, network, imported_by, digest, document) VALUES ($1, $2, $3, $4, $5)",
-                [String(last + 1), network.id, actor, digest, document], as: "store network")
+                """
+                INSERT INTO backfeed_store.network_revision (id, network, imported_by, digest, document, in_force_from) \
+                VALUES ($1, $2, $3, $4, $5, \(inForce))
+                """, [String(last + 1), network.id, actor, digest, document], as: "store network")
             for area in graph.areas {
                 let slot = Int(StableHash(area).value % 1024)
                 try connection.query(
@@ -126,6 +128,15 @@ public enum NetworkStore {
         }
     }
 
+    /// From when on the data is that of a revision that is imported now: from this minute, or, where the newest that was
+    /// analysed is older than an hour, because history is played, from there on. Before anything was analysed it is of all.
+    private static let inForce = """
+        coalesce((SELECT greatest(max(r.in_force_from), (SELECT CASE WHEN max(minute) < now() - interval '1 hour' \
+        THEN max(minute) ELSE date_trunc('minute', now()) END FROM backfeed_store.analyser_position)) \
+        FROM backfeed_store.network_revision r HAVING (SELECT count(*) FROM backfeed_store.analyser_position) > 0), \
+        '-infinity')
+        """
+
     private static func store(_ devices: [Device], _ connection: inout PostgresConnection) throws(StoreError) {
         try connection.query(
             """
@@ -141,10 +152,16 @@ public enum NetworkStore {
     }
 
     /// The newest revision, or `nil` when none was imported.
-    public static func load(_ conninfo: String) throws -> StoredNetwork? {
+    ///
+    /// - Parameter wanted: an earlier one, as its time is analysed again: with the numbers of devices that are not there
+    ///   any more.
+    public static func load(_ conninfo: String, revision wanted: Int? = nil) throws -> StoredNetwork? {
         var connection = try PostgresConnection(conninfo)
         let newest = try connection.query(
-            "SELECT id, document FROM backfeed_store.network_revision ORDER BY id DESC LIMIT 1", as: "load network")
+            """
+            SELECT id, document FROM backfeed_store.network_revision \(wanted == nil ? "" : "WHERE id = $1") \
+            ORDER BY id DESC LIMIT 1
+            """, wanted.map { [String($0)] } ?? [], as: "load network")
         guard let row = newest.first, let revision = row[0].flatMap(Int.init), let document = row[1] else { return nil }
         var network = try JSONCoding.decodePlain(Network.self, document)
         // Decoding doubles as it goes: of a large fleet, megabytes would lie idle for good.
@@ -155,7 +172,10 @@ public enum NetworkStore {
         var aggregators = [String?](repeating: nil, count: ids.count)
         func find(_ connection: inout PostgresConnection) throws(StoreError) {
             for row in try connection.query(
-                "SELECT name, id, area_id, aggregator FROM backfeed_store.device WHERE in_service", as: "load devices")
+                """
+                SELECT name, id, area_id, aggregator FROM backfeed_store.device \
+                \(wanted == nil ? "WHERE in_service" : "")
+                """, as: "load devices")
             {
                 guard let name = row[0], let index = registry.index[name].map(Int.init) else { continue }
                 ids[index] = row[1].flatMap(Int32.init) ?? 0
@@ -166,7 +186,7 @@ public enum NetworkStore {
         try find(&connection)
         // A network that an earlier version imported: it knew fewer kinds of devices.
         let unknown = registry.devices.indices.filter { ids[$0] == 0 }
-        if !unknown.isEmpty {
+        if wanted == nil, !unknown.isEmpty {
             try store(unknown.map { registry.devices[$0] }, &connection)
             try find(&connection)
         }

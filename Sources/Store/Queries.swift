@@ -3,14 +3,21 @@ public import GridModel
 /// What the API and the commands read. JSON comes from PostgreSQL itself: it is quicker at it, and nothing is kept twice.
 public struct Queries: ~Copyable {
     var session: DatabaseSession
+    private let conninfo: String
 
     public init(conninfo: String, deadlineMilliseconds: Int = 60_000) {
+        self.conninfo = conninfo
         session = DatabaseSession(conninfo, deadlineMilliseconds: deadlineMilliseconds)
     }
 
     /// Runs a statement on this session; for the few writes that belong to no store of their own.
     public mutating func use<R>(_ body: (inout PostgresConnection) throws(StoreError) -> R) throws(StoreError) -> R {
         try session.use(body)
+    }
+
+    /// The networks of a time; `known` is loaded already.
+    public func networks(from: Timestamp, until: Timestamp, known: StoredNetwork) throws -> NetworkHistory {
+        try NetworkHistory.load(from: from, until: until, known: known, conninfo)
     }
 
     public mutating func probe() throws(StoreError) {

@@ -89,6 +89,8 @@ public final class SampleBatch: @unchecked Sendable {
     public private(set) var days: [Int64: String] = [:]
     /// Whose message is being taken.
     public var speaker = ""
+    /// Heads of feeders that have said nothing until a time of their data, likewise.
+    public var silences: [(feeder: String, time: Timestamp)] = []
     /// By feeder, quarter hours (since 1970) whose profile a late sample changes: it is made again from what is stored.
     public private(set) var amended: [String: (area: Int32, quarters: Set<Int64>)] = [:]
     private var lastAmended: (feeder: String, quarters: ClosedRange<Int64>) = ("", 0...0)
@@ -107,7 +109,8 @@ public final class SampleBatch: @unchecked Sendable {
     /// Bytes of the messages that are kept with it.
     public var messageBytes: Int { messages.byteCount }
     public var isEmpty: Bool {
-        rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && claims.isEmpty && lost.isEmpty
+        rows.rows == 0 && rejects.isEmpty && streams.isEmpty && ticks.isEmpty && silences.isEmpty && claims.isEmpty
+            && lost.isEmpty
             && lostEnds.isEmpty && orders.isEmpty
     }
 
@@ -129,6 +132,7 @@ public final class SampleBatch: @unchecked Sendable {
         orders.removeAll()
         clocks.removeAll()
         ticks.removeAll()
+        silences.removeAll()
         days.removeAll()
         lastDay = .min
         amended.removeAll()

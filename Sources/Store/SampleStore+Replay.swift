@@ -12,11 +12,11 @@ extension SampleStore {
     ///
     /// - Parameters:
     ///   - until: not included; `nil`: to the end.
-    ///   - stored: whose devices they are; those of others are left out.
+    ///   - history: whose devices they are, by the numbers it gives them; those of others are left out.
     public mutating func replay(
-        from: Timestamp, until: Timestamp? = nil, of stored: StoredNetwork, _ body: ([Sample]) -> Void
+        from: Timestamp, until: Timestamp? = nil, of history: NetworkHistory, _ body: ([Sample]) -> Void
     ) throws(StoreError) {
-        let indexOfDevice = stored.indexOfDeviceID
+        let indexOfDevice = history.numberOfDeviceID
         let span =
             "time >= \(SQL.literal(from.description)) AND time < \(SQL.literal(until?.description ?? "infinity"))"
         var portion: [Sample] = []
@@ -38,7 +38,7 @@ extension SampleStore {
                 let interval = row.float4()
                 sample.interval = interval.isNaN ? 0 : interval
                 sample.quality = Quality(rawValue: UInt16(bitPattern: row.int2() ?? 0))
-                if hasExtras { Self.readExtras(&row, stored.registry.devices[Int(index)].voltageBase, &sample) }
+                if hasExtras { Self.readExtras(&row, history.voltageBases[Int(index)], &sample) }
                 isMalformed = row.isMalformed
                 guard !isMalformed else { return false }
                 portion.append(sample)

@@ -53,25 +53,49 @@ extension Queries {
         }
     }
 
+    /// A device while it was at home at a feeder.
+    public struct Stay: Sendable {
+        /// `device.id`, and V of 1 pu.
+        public var id: Int32
+        public var voltageBase: Double
+        public var from, until: Timestamp
+
+        public init(id: Int32, voltageBase: Double, from: Timestamp, until: Timestamp) {
+            self.id = id
+            self.voltageBase = voltageBase
+            self.from = from
+            self.until = until
+        }
+    }
+
     /// Ten-minute voltages of a feeder's points by device and local week: device, Monday, whether low voltage, valid
     /// windows, within ±10 %, within the outer limits. Windows of an interruption are left out.
     public mutating func voltageWeeks(
-        feeder: String, from: Timestamp, until: Timestamp, zone: String
+        of stays: [Stay], zone: String
     ) throws(StoreError) -> [[String?]] {
-        try session.use { connection throws(StoreError) in
+        func list(_ item: (Stay) -> String) -> String { "{\(stays.map(item).joined(separator: ","))}" }
+        guard !stays.isEmpty else { return [] }
+        return try session.use { connection throws(StoreError) in
             try connection.query(
                 """
-                WITH windows AS (SELECT d.name, d.voltage_base_v < 1000 AS is_low, \
-                date_trunc('week', date_bin('10 minutes', s.time, 'epoch') AT TIME ZONE $4) AS week, \
-                sqrt(avg((s.voltage_v::float8 / d.voltage_base_v) ^ 2)) AS pu, min(s.voltage_v / d.voltage_base_v) AS lowest \
-                FROM backfeed_store.sample s JOIN backfeed_store.device d ON d.id = s.device_id \
-                WHERE d.normal_feeder = $1 AND s.time >= $2 AND s.time < $3 AND s.voltage_v IS NOT NULL \
-                AND d.voltage_base_v > 0 AND s.quality & 4095 = 0 \
+                WITH stay AS (SELECT * FROM unnest($1::int4[], $2::float8[], $3::timestamptz[], $4::timestamptz[]) \
+                AS p(id, base, since, until)), \
+                windows AS (SELECT d.name, p.base < 1000 AS is_low, \
+                date_trunc('week', date_bin('10 minutes', s.time, 'epoch') AT TIME ZONE $5) AS week, \
+                sqrt(avg((s.voltage_v::float8 / p.base) ^ 2)) AS pu, min(s.voltage_v / p.base) AS lowest \
+                FROM stay p JOIN backfeed_store.device d ON d.id = p.id \
+                JOIN backfeed_store.sample s ON s.device_id = p.id AND s.time >= p.since AND s.time < p.until \
+                WHERE s.voltage_v IS NOT NULL AND s.quality & 4095 = 0 \
+                AND s.time >= (SELECT min(since) FROM stay) AND s.time < (SELECT max(until) FROM stay) \
                 GROUP BY d.name, is_low, week, date_bin('10 minutes', s.time, 'epoch')) \
                 SELECT name, week::date, is_low, count(*), count(*) FILTER (WHERE pu BETWEEN 0.9 AND 1.1), \
                 count(*) FILTER (WHERE pu BETWEEN 0.85 AND CASE WHEN is_low THEN 1.1 ELSE 1.15 END) \
                 FROM windows WHERE lowest >= 0.1 GROUP BY name, week, is_low ORDER BY week, name
-                """, [feeder, from.description, until.description, zone], as: "read voltage weeks")
+                """,
+                [
+                    list { "\($0.id)" }, list { "\($0.voltageBase)" }, list { $0.from.description },
+                    list { $0.until.description }, zone,
+                ], as: "read voltage weeks")
         }
     }
 }

@@ -237,6 +237,10 @@ enum SettingsCatalogue {
             "ingest.suspect_future_s", .number(0...86_400), default: "5", unit: "s", source: "domain rules A.7.3",
             "samples further ahead are stored as CLOCK_SUSPECT and not used"),
         .init(
+            "ingest.plausible_rating", .number(1...1000), default: "3", unit: "× rating",
+            source: "above what cold load takes (domain rules, CLPU); a factor of a thousand is far beyond",
+            "power of a head, line or transformer meter beyond it cannot be (OUT_OF_RANGE); DER: 1.2"),
+        .init(
             "clock.latency_s",
             .form("latencies as \"AGG-A: 2; AGG-B: 30\", 0 to 3600 s") { SettingForms.latencies($0) != nil },
             default: "",

@@ -198,7 +198,7 @@ import Testing
         var clock = FeederClock()
         let settings = AnalysisSettings()
         func isLate(_ seconds: Double, _ kind: DeviceKind) -> Bool {
-            clock.observe(Self.start + seconds, .init(kind, settings), grade: .good)
+            clock.observe(Self.start + seconds, .init(kind, settings), [])
         }
         let first = [isLate(0, .feederHead), isLate(90, .photovoltaic)]
         #expect(first == [false, false])

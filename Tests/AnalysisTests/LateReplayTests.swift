@@ -44,7 +44,8 @@ import Testing
             }
         }
         var replay = LateReplay(
-            model: model, settings: AnalysisSettings(), from: start + from, said: Array(said.values),
+            networks: [.init(model: model, from: .distantPast)], settings: AnalysisSettings(), from: start + from,
+            said: Array(said.values),
             amendments: before)
         for portion in stride(from: 0, to: samples.count, by: 100) {
             _ = replay.absorb(Array(samples[portion..<min(portion + 100, samples.count)]))

@@ -9,14 +9,14 @@ import Testing
     static let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
     static let start = Timestamp("2026-06-21T08:00:00Z") ?? .distantPast
 
-    private func analyser() -> Analyser {
+    static func analyser() -> Analyser {
         Analyser(
             model: AnalysisModel(network: Self.network, registry: Self.registry, revision: 1),
             settings: AnalysisSettings())
     }
 
     /// Four hours of heads, PV and a meter that wander, jump, stand still and fall silent.
-    private func samples(_ random: inout SplitMix) -> [Sample] {
+    static func recording(_ random: inout SplitMix) -> [Sample] {
         var levels: [Int32: Float] = [:]
         var silentUntil: [Int32: Int] = [:]
         var list: [Sample] = []
@@ -62,12 +62,12 @@ import Testing
 
     @Test(arguments: 1...100) func whatIsOpenDoesNotDependOnRestarts(seed: UInt64) {
         var random = SplitMix(seed: seed)
-        let all = samples(&random)
-        var undisturbed = analyser()
+        let all = Self.recording(&random)
+        var undisturbed = Self.analyser()
         let whole = undisturbed.absorb(all)
         let expected = whole.reports
 
-        var running = analyser()
+        var running = Self.analyser()
         var reports: [AdvisoryReport] = []
         var runs: [ForecastRun] = []
         var from = 0
@@ -78,7 +78,7 @@ import Testing
             runs += said.forecasts
             var latest: [String: AdvisoryFacts] = [:]
             for report in reports { latest["\(report.facts.kind)|\(report.facts.element)"] = report.facts }
-            var next = analyser()
+            var next = Self.analyser()
             next.restore(positions: running.positions, latest: Array(latest.values))
             let reached = running.positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute).max()
             let begin = (reached ?? Self.start) - Analyser.warmUp

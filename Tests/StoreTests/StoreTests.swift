@@ -67,6 +67,51 @@ enum TestCluster {
         return batch
     }
 
+    @Test func eachTimeHasTheNetworkThatWasInForceThen() throws {
+        let now = Timestamp(microseconds: SystemClock.nowMicroseconds)
+        func revisions(from: Timestamp, until: Timestamp) throws -> [Int] {
+            let known = try #require(try NetworkStore.load(conninfo))
+            return try NetworkHistory.load(from: from, until: until, known: known, conninfo).stretches
+                .map(\.stored.revision)
+        }
+        // Nothing has been analysed yet: the newest is that of all time.
+        var network = SmallNetwork.make()
+        network.ders.removeAll { $0.id == "pv-4" }
+        #expect(try NetworkStore.importRevision(network, by: "test", conninfo).revision == 2)
+        #expect(try revisions(from: start, until: now + 60) == [2])
+        // History is played: the next one is for what comes after it.
+        var connection = try PostgresConnection(conninfo)
+        try connection.query(
+            "INSERT INTO backfeed_store.analyser_position VALUES ('F1', $1, $1)", [(start + 3600).description],
+            as: "analyse")
+        _ = try NetworkStore.importRevision(SmallNetwork.make(), by: "test", conninfo)
+        #expect(try revisions(from: start, until: now) == [2, 3])
+        #expect(try revisions(from: start, until: start + 3600) == [2])
+        #expect(try revisions(from: start + 3600, until: now) == [3])
+        // Of now it is the minute of the import; a second one within it replaces the first.
+        try connection.query("UPDATE backfeed_store.analyser_position SET minute = now()", as: "analyse")
+        network.ders.removeAll { $0.id == "pv-3" }
+        _ = try NetworkStore.importRevision(network, by: "test", conninfo)
+        network.ders.removeAll { $0.id == "pv-2" }
+        _ = try NetworkStore.importRevision(network, by: "test", conninfo)
+        let newest = try revisions(from: now - 600, until: now + 600)
+        #expect(newest == [3, 5] || newest == [3, 4, 5])
+
+        // Devices that are gone have numbers behind those that are there.
+        let known = try #require(try NetworkStore.load(conninfo))
+        let history = try NetworkHistory.load(from: start, until: now + 600, known: known, conninfo)
+        let gone = try #require(stored.registry.index["pv-4"])
+        let id = stored.deviceIDs[Int(gone)]
+        #expect(known.registry.index["pv-4"] == nil && known.deviceIDs.contains(id) == false)
+        let number = try #require(history.numberOfDeviceID[id])
+        #expect(Int(number) >= known.registry.devices.count)
+        let third = try #require(history.stretches.first { $0.stored.revision == 3 })
+        #expect(third.numbers[Int(number)] == gone && history.stretches.last?.numbers[Int(number)] == -1)
+        #expect(history.voltageBases[Int(number)] == stored.registry.devices[Int(gone)].voltageBase)
+        let stays = history.stays(at: "F1", from: start, until: now).filter { $0.device.name == "pv-4" }.map(\.stay)
+        #expect(stays.map(\.id) == [id] && stays.first?.from == start + 3600)
+    }
+
     @Test func rowsAndPositionsAreStoredTogether() throws {
         var store = SampleStore(conninfo: conninfo)
         try store.write([batch(1000, last: 1)])
@@ -275,7 +320,7 @@ enum TestCluster {
             areaID: stored.areaIDs[0], current: .nan, frequency: .nan, state: 0)
         try store.write([made])
         var back: [Sample] = []
-        try store.replay(from: start + 1, of: stored) { back += $0 }
+        try store.replay(from: start + 1, of: NetworkHistory(stored)) { back += $0 }
         #expect(back.map(\.activePower) == [1, 2, 9, 3, 4])
         #expect(back.map { $0.quality.contains(.late) } == [false, false, true, false, false])
         #expect(back.allSatisfy { $0.device == 0 && $0.reactivePower.isNaN })
@@ -298,7 +343,7 @@ enum TestCluster {
         }
         try store.write([made])
         var back: [Sample] = []
-        try store.replay(from: start, until: start + 10, of: stored) { back += $0 }
+        try store.replay(from: start, until: start + 10, of: NetworkHistory(stored)) { back += $0 }
         let isBetweenLines = stored.registry.devices[0].voltageBase > 1000
         let unbalance = Float(PhaseMeasures.unbalance(230, 228, 235, betweenLines: isBetweenLines))
         #expect(back.map(\.leastPhasePower.description) == ["nan", "-1.5", "nan"])
@@ -306,7 +351,7 @@ enum TestCluster {
         #expect(back.map(\.unbalance.description) == ["nan", unbalance.description, "nan"])
         // Nothing beside the rows is in this stretch.
         back = []
-        try store.replay(from: start + 2, of: stored) { back += $0 }
+        try store.replay(from: start + 2, of: NetworkHistory(stored)) { back += $0 }
         #expect(back.map(\.activePower) == [2, 7] && back.map(\.interval) == [0, 60])
         #expect(back[1].stateOfCharge == 40 && back[1].reactivePower == -2 && back[1].quality == .substituted)
     }

@@ -23,6 +23,9 @@ struct FrozenWatch: Sendable, Equatable {
     private var changes: Int32 = 0
     private(set) var isFrozen = false
 
+    /// After a restart: by the store it stood still, and nothing that came since says otherwise.
+    mutating func restore() { if value.isNaN { isFrozen = true } }
+
     /// - Parameter variations: changes of all devices of the feeder so far; its own are added.
     mutating func take(_ sample: Sample, kind: DeviceKind, rating: Double, _ variations: inout Int) {
         let isVoltmeter = kind == .voltageMeter
@@ -64,24 +67,6 @@ extension DeviceKind {
         switch self {
         case .battery, .electricVehicleCharger, .biomass, .otherGenerator: true
         default: false
-        }
-    }
-}
-
-/// Whether a device has sent nothing but samples with one flag (A.6, A.7) for a while.
-struct FlagWatch: Sendable, Equatable {
-    /// Minutes in a row that had flagged samples and no good ones.
-    static let minutes: Int8 = 3
-
-    private(set) var isOn = false
-    private var run: Int8 = 0
-
-    mutating func step(flagged: Int, good: Int) {
-        if good > 0 {
-            (isOn, run) = (false, 0)
-        } else if flagged > 0 {
-            run = min(run + 1, Self.minutes)
-            if run == Self.minutes { isOn = true }
         }
     }
 }

@@ -5,6 +5,11 @@ internal import GridModel
 /// There are many: what is small stands where the one before leaves room.
 struct DeviceState: Sendable {
     var signal = HeldSignal()
+    /// When it said last, in finished minutes, what its kind is there for, or, if it never has, when it was heard first.
+    /// Beside the signal: both are asked for each minute of each device.
+    var since = Timestamp.distantPast
+    /// It has said it at all.
+    var isUseful = false
     /// Mean W of the newest minutes, NaN where unknown.
     var minutes = Ring<Float>(capacity: 8)
     /// Samples with voltage in a row while nothing feeds it.
@@ -17,12 +22,11 @@ struct DeviceState: Sendable {
     private var watched = GapWatch.no
     var sign = SignWatch()
     var frozen = FrozenWatch()
-    var clock = FlagWatch()
-    var range = FlagWatch()
-    /// Samples that were flagged: when, and with what.
-    var flagged: [(time: Timestamp, quality: Quality)] = []
-    /// The newest of them: it is not silent, it is wrong.
-    var heard = Timestamp.distantPast
+    /// Voltage beyond the band of its group that has not come back yet: bit 0 high, bit 1 low.
+    var outside: UInt8 = 0
+    /// It has sent something wrong, and is no DER: looked at each minute.
+    var isSuspect = false
+    var unusable = UnusableSamples()
     /// Of the samples that came too late to count, the newest time.
     var late = Timestamp.distantPast
     var extremes = Voltage.ExtremeWatch()
@@ -38,6 +42,8 @@ struct DeviceState: Sendable {
         get { if case .yes(let tracker) = watched { tracker } else { nil } }
         set { watched = newValue.map { .yes($0) } ?? .no }
     }
+    mutating func note(_ quality: Quality, at time: Timestamp) { unusable.note(quality, at: time) }
+
     var hasActiveGap: Bool { if case .yes(let tracker) = watched { tracker.isActive } else { false } }
 }
 
@@ -65,12 +71,28 @@ extension DeviceState {
         _ window: SignalWindow, _ start: Timestamp, _ end: Timestamp, _ device: DeviceTraits, _ variations: inout Int
     ) {
         let samples = window.samples(from: start, until: end)
-        for sample in samples { frozen.take(sample, kind: device.kind, rating: device.rating, &variations) }
-        let good = samples.count
-        guard good > 0 || !flagged.isEmpty else { return }
-        let wrong = FeederState.takeFlagged(&flagged, until: end)
-        clock.step(flagged: wrong.clock, good: good)
-        range.step(flagged: wrong.range, good: good)
+        var good = 0
+        for sample in samples {
+            frozen.take(sample, kind: device.kind, rating: device.rating, &variations)
+            guard sample.isUseful(of: device.kind) else { continue }
+            good += 1
+            since = sample.time
+        }
+        if good > 0 {
+            isUseful = true
+        } else {
+            noteCarry(window, device.kind)
+        }
+        unusable.finish(good: good, until: end)
+    }
+
+    /// What came while nobody finished its minutes; and when it was heard first.
+    private mutating func noteCarry(_ window: SignalWindow, _ kind: DeviceKind) {
+        if let carry = window.carry, carry.time > since, carry.isUseful(of: kind) {
+            (isUseful, since) = (true, carry.time)
+        } else if since == .distantPast, let sample = window.carry ?? window.samples.first {
+            since = sample.time
+        }
     }
 
     /// - Parameter base: V of 1 pu.
@@ -85,6 +107,13 @@ extension DeviceState {
             return
         }
         extreme = extremes.take(window.samples(from: start, until: end), base, standard)
+    }
+}
+
+extension Sample {
+    /// Whether it says what a device of its kind is there for.
+    func isUseful(of kind: DeviceKind) -> Bool {
+        kind == .voltageMeter ? !voltage.isNaN : !kind.isDER || !activePower.isNaN
     }
 }
 

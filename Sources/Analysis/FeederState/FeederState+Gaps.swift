@@ -10,15 +10,19 @@ extension FeederState {
         let threshold = context.settings.derGap + slack
         for number in ders where devices[number].signal.count > 0 {
             let rating = context.given.traits[number].rating
-            let age = end - max(devices[number].signal.last, devices[number].heard)
-            let isSilent = age > threshold
+            // By field: of many devices, none is copied for the question.
+            let isSilent =
+                end - devices[number].since > threshold && devices[number].since != .distantPast
+                && end - devices[number].unusable.last > threshold && !speaks(devices[number].signal, behind: end)
             knownRating += rating
             if isSilent {
                 silentRating += rating
                 silentCount += 1
             }
-            if context.settings.perDeviceGaps {
-                reports += watchGap(number, start, end, threshold, .note, &devices, context)
+            if context.settings.perDeviceGaps, isSilent || devices[number].hasActiveGap {
+                let since = devices[number].since
+                reports += watchGap(
+                    number, start, end, threshold, isSilent ? end - since : nil, since: since, .note, &devices, context)
             }
         }
         for point in linePoints where devices[point.device].signal.count > 0 {
@@ -49,28 +53,41 @@ extension FeederState {
             }
     }
 
+    /// A DER that has said nothing of use for too long may have spoken since, behind the minute that is looked at.
+    private func speaks(_ signal: HeldSignal, behind end: Timestamp) -> Bool {
+        signal.last >= end && signal.window.samples.contains { $0.time >= end && !$0.activePower.isNaN }
+    }
+
     /// What is on a line is watched like a meter of the control system, a transformer's meter like DER.
     private func stepGap(
         _ point: LinePoint, _ start: Timestamp, _ end: Timestamp, _ devices: inout [DeviceState], _ context: Context
     ) -> [AdvisoryReport] {
         guard case .transformer = point.role else {
-            return watchGap(point.device, start, end, context.settings.lineGap + slack, .medium, &devices, context)
+            return watchGap(
+                point.device, start, end, context.settings.lineGap + slack, point.silentFor, since: point.silence.since,
+                back: point.silence.count - point.silence.countAtSilence, .medium, &devices, context)
         }
         guard context.settings.perDeviceGaps else { return [] }
         // One that sends means is not silent while they are being made.
         let means = point.readings.last.map { 3 * ($0.end - $0.start) } ?? 0
         let threshold = max(context.settings.derGap, means) + slack
-        return watchGap(point.device, start, end, threshold, .note, &devices, context)
+        let age = end - max(devices[point.device].signal.last, devices[point.device].unusable.last)
+        return watchGap(
+            point.device, start, end, threshold, age > threshold ? age : nil,
+            since: devices[point.device].signal.last, .note, &devices, context)
     }
 
-    /// One device that was heard and is silent for longer than `threshold`, in seconds.
+    /// One device that was heard.
+    ///
+    /// - Parameters:
+    ///   - age: s for which it has said nothing, longer than `threshold`; `nil`: it has not been silent.
+    ///   - since: when it said something last.
+    ///   - back: samples that have come since its silence ended; `nil`: to be counted here.
     private func watchGap(
-        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ threshold: Double, _ severity: Severity,
-        _ devices: inout [DeviceState], _ context: Context
+        _ number: Int, _ start: Timestamp, _ end: Timestamp, _ threshold: Double, _ age: Double?, since: Timestamp,
+        back counted: Int? = nil, _ severity: Severity, _ devices: inout [DeviceState], _ context: Context
     ) -> [AdvisoryReport] {
-        let age = end - max(devices[number].signal.last, devices[number].heard)
-        let isSilent = age > threshold
-        guard isSilent || devices[number].hasActiveGap else { return [] }
+        guard age != nil || devices[number].hasActiveGap else { return [] }
         let device = context.model.registry.devices[number]
         var tracker =
             devices[number].gap
@@ -79,13 +96,18 @@ extension FeederState {
         // Of the minute and before: what came since does not count yet, however far ahead other devices are.
         let signal = devices[number].signal
         let count = signal.count - signal.window.count(from: end)
-        if !tracker.isActive || isSilent { devices[number].samplesAtGapEnd = count }
-        let back = count - devices[number].samplesAtGapEnd >= 3
-        let last = devices[number].signal.last
-        let isStale = devices[number].late > last
+        if !tracker.isActive || age != nil { devices[number].samplesAtGapEnd = count }
+        let back = (counted ?? count - devices[number].samplesAtGapEnd) >= 3
+        let isStale = devices[number].late > since
+        // It speaks, but not of its power.
+        let isPowerless = device.kind.isDER && end - signal.last <= threshold
+        let hasHadPower = devices[number].isUseful
+        // Where it is over, what is left of it is nothing.
+        let value = age ?? 0
         defer { devices[number].gap = tracker }
         return tracker.step(
-            start, width: Self.minute, .bin(on: isSilent, off: back, value: age, badness: age, severity: severity),
+            start, width: Self.minute,
+            .bin(on: age != nil, off: back, value: value, badness: value, severity: severity),
             unit: "s", watermark: end
         ) { facts in
             facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
@@ -97,7 +119,10 @@ extension FeederState {
                 facts.clearedAt != nil
                 ? "\(name) reports again."
                 : isStale
-                    ? "\(name) reports, but too late to count since \(last)." : "\(name) has been silent since \(last)."
+                    ? "\(name) reports, but too late to count since \(since)."
+                    : isPowerless
+                        ? "\(name) reports, but \(hasHadPower ? "has sent no active power since \(since)" : "has never sent an active power") that can be used: a total, or all three phases."
+                        : "\(name) has been silent since \(since)."
             facts.response =
                 severity == .note
                 ? "No action on shift; its aggregator should look after it."

@@ -11,9 +11,9 @@ extension FeederState {
         let power = window.bin(start, width: Self.headBin, hold: hold, .activePower)
         let reactive = window.bin(start, width: Self.headBin, hold: hold, .reactivePower)
         let voltage = window.bin(start, width: Self.headBin, hold: hold, .voltage)
-        for sample in window.samples(from: start, until: end) {
-            headFrozen.take(sample, kind: .feederHead, rating: limits.rating, &variations)
-        }
+        let samples = window.samples(from: start, until: end)
+        for sample in samples { headFrozen.take(sample, kind: .feederHead, rating: limits.rating, &variations) }
+        if headFirst == .distantPast, let sample = samples.first { headFirst = sample.time }
         var bin = HeadBin(
             start: start, power: power.mean, reactive: reactive.mean,
             voltage: headVoltageBase > 0 ? voltage.mean / headVoltageBase : .nan, coverage: power.coverage,
@@ -29,9 +29,10 @@ extension FeederState {
         var reports = dropSpike(before: bin, end, context)
         headBins.append(bin)
         silentBins = power.mean.isNaN ? silentBins + 1 : 0
-        guard hasSeenHead else { return reports }
+        let gap = stepHeadGap(bin, end, window.carry, samples, context)
+        guard hasSeenHead else { return reports + gap }
         reports += stepOutage(bin, end, context)
-        reports += stepHeadGap(bin, end, context) + stepReverse(bin, end, context) + stepRamp(bin, end, context)
+        reports += gap + stepReverse(bin, end, context) + stepRamp(bin, end, context)
         return reports + stepPhase(bin, end, context) + stepVoltageStep(bin, end, context)
     }
 
@@ -51,7 +52,9 @@ extension FeederState {
         defer { spikes = tracker }
         return tracker.step(
             candidate.start, width: Self.headBin,
-            .bin(on: found, off: !found, value: candidate.power, badness: found ? 1 : 0, severity: .note), unit: "W",
+            found || !bin.power.isNaN
+                ? .bin(on: found, off: !found, value: candidate.power, badness: found ? 1 : 0, severity: .note)
+                : .missing, unit: "W",
             watermark: end
         ) { facts in
             facts.detector = "DQ_SPIKE"
@@ -66,30 +69,47 @@ extension FeederState {
         }
     }
 
-    mutating func stepHeadGap(_ bin: HeadBin, _ end: Timestamp, _ context: Context) -> [AdvisoryReport] {
-        let age = end - max(head.last, headHeard, bin.start - 86_400 * 366)
-        let isSilent = age > context.settings.headGap + slack
-        if !headGap.isActive || isSilent { headCountAtGap = head.count }
-        let silentFor = age
-        let isStale = headLate > head.last
+    mutating func stepHeadGap(
+        _ bin: HeadBin, _ end: Timestamp, _ carry: Sample?, _ samples: ArraySlice<Sample>, _ context: Context
+    ) -> [AdvisoryReport] {
+        let (longest, isTooLong) = silence.step(
+            samples.lazy.filter { !$0.activePower.isNaN }.map(\.time),
+            carry: carry.map { $0.activePower.isNaN ? .distantPast : $0.time } ?? .distantPast,
+            heard: limits.isMetered == false ? .distantPast : headFirst, end: end,
+            setting: context.settings.headGap, interval: headSlack)
+        let limit = isTooLong ? silence.limit(context.settings.headGap, interval: headSlack) : context.settings.headGap
+        // One whose clock or range is wrong is no silent one: it is named for that.
+        let isSilent = isTooLong && end - headNamed > limit
+        if isSilent { countAtGap = silence.countAtSilence }
+        // What was said ahead of the bins holds until these have come so far.
+        guard !headGap.isActive || end > headGap.facts?.raisedAt ?? .distantPast else { return [] }
+        if !headGap.isActive, !isSilent { countAtGap = silence.count }
+        let since = isTooLong ? silence.since : silence.last
         let news = headGap.detect(
             bin.start, width: Self.headBin,
             .bin(
-                on: isSilent, off: head.count - headCountAtGap >= 3, value: silentFor, badness: silentFor,
+                on: isSilent, off: silence.count - countAtGap >= 3, value: longest, badness: longest,
                 severity: .medium))
         guard let news else { return [] }
+        let isStale = headLate > since
+        let manner =
+            headUnusable.last > since && end - headUnusable.last <= limit
+            ? "sends only values that are not to be used (\(headUnusable.words)) since \(since)"
+            : isStale
+                ? "reports, but too late to count since \(since)"
+                : head.last > since && silence.last <= since
+                    ? "reports, but no active power since \(since)" : "has been silent since \(since)"
         var tracker = headGap
         defer { headGap = tracker }
         return tracker.say(news, unit: "s", watermark: end) { facts in
             facts.detector = isStale || facts.detector == "DQ_STALE" ? "DQ_STALE" : "DQ_GAP"
-            facts.limit = .init(
-                value: context.settings.headGap, unit: "s",
-                source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
+            if facts.clearedAt == nil {
+                facts.limit = .init(
+                    value: limit, unit: "s", source: "setting data_gap.head_s (B.4.1, 3 × 5 s, at least 30 s)")
+            }
             facts.message =
                 facts.clearedAt == nil
-                ? isStale
-                    ? "Feeder \(id): the head meter FH-\(id) reports, but too late to count since \(head.last); reverse power cannot be seen."
-                    : "Feeder \(id): the head meter FH-\(id) has been silent since \(head.last); reverse power cannot be seen."
+                ? "Feeder \(id): the head meter FH-\(id) \(manner); reverse power cannot be seen."
                 : "Feeder \(id): the head meter FH-\(id) reports again."
             facts.response =
                 "Treat the feeder's power as unknown. Check the meter, its gateway and the publisher UTIL-SCADA."

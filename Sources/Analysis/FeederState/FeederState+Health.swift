@@ -1,47 +1,21 @@
 internal import GridModel
 
-/// One fault that several devices of a feeder may have: one advisory, which names them. The cause is mostly one.
-struct DeviceFault: Sendable {
-    var tracker: AdvisoryTracker
-    /// Devices that it names.
-    var devices: [Int] = []
-}
-
 /// What is wrong with the data of a feeder, other than that there is none (`domain-rules.md` B.4).
 extension FeederState {
-    /// What a fault says.
-    private struct Wording {
-        var detector: String
-        var limit: AdvisoryFacts.Limit
-        /// Follows the number of devices: "repeat one value".
-        var says, response: String
-    }
-
-    static func takeFlagged(
-        _ flagged: inout [(time: Timestamp, quality: Quality)], until end: Timestamp
-    ) -> (clock: Int, range: Int) {
-        guard !flagged.isEmpty else { return (0, 0) }
-        var counts = (clock: 0, range: 0)
-        flagged.removeAll { item in
-            guard item.time < end else { return false }
-            if item.quality.contains(.clockSuspect) { counts.clock += 1 }
-            if item.quality.contains(.outOfRange) { counts.range += 1 }
-            return true
-        }
-        return counts
-    }
-
     /// Faults of the devices that this feeder feeds, of its voltage meters, and of what is on its lines.
     mutating func stepFaults(
         _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ context: Context
     ) -> [AdvisoryReport] {
         let registry = context.model.registry
         let meters = groups.flatMap(\.points).filter { !registry.devices[$0].kind.isDER }
-        // Those with a voltage are among the meters.
-        let all = ders + meters + linePoints.map(\.device).filter { !devices[$0].hasVoltage }
+        // Those with a voltage are among the meters; of others nothing good may ever have come.
+        let onLines = linePoints.map(\.device).filter { !devices[$0].hasVoltage }
+        var all = ders + meters + onLines
+        for number in suspects where !devices[number].hasVoltage && !onLines.contains(number) { all.append(number) }
+        let head = headDevice >= 0 && headUnusable.range.isOn ? [headDevice] : []
         var reports = step(
             \.signs, ders.filter { devices[$0].sign.isWrong == true }, start, end, context,
-            Wording(
+            .init(
                 detector: "DQ_SIGN",
                 limit: .init(
                     value: SignWatch.quiet * 100, unit: "% of rating",
@@ -52,70 +26,63 @@ extension FeederState {
             ))
         reports += step(
             \.frozen, all.filter { devices[$0].frozen.isFrozen }, start, end, context,
-            Wording(
+            .init(
                 detector: "DQ_FROZEN",
                 limit: .init(
                     value: FrozenWatch.powerSeconds, unit: "s",
                     source: "B.4.3: 20 samples and 15 min (voltage: 10 min) with one value"),
                 says: "devices repeat one value",
                 response: "Their values are not used. Have the meter or its gateway restarted by the aggregator."))
+        let clocked = all.filter { devices[$0].unusable.clock.isOn }
+        reports += step(\.clocks, clocked, start, end, context, .clock)
+        let ranged = all.filter { devices[$0].unusable.range.isOn }
+        reports += step(\.ranges, head + ranged, start, end, context, .range)
+        let invalid = all.filter { devices[$0].unusable.other.isOn }
         reports += step(
-            \.clocks, all.filter { devices[$0].clock.isOn }, start, end, context,
-            Wording(
-                detector: "DQ_CLOCK",
-                limit: .init(value: 0, unit: "s", source: "settings ingest.suspect_future_s, clock.suspect_s (A.7)"),
-                says: "devices have a wrong clock",
-                response: "Their values are not used. Have the aggregator set their clocks (NTP)."))
-        reports += step(
-            \.ranges, all.filter { devices[$0].range.isOn }, start, end, context,
-            Wording(
-                detector: "DQ_RANGE",
-                limit: .init(value: 1.2, unit: "of rating", source: "A.6: 1.2 × rating, 0 to 2 pu, 0 to 100 %"),
-                says: "devices report what cannot be",
-                response: "Their values are not used. Check unit, scale and rating with the aggregator."))
+            \.unusables, invalid, start, end, context, .unusable(Set(invalid.map { devices[$0].unusable.words })))
         return reports
+    }
+
+    /// After a restart: what the store says of devices of which nothing has come since.
+    mutating func restoreFaults(
+        _ stored: [String: AdvisoryFacts], _ devices: inout [DeviceState], _ model: AnalysisModel
+    ) {
+        func each(_ fault: DeviceFault, _ body: (Int) -> Void) {
+            guard let facts = stored[fault.tracker.key], facts.clearedAt == nil else { return }
+            for item in facts.contributors {
+                if let number = model.registry.index[item.device].map(Int.init) { body(number) }
+            }
+        }
+        each(frozen) { devices[$0].frozen.restore() }
+        each(clocks) { devices[$0].unusable.clock.restore() }
+        for fault in [ranges, unusables] {
+            each(fault) { number in
+                if number == headDevice { headUnusable.range.restore() }
+                if fault.tracker.key == ranges.tracker.key {
+                    devices[number].unusable.range.restore()
+                } else {
+                    devices[number].unusable.other.restore()
+                }
+                let kind = model.registry.devices[number].kind
+                guard !kind.isDER, number != headDevice, !devices[number].isSuspect else { return }
+                devices[number].isSuspect = true
+                suspects.insert(number, at: suspects.firstIndex { $0 > number } ?? suspects.count)
+            }
+        }
+        if headStands.isActive { headFrozen.restore() }
+        if headClock.isActive { headUnusable.clock.restore() }
     }
 
     private mutating func step(
         _ path: WritableKeyPath<Self, DeviceFault>, _ found: [Int], _ start: Timestamp, _ end: Timestamp,
-        _ context: Context, _ wording: Wording
+        _ context: Context, _ wording: DeviceFault.Wording
     ) -> [AdvisoryReport] {
+        guard !found.isEmpty || self[keyPath: path].isOpen else { return [] }
         var fault = self[keyPath: path]
-        let isNews = found != fault.devices
-        guard !found.isEmpty || fault.tracker.isActive else {
-            if isNews { self[keyPath: path].devices = [] }
-            return []
-        }
-        fault.devices = found
-        let registry = context.model.registry
-        func describe(_ facts: inout AdvisoryFacts) {
-            facts.detector = wording.detector
-            facts.limit = wording.limit
-            facts.contributors = found.prefix(10).map { number in
-                let power = context.injection(of: number)
-                return .init(
-                    device: registry.devices[number].name, kind: registry.devices[number].kind,
-                    activePowerW: power.rounded(), share: 0)
-            }
-            facts.evidence = evidence(unit: "W", bins: 1, end, context) { $0.power }
-            facts.evidence.notes["devices"] = Double(found.count)
-            let names = found.prefix(3).map { registry.devices[$0].name }.joined(separator: ", ")
-            let more = found.count > 3 ? " and \(found.count - 3) more" : ""
-            facts.message =
-                facts.clearedAt == nil
-                ? "Feeder \(id): \(found.count) \(wording.says): \(names)\(more)."
-                : "Feeder \(id): no longer: \(wording.says)."
-            facts.response = wording.response
-        }
         defer { self[keyPath: path] = fault }
-        let reports = fault.tracker.step(
-            start, width: Self.minute,
-            .bin(
-                on: !found.isEmpty, off: found.isEmpty, value: Double(found.count), badness: Double(found.count),
-                severity: .medium),
-            unit: "devices", watermark: end, compose: describe)
-        guard reports.isEmpty, isNews, fault.tracker.isActive else { return reports }
-        return fault.tracker.amend(end, describe).map { [$0] } ?? []
+        return fault.step(found, start, end, "Feeder \(id)", context, wording) {
+            evidence(unit: "W", bins: 1, end, context) { $0.power }
+        }
     }
 
     // MARK: The head
@@ -134,12 +101,12 @@ extension FeederState {
         fleetByNight = isNight ? known : .nan
         headSign.step(
             head: net, fleet: known, threshold: threshold, rating: limits.rating, isNight: isNight, end: end)
-        let flagged = Self.takeFlagged(&headFlagged, until: end)
-        headFlags.step(flagged: flagged.clock, good: row.net == nil ? 0 : 1)
+        headUnusable.finish(good: row.net == nil ? 0 : 1, until: end)
         var reports: [AdvisoryReport] = []
         // Nearly always there is nothing to say; each way of saying it costs more than the question.
         guard
-            headSign.isWrong || headSigns.isActive || headFrozen.isFrozen || headStands.isActive || headFlags.isOn
+            headSign.isWrong || headSigns.isActive || headFrozen.isFrozen || headStands.isActive
+                || headUnusable.clock.isOn
                 || headClock.isActive
         else { return reports }
         reports += say(
@@ -159,7 +126,7 @@ extension FeederState {
             "repeats one value since \(Words.clock(headFrozen.since)); the feeder's power is not known",
             "Treat the feeder's power as unknown. Check the meter and its gateway.")
         reports += say(
-            \.headClock, headFlags.isOn, start, end, context, "DQ_CLOCK",
+            \.headClock, headUnusable.clock.isOn, start, end, context, "DQ_CLOCK",
             .init(value: 0, unit: "s", source: "settings ingest.suspect_future_s, clock.suspect_s (A.7)"),
             "has a wrong clock; the feeder's power is not known",
             "Treat the feeder's power as unknown. Have the clock of the meter or its gateway set.")

@@ -13,7 +13,7 @@ extension FeederState {
         linePoints = []
         for place in points.indices {
             let (number, role) = (points[place].device, points[place].role)
-            points[place].take(start, end, devices[number], context.given)
+            points[place].take(start, end, devices[number], context.given, slack: slack)
             // Where it reports no voltage it is in no voltage group, which would do this.
             if !devices[number].hasVoltage {
                 let window = devices[number].signal.discard(before: end)
@@ -217,7 +217,7 @@ extension FeederState {
 
 extension LinePoint {
     fileprivate mutating func take(
-        _ start: Timestamp, _ end: Timestamp, _ device: DeviceState, _ given: FeederState.Context.Given
+        _ start: Timestamp, _ end: Timestamp, _ device: DeviceState, _ given: FeederState.Context.Given, slack: Double
     ) {
         let window = device.signal.window
         // A transformer's meter that sends no means may speak as seldom as DER do.
@@ -230,7 +230,14 @@ extension LinePoint {
             Bin(
                 start: start, power: device.frozen.isFrozen ? .nan : power.mean, reactive: mean(.reactivePower).mean,
                 voltage: voltageBase > 0 ? mean(.voltage).mean / voltageBase : .nan, usable: power.usable))
-        if case .transformer = role { read(window, start, end, isKnown: !device.frozen.isFrozen) }
+        if case .transformer = role {
+            read(window, start, end, isKnown: !device.frozen.isFrozen)
+        } else {
+            let gap = silence.step(
+                window.samples(from: start, until: end).lazy.map(\.time), carry: window.carry?.time ?? .distantPast,
+                heard: .distantPast, end: end, setting: given.settings.lineGap + slack, interval: 0)
+            silentFor = gap.isTooLong && end - device.unusable.last > given.settings.lineGap ? gap.longest : nil
+        }
         guard case .regulator = role else { return }
         for sample in window.samples(from: start, until: end) { taps.take(sample.tapPosition, at: sample.time) }
         taps.forget(before: end)

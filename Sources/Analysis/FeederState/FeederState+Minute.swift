@@ -41,6 +41,11 @@ extension FeederState {
                     window, start, end, given.traits[number].voltageBase, given.settings.standard)
             }
         }
+        for number in suspects where !devices[number].hasVoltage && !linePoints.contains(where: { $0.device == number })
+        {
+            let window = devices[number].signal.discard(before: end)
+            devices[number].inspect(window, start, end, given.traits[number], &variations)
+        }
         let alive = darkDevices.isEmpty ? [] : aliveInTheDark(start, end, &devices, context)
         let rated = DeviceKind.allCases.reduce(0) { $0 + sums[$1].total }
         let heard = DeviceKind.allCases.reduce(0) { $0 + sums[$1].reporting }
@@ -75,6 +80,7 @@ extension FeederState {
         reports += stepHeadHealth(start, end, row, fleet, context)
         reports += stepModel(start, end, row.net?.mean ?? .nan, fleet, row.derCoverage, nativeRatio, context)
         reports += stepMismatch(start, end, alive, devices, context)
+        noteOutside(&devices)
         reports += stepVoltage(start, end, devices, row.voltage?.mean ?? .nan, context)
         reports += stepUnbalance(start, end, context)
         reports += stepNear(start, end, context)
@@ -94,6 +100,12 @@ extension FeederState {
 
     // MARK: Near reverse
 
+    /// Whether reverse power stood at a time: head bins are further than minutes, by what DER take for their means.
+    private func isReverse(_ time: Timestamp) -> Bool {
+        guard let facts = reverse.facts else { return reverse.isActive }
+        return facts.raisedAt <= time && facts.clearedAt.map { $0 > time } ?? true
+    }
+
     /// A metered head that is about to feed back: a notice, no alarm (B.1.1).
     private mutating func stepNear(
         _ start: Timestamp, _ end: Timestamp, _ context: Context
@@ -101,14 +113,15 @@ extension FeederState {
         guard limits.isMetered ?? hasSeenHead else { return [] }
         var input = ThresholdDetector.Input.missing
         if let now = minutes.last?.net, !now.isNaN {
-            let isLow = now > 0 && now < 0.02 * limits.rating && !reverse.isActive && !isOut
+            let isReverse = isReverse(end + context.settings.gatewayLateness - context.settings.scadaLateness)
+            let isLow = now > 0 && now < 0.02 * limits.rating && !isReverse && !isOut
             var slope: Double?
             if isLow {
                 let window = minutes.newest(10).filter { !$0.net.isNaN }
                 slope = Slope.theilSen(window.map { ($0.start - start) / 60 }, window.map(\.net))
             }
             input = .bin(
-                on: isLow && slope ?? 0 < 0, off: now > 0.03 * limits.rating || reverse.isActive || isOut, value: now,
+                on: isLow && slope ?? 0 < 0, off: now > 0.03 * limits.rating || isReverse || isOut, value: now,
                 badness: -now, severity: .note)
         }
         guard let news = near.detect(start, width: Self.minute, input) else { return [] }

@@ -28,6 +28,7 @@ extension FeederState {
     ) -> [AdvisoryReport] {
         let registry = context.model.registry
         var dead: [Int] = []
+        var isUnknown = false
         if !isOut, !outage.isActive {
             for place in groups.indices {
                 for number in groups[place].points where devices[number].voltages.last ?? .nan < Float(Voltage.dead) {
@@ -37,7 +38,15 @@ extension FeederState {
         }
         if dead.count < Self.severalDead { dead = [] }
         let isFound = !alive.isEmpty || !dead.isEmpty
-        guard isFound || mismatch.isActive else { return [] }
+        if !dead.isEmpty { withoutVoltage = dead }
+        guard isFound || mismatch.isActive else {
+            withoutVoltage = []
+            return []
+        }
+        // Those that were without voltage and say nothing now have not got it back.
+        if !isFound, !isOut {
+            isUnknown = withoutVoltage.contains { devices[$0].voltages.last.map(\.isNaN) ?? true }
+        }
         let named = (alive + dead).sorted()
         func list(_ numbers: [Int]) -> String {
             let names = numbers.sorted().prefix(3).map { registry.devices[$0].name }.joined(separator: ", ")
@@ -47,9 +56,11 @@ extension FeederState {
         defer { mismatch = tracker }
         return tracker.step(
             start, width: Self.minute,
-            .bin(
-                on: isFound, off: !isFound, value: Double(named.count), badness: Double(named.count),
-                severity: alive.isEmpty ? .high : .urgent),
+            isUnknown
+                ? .missing
+                : .bin(
+                    on: isFound, off: !isFound, value: Double(named.count), badness: Double(named.count),
+                    severity: alive.isEmpty ? .high : .urgent),
             unit: "devices", watermark: end
         ) { facts in
             facts.detector = "DQ_TOPO"

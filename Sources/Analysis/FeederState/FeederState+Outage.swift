@@ -82,9 +82,11 @@ extension FeederState {
         defer { steps = tracker }
         return tracker.step(
             bin.start, width: Self.headBin,
-            .bin(
-                on: found != nil, off: found == nil, value: found ?? 0, badness: size,
-                severity: size >= 0.06 ? .high : tooMany ? .medium : .note),
+            found == nil && bin.voltage.isNaN
+                ? .missing
+                : .bin(
+                    on: found != nil, off: found == nil, value: found ?? 0, badness: size,
+                    severity: size >= 0.06 ? .high : tooMany ? .medium : .note),
             unit: "pu", watermark: end
         ) { facts in
             facts.detector = "RVC"

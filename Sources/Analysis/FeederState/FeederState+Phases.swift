@@ -46,9 +46,12 @@ extension FeederState {
             guard known.count >= 5 else { continue }
             let mean = Double(known.reduce(0, +)) / Double(known.count)
             if mean > worst?.percent ?? -1 { worst = (number, mean) }
+            if mean > limit { unequal.insert(number) } else if mean < 0.9 * limit { unequal.remove(number) }
         }
         var input = ThresholdDetector.Input.missing
-        if let worst {
+        // A point that was beyond the limit and says nothing now is not alike again.
+        let isUnknown = unbalance.isActive && unequal.contains { (unbalances[$0]?.last).map(\.isNaN) ?? true }
+        if let worst, worst.percent >= 0.9 * limit || !isUnknown {
             input = .bin(
                 on: worst.percent > limit, off: worst.percent < 0.9 * limit, value: worst.percent,
                 badness: worst.percent, severity: worst.percent > limit + 1 ? .high : .medium)

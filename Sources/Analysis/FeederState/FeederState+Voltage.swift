@@ -24,10 +24,27 @@ struct VoltageGroup: Sendable {
     }
 }
 
+extension DeviceState {
+    /// - Parameter voltage: pu of a minute.
+    mutating func noteOutside(_ voltage: Double, _ bands: Voltage.Bands) {
+        if voltage > bands.warnHigh {
+            outside |= 1
+        } else if outside & 1 != 0, voltage < bands.warnHigh - Voltage.deadband {
+            outside &= ~1
+        }
+        if voltage < bands.warnLow {
+            outside |= 2
+        } else if outside & 2 != 0, voltage > bands.warnLow + Voltage.deadband {
+            outside &= ~2
+        }
+    }
+}
+
 /// Voltage that is high, low, or rises along the feeder.
 extension FeederState {
     mutating func stepVoltage(
-        _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ sourceVoltage: Double, _ context: Context
+        _ start: Timestamp, _ end: Timestamp, _ devices: [DeviceState], _ sourceVoltage: Double,
+        _ context: Context
     ) -> [AdvisoryReport] {
         var reports: [AdvisoryReport] = []
         // European windows are aligned to the clock, American ones slide.
@@ -41,6 +58,21 @@ extension FeederState {
         // First the feeder's, so that it stands when its parts are told.
         return stepMany(\.manyHigh, isHigh: true, start, end, context)
             + stepMany(\.manyLow, isHigh: false, start, end, context) + reports
+    }
+
+    /// Which points are beyond the band of their group: before ``stepVoltage(_:_:_:_:_:)``, which only reads.
+    func noteOutside(_ devices: inout [DeviceState]) {
+        for group in groups {
+            let bands = group.bands
+            for number in group.points {
+                guard let now = devices[number].voltages.last, !now.isNaN else { continue }
+                let voltage = Double(now)
+                guard voltage > bands.warnHigh || voltage < bands.warnLow || devices[number].outside != 0 else {
+                    continue
+                }
+                devices[number].noteOutside(voltage, bands)
+            }
+        }
     }
 
     /// Many places of one feeder that are high, or low, are one advisory with a list (C.4).
@@ -94,10 +126,16 @@ extension FeederState {
         var highest: (device: Int, ten: Double)?
         var lowest: (device: Int, ten: Double)?
         var (maximum, minimum) = (-Double.infinity, Double.infinity)
+        // Of points that were beyond the band nothing is known now: what the others show does not end it.
+        var (isHighUnknown, isLowUnknown) = (false, false)
+        let bands = groups[place].bands
         for number in groups[place].points {
             if let now = devices[number].voltages.last, !now.isNaN {
                 maximum = max(maximum, Double(now))
                 minimum = min(minimum, Double(now))
+            } else if devices[number].outside != 0 {
+                isHighUnknown = isHighUnknown || devices[number].outside & 1 != 0
+                isLowUnknown = isLowUnknown || devices[number].outside & 2 != 0
             }
             guard isWindowEnd, let ten = Voltage.tenMinute(devices[number].voltages.newest(10)) else { continue }
             if ten > highest?.ten ?? -.infinity { highest = (number, ten) }
@@ -110,20 +148,24 @@ extension FeederState {
             }
             return reports
         }
-        let bands = groups[place].bands
+        func input(_ isUnknown: Bool, _ on: Bool, _ off: Bool, _ value: Double, _ badness: Double, _ severity: Severity)
+            -> ThresholdDetector.Input
+        {
+            isUnknown && off && !on
+                ? .missing : .bin(on: on, off: off, value: value, badness: badness, severity: severity)
+        }
         let highNews = groups[place].high.detect(
             start, width: Self.minute,
-            .bin(
-                on: highest.map { $0.ten > bands.warnHigh } ?? false, off: maximum < bands.warnHigh - Voltage.deadband,
-                value: maximum, badness: maximum,
-                severity: highest.map { $0.ten > bands.high ? .high : .medium } ?? groups[place].high.detector.severity
-            ))
+            input(
+                isHighUnknown && groups[place].high.isActive, highest.map { $0.ten > bands.warnHigh } ?? false,
+                maximum < bands.warnHigh - Voltage.deadband, maximum, maximum,
+                highest.map { $0.ten > bands.high ? .high : .medium } ?? groups[place].high.detector.severity))
         let lowNews = groups[place].low.detect(
             start, width: Self.minute,
-            .bin(
-                on: lowest.map { $0.ten < bands.warnLow } ?? false, off: minimum > bands.warnLow + Voltage.deadband,
-                value: minimum, badness: -minimum,
-                severity: lowest.map { $0.ten < bands.low ? .high : .medium } ?? groups[place].low.detector.severity))
+            input(
+                isLowUnknown && groups[place].low.isActive, lowest.map { $0.ten < bands.warnLow } ?? false,
+                minimum > bands.warnLow + Voltage.deadband, minimum, -minimum,
+                lowest.map { $0.ten < bands.low ? .high : .medium } ?? groups[place].low.detector.severity))
         let found = groups[place].points.first { devices[$0].extreme != 0 }
         let isFarHigh =
             found.map { devices[$0].extreme > 0 } ?? (groups[place].extreme.detector.peak.value > 1)
@@ -132,11 +174,12 @@ extension FeederState {
         if found != nil || groups[place].extreme.isActive {
             extremeNews = groups[place].extreme.detect(
                 start, width: Self.minute,
-                .bin(
-                    on: found != nil, off: found == nil && maximum < bands.high && minimum > bands.low, value: far,
-                    badness: abs(far - 1), severity: .urgent))
+                input(
+                    isFarHigh ? isHighUnknown : isLowUnknown, found != nil,
+                    found == nil && maximum < bands.high && minimum > bands.low, far, abs(far - 1), .urgent))
         }
-        let riseNews = detectRise(place, start, busbar, highest?.ten, maximum)
+        let riseNews = detectRise(
+            place, start, busbar, highest?.ten, maximum, isUnknown: isHighUnknown && groups[place].rise.isActive)
         guard highNews != nil || lowNews != nil || extremeNews != nil || riseNews != nil else { return [] }
         // What is told reads the group while its trackers change: from a copy.
         let group = groups[place]
@@ -241,9 +284,12 @@ extension FeederState {
     }
 
     private mutating func detectRise(
-        _ place: Int, _ start: Timestamp, _ busbar: Busbar?, _ highest: Double?, _ maximum: Double
+        _ place: Int, _ start: Timestamp, _ busbar: Busbar?, _ highest: Double?, _ maximum: Double, isUnknown: Bool
     ) -> AdvisoryTracker.News? {
-        guard let busbar else { return groups[place].rise.detect(start, width: Self.minute, .missing) }
+        let open = Voltage.riseLimits(isLowVoltage: groups[place].isLowVoltage).open
+        guard let busbar, !isUnknown || maximum - busbar.now >= 0.8 * open else {
+            return groups[place].rise.detect(start, width: Self.minute, .missing)
+        }
         let limits = Voltage.riseLimits(isLowVoltage: groups[place].isLowVoltage)
         let rise = highest.map { $0 - busbar.mean }
         return groups[place].rise.detect(

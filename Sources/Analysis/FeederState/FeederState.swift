@@ -50,6 +50,11 @@ struct FeederState: Sendable {
     var slack = 0.0 {
         didSet { setWaits() }
     }
+    /// Longest interval mean of the head, s: once it has spoken its bins wait for that alone; `nil`: it has not.
+    private(set) var headInterval: Double? {
+        didSet { setWaits() }
+    }
+    var headSlack: Double { headInterval ?? slack }
     /// How late samples may come, s.
     private let lateness: (scada: Double, gateway: Double)
     /// Microseconds from the beginning of a head bin, or a minute, until it is final: asked for with each sample.
@@ -59,7 +64,9 @@ struct FeederState: Sendable {
     var nextMinute = Timestamp.distantPast
     var head = HeldSignal()
     var hasSeenHead = false
-    var headCountAtGap = 0
+    var silence = SilenceWatch()
+    /// Samples that had come of it when it fell silent.
+    var countAtGap = 0
     var headBins = Ring<HeadBin>(capacity: 480)
     var minutes = Ring<FleetMinute>(capacity: 70)
     /// DER now fed by this feeder.
@@ -68,6 +75,8 @@ struct FeederState: Sendable {
     var groupOfDevice: [Int: Int] = [:]
     /// Regulators, reclosers and service transformers that have spoken, in device order.
     var linePoints: [LinePoint] = []
+    /// Meters at home here that have sent something wrong, in device order.
+    var suspects: [Int] = []
     /// Missing head bins in a row, to jump over long silence.
     var silentBins = 0
 
@@ -82,6 +91,7 @@ struct FeederState: Sendable {
     var frozen: DeviceFault
     var clocks: DeviceFault
     var ranges: DeviceFault
+    var unusables: DeviceFault
     var headSigns: AdvisoryTracker
     var headStands: AdvisoryTracker
     var headClock: AdvisoryTracker
@@ -89,6 +99,8 @@ struct FeederState: Sendable {
     var steps: AdvisoryTracker
     var model: AdvisoryTracker
     var mismatch: AdvisoryTracker
+    /// Devices without voltage where the network is live, as they were named last.
+    var withoutVoltage: [Int] = []
     var outage: AdvisoryTracker
     var manyHigh: AdvisoryTracker
     var manyLow: AdvisoryTracker
@@ -96,10 +108,11 @@ struct FeederState: Sendable {
     /// Changes of value of all devices so far: what stands still beside them is frozen.
     var variations = 0
     var headSign = HeadSignWatch()
-    var headFlags = FlagWatch()
-    /// Samples of the head that were flagged: when, and with what.
-    var headFlagged: [(time: Timestamp, quality: Quality)] = []
-    var headHeard = Timestamp.distantPast
+    var headUnusable = UnusableSamples()
+    /// The newest of them whose clock or range was against it.
+    var headNamed = Timestamp.distantPast
+    /// When the head was first heard, with whatever.
+    var headFirst = Timestamp.distantPast
     /// Of its samples that came too late to count, the newest time.
     var headLate = Timestamp.distantPast
     /// W of all DER in the newest minute, when it was night and enough of them reported.
@@ -130,6 +143,8 @@ struct FeederState: Sendable {
     var hasPhases = false
     /// By device that has sent three voltages, their unbalance in the newest minutes, %.
     var unbalances: [Int: Ring<Float>] = [:]
+    /// Of them, those that were beyond the limit and have not been seen within it since.
+    var unequal: Set<Int> = []
     /// Load or DER are here that are not in the normal state, or the other way round.
     var isSwitched = false
     var forecaster = Forecaster()
@@ -172,6 +187,7 @@ struct FeederState: Sendable {
         frozen = fault(.dataFrozen, "frozen")
         clocks = fault(.clockSuspect, "clock")
         ranges = fault(.dataImplausible, "range")
+        unusables = fault(.dataImplausible, "unusable")
         headSigns = tracker(.signSuspect, "FH-\(id)", on: 0, off: 0)
         headStands = tracker(.dataFrozen, "FH-\(id)", on: 0, off: 0)
         headClock = tracker(.clockSuspect, "FH-\(id)", on: 0, off: 0)
@@ -233,6 +249,7 @@ struct FeederState: Sendable {
         body(&frozen.tracker)
         body(&clocks.tracker)
         body(&ranges.tracker)
+        body(&unusables.tracker)
         body(&headSigns)
         body(&headStands)
         body(&headClock)
@@ -255,8 +272,14 @@ struct FeederState: Sendable {
     var minuteDue: Timestamp { Timestamp(microseconds: nextMinute.microseconds + minuteWait) }
 
     private mutating func setWaits() {
-        headWait = Int64(((Self.headBin + lateness.scada + slack) * 1e6).rounded())
+        headWait = Int64(((Self.headBin + lateness.scada + headSlack) * 1e6).rounded())
         minuteWait = Int64(((Self.minute + lateness.gateway + slack) * 1e6).rounded())
+    }
+
+    /// The head has spoken, with a mean over so many seconds, or 0.
+    mutating func noteHead(interval: Double) {
+        guard headInterval.map({ interval > $0 }) ?? true else { return }
+        headInterval = min(3600, interval)
     }
 
     /// Starts the bins at the first sample.

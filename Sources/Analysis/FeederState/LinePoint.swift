@@ -36,6 +36,10 @@ struct LinePoint: Sendable {
     /// The source is on its other side now; `nil`: nothing feeds it, or a loop does.
     var isMoved: Bool?
     var taps = TapWatch()
+    /// Of regulators and reclosers: their silence, and for how long it lasted in the newest minute, s, where that is
+    /// too long; `nil`: it is not.
+    var silence = SilenceWatch()
+    var silentFor: Double?
     var bins = Ring<Bin>(capacity: 60)
     /// Of transformers: means as they were sent, or by the minute.
     var readings = Ring<Reading>(capacity: 60)

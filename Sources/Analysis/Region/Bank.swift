@@ -23,6 +23,10 @@ struct BankState: Sendable {
     /// `nil`: not all that is connected to its busbars has a meter.
     var balance: BankBalance?
     var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
+    /// What is wrong with the data of DER and meters at its busbars.
+    var clocks, ranges, unusables: DeviceFault
+    /// Changes of their values so far.
+    var variations = 0
 
     init(
         id: String, area: String, substation: String, feeders: [Int], busbarDevices: [Int], ratingVA: Double,
@@ -46,12 +50,23 @@ struct BankState: Sendable {
         }
         ratio = ratioTracker(id, on: 300)
         watch = ratioTracker("\(id)/watch", on: 900)
+        func fault(_ kind: AdvisoryKind, _ name: String) -> DeviceFault {
+            DeviceFault(
+                tracker: AdvisoryTracker(
+                    kind, feeder: id, element: "\(id)/\(name)", timing: .init(on: 0, off: 0), rearm: rearm))
+        }
+        clocks = fault(.clockSuspect, "clock")
+        ranges = fault(.dataImplausible, "range")
+        unusables = fault(.dataImplausible, "unusable")
     }
 
     mutating func withTrackers(_ body: (inout AdvisoryTracker) -> Void) {
         body(&reverse)
         body(&ratio)
         body(&watch)
+        body(&clocks.tracker)
+        body(&ranges.tracker)
+        body(&unusables.tracker)
         steps.withTrackers(body)
         if var found = balance {
             body(&found.tracker)
@@ -65,6 +80,38 @@ struct BankState: Sendable {
         var reports: [AdvisoryReport] = []
         withTrackers { if let report = $0.worsened(end) { reports.append(report) } }
         return reports
+    }
+
+    private static func evidence(
+        _ unit: String, _ bins: Ring<(start: Timestamp, power: Double)>, _ settings: AnalysisSettings, _ revision: Int
+    ) -> AdvisoryFacts.Evidence {
+        let window = bins.newest(60)
+        let missing = window.filter(\.power.isNaN).count
+        let share = (Double(missing) / Double(max(1, window.count)) * 1000).rounded() / 10
+        return AdvisoryFacts.Evidence(
+            series: window.map { .init(time: $0.start, value: $0.power.isNaN ? nil : $0.power.rounded()) },
+            unit: unit, binS: 60, goodPct: 100 - share, usablePct: 0, missingPct: share,
+            settingsHash: settings.hash, topologyRevision: revision)
+    }
+
+    /// Faults of DER and meters at the busbars themselves.
+    mutating func stepFaults(
+        _ start: Timestamp, _ devices: [DeviceState], _ context: FeederState.Context
+    ) -> [AdvisoryReport] {
+        let all = busbarDevices + (balance?.meters ?? [])
+        let clocked = all.filter { devices[$0].unusable.clock.isOn }
+        let ranged = all.filter { devices[$0].unusable.range.isOn }
+        let invalid = all.filter { devices[$0].unusable.other.isOn }
+        func step(_ fault: inout DeviceFault, _ found: [Int], _ wording: DeviceFault.Wording) -> [AdvisoryReport] {
+            guard !found.isEmpty || fault.isOpen else { return [] }
+            return fault.step(found, start, start + 60, "Bank \(id)", context, wording) {
+                Self.evidence("W", bins, context.settings, context.model.revision)
+            }
+        }
+        var (clocks, ranges, unusables) = (clocks, ranges, unusables)
+        defer { (self.clocks, self.ranges, self.unusables) = (clocks, ranges, unusables) }
+        return step(&clocks, clocked, .clock) + step(&ranges, ranged, .range)
+            + step(&unusables, invalid, .unusable(Set(invalid.map { devices[$0].unusable.words })))
     }
 
     /// - Parameters:
@@ -97,13 +144,7 @@ struct BankState: Sendable {
                 on: glr >= 0.67 && glr < 0.9, off: glr < 0.6 || glr >= 0.9, value: shown, badness: glr, severity: .note)
         }
         func evidence(_ unit: String) -> AdvisoryFacts.Evidence {
-            let window = bins.newest(60)
-            let missing = window.filter(\.power.isNaN).count
-            let share = (Double(missing) / Double(max(1, window.count)) * 1000).rounded() / 10
-            var made = AdvisoryFacts.Evidence(
-                series: window.map { .init(time: $0.start, value: $0.power.isNaN ? nil : $0.power.rounded()) },
-                unit: unit, binS: 60, goodPct: 100 - share, usablePct: 0, missingPct: share,
-                settingsHash: settings.hash, topologyRevision: revision)
+            var made = Self.evidence(unit, bins, settings, revision)
             if glr.isFinite { made.notes["generation_load_ratio"] = (glr * 1000).rounded() / 1000 }
             return made
         }

@@ -85,10 +85,8 @@ enum BacktestCommand {
         let begin = from - Analyser.warmUp
         var profiles = ProfileStore(conninfo: conninfo)
         let switches = try profiles.positions(at: begin, until: until)
-        var model = AnalysisModel(
-            network: stored.network, registry: stored.registry, revision: stored.revision, live: [:])
-        model.positions = model.graph.positions(live: switches.start)
-        var analyser = Analyser(model: model, settings: settings)
+        let history = try NetworkHistory.load(from: begin, until: until, known: stored, conninfo)
+        var analyser = Succession(history.stages(positions: switches.start), settings: settings)
         for move in switches.moves { analyser.switchMoved(move.switchID, to: move.position, at: move.time) }
         var forecasts = AdvisoryStore(conninfo: conninfo)
         try forecasts.forecasts(from: from - Analyser.forecastMemory, until: from, allFrom: begin) {
@@ -97,7 +95,7 @@ enum BacktestCommand {
         var spells: [String: AdvisoryFacts] = [:]
         var count = 0
         var samples = SampleStore(conninfo: conninfo)
-        try samples.replay(from: begin, until: until, of: stored) { portion in
+        try samples.replay(from: begin, until: until, of: history) { portion in
             count += portion.count
             // As it was said: of a worst value nobody is told until something else is.
             for report in analyser.absorb(portion).reports

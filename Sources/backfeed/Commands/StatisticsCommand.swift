@@ -26,7 +26,7 @@ enum StatisticsCommand {
                 let made = try FeederReport.make(
                     feeder, from: from, until: until, zone: invocation.settings.text("site.time_zone"),
                     place: invocation.settings.flag("site.sun") ? stored.network.centre : nil,
-                    registry: stored.registry, &queries)
+                    network: stored, &queries)
             else {
                 complain("feeder \(feeder) has no profile")
                 return .negative

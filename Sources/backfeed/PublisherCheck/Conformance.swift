@@ -17,6 +17,8 @@ struct Conformance {
     struct Limits {
         var messagesPerSecond, bytesPerSecond: Double
         var maximumMessage: Int
+        /// As ``Plausibility`` takes them.
+        var plausibleRating, nominalFrequency: Double
     }
 
     private let limits: Limits
@@ -147,12 +149,14 @@ struct Conformance {
         }
         let device = registry.devices[Int(index)]
         let (power, voltage) = (sample.totalPower, sample.meanVoltage)
-        if Plausibility(device).excludes(sample, power: power, voltage: voltage), outside[name] == nil {
+        let plausibility = Plausibility(
+            device, meterFactor: limits.plausibleRating, nominalFrequency: limits.nominalFrequency)
+        if plausibility.excludes(sample, power: power, voltage: voltage), outside[name] == nil {
             let values = Quantity.allCases.filter { sample.has($0) }.map { "\($0.name) \(sample[$0])" }
             outside[name] =
                 "\(values.prefix(4).joined(separator: ", ")) (rating \(Int(device.rating)) W, base \(Int(device.voltageBase)) V)"
         }
-        if device.kind.isDER {
+        if device.kind.isDER, sample.quality.grade != .bad {
             signs[index, default: SignTally()].add(sample.time, power: power, charge: sample[.stateOfCharge])
         }
     }

@@ -27,16 +27,17 @@ enum PublisherCheckCommand {
         let arguments = invocation.arguments
         let key = try arguments.text("key").map { try KeyFile(path: $0) }
         guard (key == nil) == arguments.has("plain") else { throw UsageError("expected either --plain or --key FILE") }
-        let registry = try arguments.text("network").map { directory in
-            let network = try NetworkReader.read(directory).network
-            return DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))
-        }
+        let network = try arguments.text("network").map { try NetworkReader.read($0).network }
+        let registry = network.map { DeviceRegistry(devices: DeviceRegistry.devices(of: $0, graph: NetworkGraph($0))) }
         let settings = invocation.settings
         var conformance = Conformance(
             limits: .init(
                 messagesPerSecond: settings.number("telemetry.max_messages_per_s"),
                 bytesPerSecond: settings.number("telemetry.max_bytes_per_s"),
-                maximumMessage: settings.integer("telemetry.max_message_bytes")),
+                maximumMessage: settings.integer("telemetry.max_message_bytes"),
+                plausibleRating: settings.number("ingest.plausible_rating"),
+                // Without a network there is no registry, and nothing is judged by it.
+                nominalFrequency: network?.nominalFrequency ?? 50),
             registry: registry, owner: key?.aggregator)
         var listener = try PublisherListener(
             telemetry: arguments.text("telemetry") ?? "tcp://127.0.0.1:5560",

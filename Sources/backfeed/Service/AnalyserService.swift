@@ -54,18 +54,19 @@ final class AnalyserService: Sendable {
     /// here, so nothing is lost that was stored but not analysed before a crash.
     func start() throws {
         rollUp.start()
-        let model = AnalysisModel(
-            network: stored.network, registry: stored.registry, revision: stored.revision, live: stored.livePositions)
-        var analyser = Analyser(model: model, settings: settings)
         var store = AdvisoryStore(conninfo: conninfo)
         let state = try store.restartState()
         let positions = state.positions.mapValues { Analyser.Position(head: $0.head, minute: $0.minute) }
-        analyser.restore(positions: positions, latest: state.latest)
-        var pending = Pending()
         var samples = SampleStore(conninfo: conninfo)
         // Without a position (a crash in the first second) the clocks say where the samples are.
-        let reached = positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute).max()
-        if let first = try reached ?? samples.loadState().clocks.values.max() {
+        let reached = positions.filter { !$0.key.hasPrefix("bank/") }.values.map(\.minute)
+        let first = try reached.max() ?? samples.loadState().clocks.values.max()
+        let (networks, start, moves) = try history(from: first, slowest: reached.min())
+        var analyser = Succession(networks.stages(positions: start), settings: settings)
+        for move in moves { analyser.switchMoved(move.switchID, to: move.position, at: move.time) }
+        analyser.restore(positions: positions, latest: state.latest)
+        var pending = Pending()
+        if let first {
             let from = first - Analyser.warmUp
             try store.forecasts(from: first - Analyser.forecastMemory, until: first, allFrom: from) {
                 analyser.recall($0, warmFrom: from)
@@ -73,7 +74,7 @@ final class AnalyserService: Sendable {
             log.info("rebuilding from stored samples", ["from": "\(from)"])
             var count = 0
             var problem: StoreError?
-            try samples.replay(from: from, of: stored) { portion in
+            try samples.replay(from: from, of: networks) { portion in
                 count += portion.count
                 pending.take(analyser.absorb(portion))
                 // A crash may have left hours: in portions, so that memory stays bounded.
@@ -100,7 +101,7 @@ final class AnalyserService: Sendable {
         let keeper = WorkerThread(name: "advisory times") { [self] in keepTimes(banks) }
         self.keeper.withLock { $0 = keeper }
         // Given away: of one that somebody else still had, the first sample would make a copy.
-        let given = Guarded<Analyser?>(consume rebuilt)
+        let given = Guarded<Succession?>(consume rebuilt)
         let worker = WorkerThread(name: "analyser") { [self] in
             guard var analyser = given.withLock({ $0.take() }) else { return }
             var positions = PositionWatch(latest: state.latest) { [stored] in Self.place(of: $0, stored) }
@@ -108,6 +109,27 @@ final class AnalyserService: Sendable {
         }
         thread.withLock { $0 = worker }
     }
+
+    /// The networks of the time that is read again, and where their switches stood.
+    ///
+    /// - Parameters:
+    ///   - first: up to where the analysis had come; `nil`: nowhere.
+    ///   - slowest: the same of the feeder that is furthest behind.
+    private func history(
+        from first: Timestamp?, slowest: Timestamp?
+    ) throws -> (networks: NetworkHistory, start: [String: SwitchPosition], moves: [NetworkStore.Move]) {
+        guard let first else { return (NetworkHistory(stored), stored.livePositions, []) }
+        // A feeder that has been silent for long has nothing to be said of an earlier network.
+        let behind = max(slowest ?? first, first - Self.mostBehind)
+        let networks = try NetworkHistory.load(from: behind, until: .distantFuture, known: stored, conninfo)
+        var profiles = ProfileStore(conninfo: conninfo)
+        let switches = try profiles.positions(
+            at: first - Analyser.warmUp, until: Timestamp(microseconds: SystemClock.nowMicroseconds) + 86_400)
+        return (networks, switches.start, switches.moves)
+    }
+
+    /// s
+    private static let mostBehind = 7200.0
 
     /// The service is about to stop: when the store fails now, what is not stored is left to the next start.
     func prepareToStop() { ending.open() }
@@ -189,7 +211,7 @@ final class AnalyserService: Sendable {
     /// Somebody's lock must not keep a service that was told to stop.
     private static let lockMilliseconds = 10_000
 
-    private func run(_ analyser: inout Analyser, _ positions: inout PositionWatch) {
+    private func run(_ analyser: inout Succession, _ positions: inout PositionWatch) {
         var store = AdvisoryStore(conninfo: conninfo, lockMilliseconds: Self.lockMilliseconds)
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
@@ -204,7 +226,12 @@ final class AnalyserService: Sendable {
             case .element(.samples(let samples, let ticks)):
                 let started = SystemClock.monotonicNanoseconds
                 pending.take(analyser.absorb(samples))
-                for tick in ticks { pending.take(analyser.tick(feeder: tick.feeder, to: tick.time)) }
+                for tick in ticks {
+                    pending.take(
+                        tick.isHead
+                            ? analyser.headIsSilent(feeder: tick.feeder, until: tick.time)
+                            : analyser.tick(feeder: tick.feeder, to: tick.time))
+                }
                 metrics.add(
                     "backfeed_analysis_seconds_total", Double(SystemClock.monotonicNanoseconds - started) / 1e9,
                     help: "Time spent analysing")
@@ -237,7 +264,7 @@ final class AnalyserService: Sendable {
     ///
     /// - Returns: false when it was left.
     private func persist(
-        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore
+        _ pending: inout Pending, _ analyser: Succession, _ store: inout AdvisoryStore
     ) -> Bool {
         var attempt = 0
         while true {
@@ -258,7 +285,7 @@ final class AnalyserService: Sendable {
     }
 
     private func commit(
-        _ pending: inout Pending, _ analyser: Analyser, _ store: inout AdvisoryStore
+        _ pending: inout Pending, _ analyser: Succession, _ store: inout AdvisoryStore
     ) throws(StoreError) {
         let positions = analyser.positions
         let known = live.read(\.positions)

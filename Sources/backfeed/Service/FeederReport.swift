@@ -12,10 +12,12 @@ enum FeederReport {
     private static let voltageWeeks = 4.0
     private static let week = 7 * 86_400.0
 
+    /// - Parameters:
+    ///   - network: in force now; of earlier times it is looked up which network was.
     /// - Returns: `nil`: the feeder has no profile.
     static func make(
         _ feeder: String, from: Timestamp?, until: Timestamp?, zone: String, place: Network.Place?,
-        registry: DeviceRegistry, _ queries: inout Queries
+        network: StoredNetwork, _ queries: inout Queries
     ) throws -> FeederStatistics? {
         guard let range = try queries.profileRange(feeder: feeder) else { return nil }
         let until = (until ?? range.last + 60).floored(toSeconds: 900)
@@ -26,20 +28,23 @@ enum FeederReport {
             return true
         }
         var ratings = FeederStatistics.Ratings(photovoltaic: 0, charger: 0, generation: 0)
-        for device in registry.devices where device.kind.isDER && device.normalFeeder == feeder {
+        // Of the time: what came or went with an import counts for as long as it was here.
+        let history = try queries.networks(from: from, until: until, known: network)
+        for (device, stay) in history.stays(at: feeder, from: from, until: until) where device.kind.isDER {
+            let rating = device.rating * (stay.until - stay.from) / (until - from)
             switch device.kind {
-            case .electricVehicleCharger: ratings.charger += device.rating
+            case .electricVehicleCharger: ratings.charger += rating
             case .photovoltaic:
-                ratings.photovoltaic += device.rating
-                ratings.generation += device.rating
-            default: ratings.generation += device.rating
+                ratings.photovoltaic += rating
+                ratings.generation += rating
+            default: ratings.generation += rating
             }
         }
         var made = FeederStatistics(
             feeder: feeder, from: from, until: until, rows: rows, ratings: ratings,
             spring: (place?.latitude ?? 0) < 0 ? .septemberToNovember : .marchToMay)
-        let weeks = try queries.voltageWeeks(
-            feeder: feeder, from: max(from, until - voltageWeeks * week), until: until, zone: zone)
+        let points = history.stays(at: feeder, from: max(from, until - voltageWeeks * week), until: until)
+        let weeks = try queries.voltageWeeks(of: points.map(\.stay).filter { $0.voltageBase > 0 }, zone: zone)
         made.voltage = VoltageCompliance(
             weeks.compactMap { row in
                 guard let device = row[0], let monday = row[1], let valid = row[3].flatMap({ Int($0) }),
@@ -74,7 +79,7 @@ extension ServiceBackend {
             guard
                 let made = try FeederReport.make(
                     feeder, from: from, until: until, zone: settings.text("site.time_zone"),
-                    place: settings.flag("site.sun") ? live.stored.network.centre : nil, registry: live.stored.registry,
+                    place: settings.flag("site.sun") ? live.stored.network.centre : nil, network: live.stored,
                     &queries)
             else { throw APIError.notFound("feeder \(feeder) has no profile yet") }
             return JSONCoding.encode(made)

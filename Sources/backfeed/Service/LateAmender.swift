@@ -59,14 +59,14 @@ final class LateAmender: Sendable {
         while !isStopping.withLock({ $0 }) {
             SystemClock.pause(milliseconds: 200)
             guard SystemClock.monotonicNanoseconds - lookedAt > 1_000_000_000 else { continue }
-            do throws(StoreError) {
+            do {
                 while try amendOnce(&store), !isStopping.withLock({ $0 }) {}
                 metrics.set(
                     "backfeed_profile_amendments_waiting", Double(try store.standing().waiting),
                     help: "Quarter hours of feeders whose late samples are not in the profiles yet")
                 health.works()
             } catch {
-                health.failed(error.description)
+                health.failed("\(error)")
                 log.error("not made again", ["error": "\(error)"])
             }
             lookedAt = SystemClock.monotonicNanoseconds
@@ -74,18 +74,17 @@ final class LateAmender: Sendable {
     }
 
     /// - Returns: whether there was something to do.
-    private func amendOnce(_ store: inout ProfileStore) throws(StoreError) -> Bool {
+    private func amendOnce(_ store: inout ProfileStore) throws -> Bool {
         let due = try store.due(quiet: quiet, quarters: Self.quarters)
         guard let first = due.first?.quarter, let last = due.last?.quarter else { return false }
         let wanted = Set(due.map(\.quarter))
         let (from, until) = (first - Analyser.warmUp, last + 900 + Self.reach)
         let switches = try store.positions(at: from, until: until)
-        var model = AnalysisModel(
-            network: stored.network, registry: stored.registry, revision: stored.revision, live: [:])
-        model.positions = model.graph.positions(live: switches.start)
+        let history = try NetworkHistory.load(from: from, until: until, known: stored, conninfo)
         var advisories = AdvisoryStore(conninfo: conninfo)
         var replay = LateReplay(
-            model: model, settings: settings, from: first, said: try advisories.spells(saidBefore: first),
+            networks: history.stages(positions: switches.start), settings: settings, from: first,
+            said: try advisories.spells(saidBefore: first),
             amendments: try advisories.amendments(standingAt: first))
         for move in switches.moves { replay.switchMoved(move.switchID, to: move.position, at: move.time) }
         let standing = try store.standing()
@@ -101,13 +100,13 @@ final class LateAmender: Sendable {
             }
         }
         var samples = SampleStore(conninfo: conninfo)
-        try samples.replay(from: from, until: until, of: stored) {
+        try samples.replay(from: from, until: until, of: history) {
             portion in
             count += portion.count
             take(replay.absorb(portion))
         }
         // Where the data ends: in small steps, because a leap of hours is not binned.
-        for feeder in stored.network.feeders.map(\.id) {
+        for feeder in replay.feeders {
             for seconds in stride(from: 0.0, through: 2 * Self.reach, by: 600) {
                 take(replay.tick(feeder: feeder, to: last + 900 + seconds))
             }
@@ -140,6 +139,23 @@ final class LateAmender: Sendable {
                 ])
         }
         if publishes { announce() }
+    }
+}
+
+extension NetworkHistory {
+    /// Each network with its time, for an analysis that goes through them.
+    ///
+    /// - Parameter positions: of switches, where the analysis begins.
+    func stages(positions: [String: SwitchPosition]) -> [Succession.Stage] {
+        stretches.enumerated().map { place, stretch in
+            let stored = stretch.stored
+            var model = AnalysisModel(
+                network: stored.network, registry: stored.registry, revision: stored.revision, live: [:])
+            model.positions = model.graph.positions(live: positions)
+            // The newest has the numbers of the history, and of what comes live.
+            return Succession.Stage(
+                model: model, from: stretch.from, numbers: place + 1 < stretches.count ? stretch.numbers : nil)
+        }
     }
 }
 

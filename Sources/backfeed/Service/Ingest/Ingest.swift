@@ -9,6 +9,8 @@ enum AnalyserInput: Sendable {
     struct Tick: Sendable {
         var feeder: String
         var time: Timestamp
+        /// Its head alone is silent until then: its bins stay open.
+        var isHead = false
     }
 
     /// Stored samples in arrival order, then ticks of silence.
@@ -223,7 +225,9 @@ final class Ingest: Sendable {
             if !moved.isEmpty { guard output.put(.switches(moved)) else { return } }
             for batch in batches {
                 live.observe(batch.samples, currents: batch.currents, at: .now)
-                let ticks = batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
+                let ticks =
+                    batch.silences.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time, isHead: true) }
+                    + batch.ticks.map { AnalyserInput.Tick(feeder: $0.feeder, time: $0.time) }
                 let samples = batch.takeSamples()
                 recycle(batch)
                 // The analyser has its own copy: it may be a queue behind before anything waits for it.

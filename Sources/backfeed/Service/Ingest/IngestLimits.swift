@@ -32,6 +32,8 @@ extension Ingest {
         var suspectSkew: Double
         var trustedSkew: Double
         var latencies: [String: Double]
+        /// Power of heads, line and transformer meters that cannot be, in ratings of what they measure.
+        var plausibleRating: Double
         var ownershipIsChecked: Bool
         var rejectRows: Int
         var rejectBytes: Int
@@ -80,6 +82,7 @@ extension Ingest {
             latencies = SettingForms.latencies(settings.text("clock.latency_s")) ?? [:]
             // A replay's samples are as old as they are.
             if settings.text("validator.clock") == "data" { latencies = [:] }
+            plausibleRating = settings.number("ingest.plausible_rating")
             ownershipIsChecked = settings.text("ingest.ownership") == "first"
             rejectRows = settings.integer("ingest.reject_rows")
             rejectBytes = settings.integer("ingest.reject_bytes")

@@ -3,14 +3,31 @@ internal import Messaging
 
 /// `domain-rules.md` A.6: what is physically possible for a device.
 struct Plausibility {
-    /// Largest absolute W; infinite where none is known.
+    /// Largest absolute W, or var, of the whole and of each phase; infinite where no rating is known.
     let maximumPower: Double
     /// V; 0 unknown.
     let voltageBase: Double
+    /// V below which a meter that measures in volts says that nothing is live.
+    let deadVoltage: Double
+    /// V: what a meter that sends kilovolts gives at the most. 0: the base is not known.
+    private let thousandth: Double
+    /// W that flow only where there is voltage; infinite where no rating is known.
+    private let flowing: Double
+    private let frequencies: ClosedRange<Double>
 
-    init(_ device: Device) {
-        maximumPower = device.kind.isDER && device.rating > 0 ? 1.2 * device.rating + 1000 : .infinity
+    /// - Parameters:
+    ///   - meterFactor: largest power of heads, line and transformer meters, in ratings of what they measure.
+    ///   - nominalFrequency: Hz.
+    init(_ device: Device, meterFactor: Double, nominalFrequency: Double) {
+        let isRated = device.rating > 0
+        maximumPower =
+            !isRated
+            ? .infinity : device.kind.isDER ? 1.2 * device.rating + 1000 : max(1, meterFactor) * device.rating
         voltageBase = device.voltageBase
+        deadVoltage = 0.1 * device.voltageBase
+        thousandth = 0.002 * device.voltageBase
+        flowing = isRated ? 0.02 * device.rating : .infinity
+        frequencies = 0.8 * nominalFrequency...1.2 * nominalFrequency
     }
 
     /// NaN, absent, is not excluded.
@@ -21,8 +38,28 @@ struct Plausibility {
         let charge = sample[.stateOfCharge]
         if charge < 0 || charge > 100 { return true }
         let frequency = sample[.frequency]
-        return frequency < 40 || frequency > 72
+        if frequency < frequencies.lowerBound || frequency > frequencies.upperBound { return true }
+        return sample.hasRareQuantities && excludesAPhase(sample)
     }
+
+    /// A mean of three hides what one of them cannot be.
+    private func excludesAPhase(_ sample: TelemetrySample) -> Bool {
+        for phase in [Quantity.activePowerA, .activePowerB, .activePowerC] where abs(sample[phase]) > maximumPower {
+            return true
+        }
+        guard voltageBase > 0 else { return false }
+        return [Quantity.voltageA, .voltageB, .voltageC].contains {
+            sample[$0] < 0 || sample[$0] > 2 * voltageBase
+        }
+    }
+
+    /// About a thousandth of nominal: kilovolts for volts, or nothing is live.
+    @inline(__always)
+    func isFarTooSmall(_ voltage: Double) -> Bool { voltage <= thousandth && voltage >= thousandth / 4 && voltage > 0 }
+
+    /// Which of the two it is, of a device that has never shown another voltage: where power flows, there is voltage. A
+    /// head that is dead when we start must be seen to be dead; of what others send nothing is known until it shows.
+    func isWrongUnit(power: Double, isHead: Bool) -> Bool { !isHead || abs(power) > flowing }
 }
 
 extension TelemetrySample {

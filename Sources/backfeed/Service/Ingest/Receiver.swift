@@ -116,7 +116,11 @@ struct Receiver: ~Copyable {
             if now - lastSecond > 1_000_000_000 {
                 lastSecond = now
                 pulse.beat("ingest")
-                if let batch { intake.tick(into: batch, now: SystemClock.nowMicroseconds) }
+                if let batch {
+                    intake.tick(into: batch, now: SystemClock.nowMicroseconds)
+                    // When nobody says anything any more, that is what is to be told.
+                    if openedAt == 0, !batch.isEmpty { openedAt = now }
+                }
                 tell()
             }
             try flush(deliver)

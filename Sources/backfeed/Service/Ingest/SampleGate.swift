@@ -23,6 +23,8 @@ struct SampleGate: ~Copyable {
     private let allowance: Double
     /// How long a late sample's value may have been held: what it changes reaches that far.
     private let hold: Double
+    /// s: a head that has said nothing for less is none of our business.
+    private let headGap: Double
     private(set) var late = 0
     /// Devices from this number on are no DER: what current they measure is compared with the load flow.
     private let firstPoint: Int32
@@ -41,6 +43,9 @@ struct SampleGate: ~Copyable {
         var plausibility: Plausibility
         /// It reports the position of a switch.
         var isSwitch: Bool
+        var isHead: Bool
+        /// It has measured something above a tenth of the nominal voltage since we started.
+        var hasShownVoltage = false
         /// `nil`: its samples are no part of the feeder's time.
         var clock: FeederClock.Rule?
     }
@@ -48,10 +53,32 @@ struct SampleGate: ~Copyable {
     /// What is known of a feeder's data.
     private struct Feed {
         var clock: FeederClock
-        /// Our clock when one of its devices was last heard, microseconds.
-        var heardAt: Int64 = 0
+        /// One of its devices was heard since we looked last; and our monotonic clock when it was, ns.
+        var isHeard = false
+        var heardAt: UInt64 = 0
         /// The clock is not as in the table.
         var isDirty = false
+        var head = HeadClock()
+        /// Seconds of its silence at which it is told next.
+        var headTold = 0.0
+    }
+
+    /// When a feeder's head was last heard: the time of its data, and ours, which no change of the wall clock moves.
+    private struct HeadClock {
+        /// Of its newest sample with a power; before it has spoken, how far its feeder had come when we started.
+        var time = Timestamp.distantPast
+        /// It has spoken since we looked last.
+        var isFresh = false
+        /// Our monotonic clock when it had last spoken, ns.
+        var heardAt: UInt64 = 0
+        /// Its data is of now, and no history that is played.
+        var isCurrent = true
+        var hasSpoken = false
+
+        mutating func note(_ time: Timestamp) {
+            self.time = max(self.time, time)
+            isFresh = true
+        }
     }
 
     /// s: no mean is over more than a day.
@@ -99,12 +126,19 @@ struct SampleGate: ~Copyable {
         firstPoint = Int32(stored.network.ders.count)
         allowance = 3 * analysis.scadaLateness
         hold = max(analysis.derHold, analysis.meterHold)
+        headGap = analysis.headGap
         let feeders = stored.network.feeders.map(\.id)
         let number = Dictionary(feeders.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         self.feeders = feeders
         feeds = .allocate(capacity: feeders.count)
+        let started = SystemClock.monotonicNanoseconds
         _ = feeds.initialize(
-            from: feeders.map { Feed(clock: known[$0].map { FeederClock(now: $0) } ?? FeederClock()) })
+            from: feeders.map { feeder in
+                guard let time = known[feeder] else { return Feed(clock: FeederClock()) }
+                var feed = Feed(clock: FeederClock(now: time))
+                (feed.head.time, feed.head.heardAt, feed.headTold) = (time, started, analysis.headGap)
+                return feed
+            })
         traits = .allocate(capacity: stored.registry.devices.count)
         for (place, device) in stored.registry.devices.enumerated() {
             let feeder = number[device.normalFeeder].map { Int32($0) } ?? -1
@@ -112,7 +146,10 @@ struct SampleGate: ~Copyable {
                 at: place,
                 to: Traits(
                     feeder: feeder, deviceID: stored.deviceIDs[place], areaID: stored.areaIDs[place],
-                    plausibility: Plausibility(device), isSwitch: device.kind == .switchStatus,
+                    plausibility: Plausibility(
+                        device, meterFactor: limits.plausibleRating, nominalFrequency: stored.network.nominalFrequency),
+                    isSwitch: device.kind == .switchStatus,
+                    isHead: device.kind == .feederHead,
                     clock: feeder >= 0 && device.kind != .switchStatus ? .init(device.kind, analysis) : nil))
         }
         for (place, owner) in stored.aggregators.enumerated() {
@@ -173,18 +210,28 @@ struct SampleGate: ~Copyable {
         let power = sample.totalPower
         let voltage = sample.meanVoltage
         if device.plausibility.excludes(sample, power: power, voltage: voltage) { quality.insert(.outOfRange) }
+        if device.plausibility.isFarTooSmall(voltage) {
+            if !device.hasShownVoltage, device.plausibility.isWrongUnit(power: power, isHead: device.isHead) {
+                quality.insert(.outOfRange)
+            }
+        } else if !device.hasShownVoltage, voltage > device.plausibility.deadVoltage, quality.grade != .bad {
+            traits[Int(number)].hasShownVoltage = true
+        }
 
         if let rule = device.clock {
             let feeder = Int(device.feeder)
             var feed = feeds[feeder]
-            if feed.clock.observe(sample.time, rule, grade: quality.grade) {
+            if feed.clock.observe(sample.time, rule, quality) {
                 quality.insert(.late)
                 late += 1
                 batch.noteLate(
                     feeder: feeders[feeder], area: device.areaID, from: sample.time - interval,
                     until: sample.time + hold)
+            } else if FeederClock.moves(rule, quality) {
+                // What is late, or not to be used, does not break the silence.
+                feed.isHeard = true
+                if device.isHead, !power.isNaN, quality.grade != .bad { feed.head.note(sample.time) }
             }
-            feed.heardAt = now
             if feed.clock != feeds[feeder].clock { feed.isDirty = true }
             feeds[feeder] = feed
         }
@@ -224,18 +271,57 @@ struct SampleGate: ~Copyable {
 
     // MARK: Clocks
 
-    /// A feeder that was up to date and has gone silent: its clock follows ours, so that silence becomes missing bins.
-    /// A feeder that replays history is left alone.
-    mutating func tick(into batch: SampleBatch, now: Int64) {
-        for feeder in feeds.indices where feeds[feeder].clock.now != .distantPast {
+    /// Feeders' heads that have fallen silent are told at once, by our own clock: bins are open for longer than silence
+    /// may last. And a feeder that was up to date and has gone silent as a whole: its clock follows ours, so that silence
+    /// becomes missing bins. A feeder that replays history is left alone.
+    ///
+    /// - Parameters:
+    ///   - now: microseconds, wall clock.
+    ///   - monotonic: ns.
+    mutating func tick(
+        into batch: SampleBatch, now: Int64, monotonic: UInt64 = SystemClock.monotonicNanoseconds
+    ) {
+        for feeder in feeds.indices {
+            tickHead(feeder, into: batch, now, monotonic)
+            if feeds[feeder].isHeard {
+                feeds[feeder].isHeard = false
+                feeds[feeder].heardAt = monotonic
+            }
+            guard feeds[feeder].clock.now != .distantPast else { continue }
             let behind = Double(now - feeds[feeder].clock.now.microseconds) / 1e6
-            let silent = Double(now - feeds[feeder].heardAt) / 1e6
+            let silent = Double(monotonic - min(monotonic, feeds[feeder].heardAt)) / 1e9
             guard behind > allowance, behind < 3600, silent > allowance / 2 else { continue }
             let target = Timestamp(microseconds: now) - allowance
             feeds[feeder].clock.tick(to: target)
             feeds[feeder].isDirty = true
             batch.ticks.append((feeders[feeder], target))
         }
+    }
+
+    /// Seconds between two words about one silence: short at first, so that it is told with its bin.
+    private static let (headTick, firstTicks, laterTick) = (1.0, 15.0, 10.0)
+
+    private mutating func tickHead(
+        _ feeder: Int, into batch: SampleBatch, _ now: Int64, _ monotonic: UInt64
+    ) {
+        if feeds[feeder].head.isFresh {
+            feeds[feeder].head.isFresh = false
+            feeds[feeder].head.hasSpoken = true
+            feeds[feeder].head.heardAt = monotonic
+            feeds[feeder].head.isCurrent = now - feeds[feeder].head.time.microseconds < 3_600_000_000
+            feeds[feeder].headTold = headGap
+            return
+        }
+        let head = feeds[feeder].head
+        guard head.time != .distantPast, head.isCurrent, monotonic > head.heardAt else { return }
+        let silent = Double(monotonic - head.heardAt) / 1e9
+        // After a start its publisher has to find us first.
+        guard silent >= (head.hasSpoken ? feeds[feeder].headTold : max(feeds[feeder].headTold, allowance)) else {
+            return
+        }
+        feeds[feeder].headTold = silent + (silent < headGap + Self.firstTicks ? Self.headTick : Self.laterTick)
+        let time = head.hasSpoken ? head.time + silent : max(head.time, Timestamp(microseconds: now))
+        batch.silences.append((feeders[feeder], time))
     }
 
     /// Clocks that moved are stored with the batch.
