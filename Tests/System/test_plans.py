@@ -451,6 +451,41 @@ def test_of_two_conflicting_plans_one_is_approved_however_close_they_come(room):
         check(room.send("PUT", f"/v1/switching/plans/{winner}", {**PLAN, "id": winner}), 200)
 
 
+def test_what_is_done_while_a_plan_is_judged_is_known_to_its_approval_and_to_its_steps(room):
+    """Held up between its look at the network and its own record, while somebody else is done."""
+    room.send("PUT", "/v1/network/switches/HV-TIE", {"position": "closed", "actor": "ann", "reason": "read on site"})
+    tag = ("INSERT INTO backfeed_store.safety_item (kind, element, value, placed_by) VALUES ('tag', 'R-B', 'HOTLINE', 'pat'); "
+           "UPDATE backfeed_store.register_activity SET number = number + 1")
+    movement = "UPDATE backfeed_store.switch_state SET moves = moves + 1, record = record || jsonb_build_object('moves', moves + 1) WHERE switch = 'HV-TIE'"
+    for number, (act, change) in enumerate([("approve", tag), ("issue", movement), ("approve", movement), ("issue", tag)]):
+        name = f"T{number}"
+        room.sql("DELETE FROM backfeed_store.safety_item")
+        keep(room, {**PLAN, "id": name})
+        path, body = f"/v1/switching/plans/{name}/steps/1/issue", {"actor": "kim"}
+        if act == "issue":
+            approved(room, name)
+        else:
+            path, body = f"/v1/switching/plans/{name}/approve", {"actor": "lee", "verdict": room.post(f"/v1/switching/plans/{name}/validate", actor="kim")["verdict_id"]}
+        rival = subprocess.Popen(["psql", "-h", str(room.folder / "state/postgres"), "-U", "backfeed", "-d", "postgres", "-qX"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(room.send("POST", path, body)))
+        try:
+            # Every act waits here, when it is about to be recorded.
+            rival.stdin.write("BEGIN; SELECT number FROM backfeed_store.audit_head FOR UPDATE;\n")
+            rival.stdin.flush()
+            wait_for(lambda: room.sql("SELECT count(*) FROM pg_locks WHERE relation = 'backfeed_store.audit_head'::regclass AND mode = 'RowShareLock' AND granted") != "0", what="the rival")
+            asking.start()
+            wait_for(lambda: room.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%backfeed_store.audit(%'") != "0", what="the act to wait")
+            rival.communicate(change + "; COMMIT;\n", timeout=60)
+            asking.join(60)
+        finally:
+            rival.kill()
+        assert check(answers[0], 409)["detail"].startswith("the approval is void" if act == "issue" else "since verdict"), answers
+        after_it = plan(room, name)
+        assert after_it["state"] == ("recheck" if act == "issue" else "draft") and not any(step.get("issued_at") for step in after_it["execution"])
+        room.post(f"/v1/switching/plans/{name}/cancel", actor="lee", reason="over")
+
+
 def test_the_register_refuses_what_cannot_be(room):
     assert "there is no switch" in room.post("/v1/safety", 400, kind="tag", element="nowhere", actor="pat")["detail"]
     room.post("/v1/safety", 201, kind="clearance", element=LINE, value="crew-1", actor="pat")

@@ -79,6 +79,11 @@ extension SwitchingDesk {
                 return .failure(
                     .conflict("verdict \(fresh.id) is \(fresh.verdict.verdict.rawValue): \(Self.worst(fresh.verdict))"))
             }
+            let overtaking = try self.overtaking(fresh, work, &connection)
+            guard overtaking.isEmpty else {
+                try self.stop(&work, overtaking, &connection)
+                return .failure(.conflict("the approval is void: \(overtaking.joined(separator: "; "))"))
+            }
             let met = try Self.met(work.row, fresh.verdict, &connection)
             let due = Condition.of(fresh.verdict).filter { $0.isDue(before: sequence) && met[$0.key] == nil }
             guard due.isEmpty else {

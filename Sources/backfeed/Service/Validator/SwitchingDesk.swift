@@ -253,6 +253,19 @@ final class SwitchingDesk: Sendable {
         return (id, verdict)
     }
 
+    /// What has changed while a verdict was made. Audit records are written one after the other, each with its act: from the
+    /// verdict's own on nobody else can be done before us, and whoever was done by then is seen here. So of an approval and
+    /// a tag that come at one moment, the later knows of the earlier.
+    func overtaking(
+        _ fresh: (id: Int64, verdict: Verdict), _ work: Work, _ connection: inout PostgresConnection
+    ) throws(StoreError) -> [String] {
+        let snapshot = validator.snapshot(
+            work.plan, try OperatingRecord.read(&connection), executed: work.executed)
+        return validator.changes(
+            since: fresh.verdict.evidence, work.plan, snapshot, executed: work.executed,
+            isSwitching: !work.executed.isEmpty)
+    }
+
     func validate(_ id: String, actor: String) throws -> String {
         try act("plan.validate", by: actor, on: id) { connection throws(StoreError) in
             switch try self.work(id, &connection) {
@@ -301,6 +314,11 @@ final class SwitchingDesk: Sendable {
             guard fresh.verdict.verdict <= .approveWithConditions else {
                 return .failure(
                     .conflict("verdict \(fresh.id) is \(fresh.verdict.verdict.rawValue): \(Self.worst(fresh.verdict))"))
+            }
+            let overtaking = try self.overtaking(fresh, work, &connection)
+            guard overtaking.isEmpty else {
+                return .failure(
+                    .conflict("since verdict \(fresh.id): \(overtaking.joined(separator: "; ")). Validate again"))
             }
             let known = Dictionary(
                 Condition.of(newest.verdict).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
