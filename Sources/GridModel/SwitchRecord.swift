@@ -34,11 +34,11 @@ public struct SwitchRecord: Sendable, Codable, Equatable {
     public private(set) var statement: Saying?
     /// Who made ``statement``.
     public private(set) var statedBy: String?
-    /// Telemetry has agreed with ``statement`` at its time or since.
+    /// Telemetry has agreed with ``statement`` at its time, as far as is known by now, or since.
     public private(set) var hasAgreed: Bool
     /// Counts sayings that were taken: of two copies the larger is the newer.
     public private(set) var version: Int64
-    /// Counts changes of position and doubt: a switch that opens and closes again has moved twice.
+    /// Counts changes of position, and doubts that arise: a switch that opens and closes again has moved twice.
     public private(set) var moves: Int64
     /// When ``moves`` last changed, wall clock; `nil`: never.
     public private(set) var movedAt: Timestamp?
@@ -109,7 +109,13 @@ public struct SwitchRecord: Sendable, Codable, Equatable {
         if let telemetry, saying.time < telemetry.time { return false }
         change(at: saying.recordedAt) { record in
             record.telemetry = saying
-            if saying.position == record.statement?.position { record.hasAgreed = true }
+            guard let statement = record.statement else { return }
+            if saying.position == statement.position {
+                record.hasAgreed = true
+            } else if saying.time <= statement.time {
+                // It was on its way when the statement was made: it, not what came before it, is what telemetry said then.
+                record.hasAgreed = false
+            }
         }
         return true
     }
@@ -135,11 +141,18 @@ public struct SwitchRecord: Sendable, Codable, Equatable {
         return nil
     }
 
+    /// Telemetry and statement differ and have never agreed, whichever is newer and however old.
+    private var isOpposed: Bool {
+        guard let telemetry, let statement else { return false }
+        return telemetry.position != statement.position && !hasAgreed
+    }
+
     private mutating func change(at wall: Timestamp, _ body: (inout Self) -> Void) {
-        let before = (position, isContradicted)
+        let before = (position, isContradicted, isOpposed)
         body(&self)
         version += 1
-        guard before != (position, isContradicted) else { return }
+        // A doubt that arises counts, one that ends does not: telemetry may follow a statement at any time.
+        guard before.0 != position || before.1 != isContradicted || (isOpposed && !before.2) else { return }
         movedAt = wall
         // The first saying may be what was assumed: whether it is a change, the positions themselves tell.
         if before.0 != nil { moves += 1 }

@@ -77,6 +77,33 @@ struct SwitchRecordTests {
         #expect(record.doubt(at: start + 61, within: 900) == nil)
     }
 
+    @Test func telemetryThatWasOnItsWayWhenAStatementWasMadeIsHeldAgainstIt() {
+        var record = SwitchRecord(id: "S")
+        _ = record.take(telemetry: saying(.closed, 0))
+        _ = state(&record, .closed, now: 20)
+        let before = record.moves
+        _ = record.take(telemetry: saying(.open, 10, heard: 30))
+        #expect(record.judged == .closed)
+        #expect(record.doubt(at: start + 31, within: 900) == .unconfirmed)
+        // What was approved rested on there being no doubt.
+        #expect(record.moves == before + 1)
+        _ = record.take(telemetry: saying(.open, 15, heard: 32))
+        #expect(record.moves == before + 1)
+        // The doubt ends when telemetry follows: no movement. And what was on its way may be in agreement, too.
+        _ = record.take(telemetry: saying(.closed, 40))
+        #expect(record.doubt(at: start + 41, within: 900) == nil)
+        #expect(record.moves == before + 1)
+    }
+
+    @Test func theFirstTelemetryIsADoubtWhereItSaysOtherwiseThanAnOlderStatement() {
+        var record = SwitchRecord(id: "S")
+        _ = state(&record, .closed, now: 20)
+        let before = record.moves
+        _ = record.take(telemetry: saying(.open, 10, heard: 30))
+        #expect(record.doubt(at: start + 31, within: 900) == .unconfirmed)
+        #expect(record.moves == before + 1)
+    }
+
     @Test func aSwitchOnItsWayContradictsNobody() {
         var record = SwitchRecord(id: "S")
         _ = state(&record, .closed, now: 0)
@@ -122,7 +149,9 @@ struct SwitchRecordTests {
                 #expect(isTaken == (telemetry.map { $0.time <= time } ?? true))
                 if isTaken {
                     telemetry = (time, position)
-                    if statement?.position == position { statement?.hasAgreed = true }
+                    if let said = statement, said.position == position || time <= said.time {
+                        statement?.hasAgreed = said.position == position
+                    }
                 }
             } else {
                 let newest = max(telemetry?.time ?? -.infinity, statement?.time ?? -.infinity)
