@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -423,6 +424,27 @@ def test_without_keys_only_loopback_is_accepted(folder):
     for key in ("telemetry.bind", "control.bind"):
         refused = run("run", "--data-dir", folder / "state", "--set", f"{key}=tcp://0.0.0.0:0", expect=2)
         assert "telemetry.security" in refused.stderr
+
+
+def test_a_revision_is_taken_over_although_the_database_goes_away_just_then(folder):
+    service = fixed_ports(folder, f"http.listen=127.0.0.1:{free_port()}")
+    try:
+        grid = folder / "grid"
+        shutil.copytree(DATA / "network", grid / "network")
+        text = (grid / "network/switches.csv").read_text().splitlines()
+        (grid / "network/switches.csv").write_text("\n".join([text[0], *text[2:]]) + "\n")
+        log = folder / "service.log"
+        run("network", "import", grid, "--data-dir", folder / "state")
+        wait_for(lambda: "starting the parts again" in log.read_text(), every=0.005, what="the end of the parts")
+        os.kill(postmaster(service), signal.SIGKILL)
+
+        def revision():
+            with contextlib.suppress(OSError):
+                return service.get("/v1/network")["revision"]
+        wait_for(lambda: revision() == 2, what="the parts on revision 2")
+        assert service.process.poll() is None
+    finally:
+        service.stop()
 
 
 def test_a_short_chaos_loses_nothing_and_doubles_nothing():

@@ -124,14 +124,36 @@ enum RunCommand {
                     ? "the database was restored: starting the parts again"
                     : "a new network revision: starting the parts again")
             service.stop()
-            service = try Service(
-                settings: invocation.settings, conninfo: database.conninfo, cluster: database.cluster,
-                dataDirectory: dataDirectory)
+            guard let next = try restarted(invocation.settings, database, dataDirectory, unless: ended) else {
+                ServiceManager.stopping()
+                farewell?()
+                return .done
+            }
+            service = next
         }
         ServiceManager.stopping()
         farewell?()
         service.stop()
         return .done
+    }
+
+    /// All parts once more, as soon as the database answers: it may go away just when a revision is taken over.
+    ///
+    /// - Returns: `nil` when the service is told to end before that.
+    private static func restarted(
+        _ settings: Settings, _ database: Service.Database, _ dataDirectory: String, unless ended: Gate
+    ) throws -> Service? {
+        while true {
+            do {
+                return try Service(
+                    settings: settings, conninfo: database.conninfo, cluster: database.cluster,
+                    dataDirectory: dataDirectory)
+            } catch let error as StoreError where error.isRetriable {
+                ServiceManager.alive()
+                Log("service").error("the parts cannot start, trying again", ["error": "\(error)"])
+                if ended.wait(milliseconds: 1000) { return nil }
+            }
+        }
     }
 
     private static func startOfDay(_ text: String) throws -> Double {
