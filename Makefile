@@ -33,7 +33,8 @@ lint:
 format:
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
 
-# Kills publishers, service and PostgreSQL in random order and counts what is in the table: make chaos MINUTES=60 SEED=7
+# Kills publishers, service and PostgreSQL in random order while people switch; counts what is in the table, and holds positions, register, plans and
+# audit log against an independent model: make chaos MINUTES=60 SEED=7
 MINUTES = 10
 SEED = 1
 chaos: install-dependencies build

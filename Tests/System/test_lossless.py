@@ -447,9 +447,10 @@ def test_a_revision_is_taken_over_although_the_database_goes_away_just_then(fold
         service.stop()
 
 
-def test_a_short_chaos_loses_nothing_and_doubles_nothing():
+def test_a_short_chaos_loses_nothing_doubles_nothing_and_approves_nothing_that_is_forbidden():
     from chaos import chaos
-    result = chaos(30, seed=20261124)
-    assert all(result[deed] > 0 for deed in ("publisher", "service", "postgres", "backend", "connections"))
+    result = chaos(17, seed=20261124)
+    assert all(result[deed] > 0 for deed in ("publisher", "service", "postgres", "backend", "connections", "network"))
+    assert all(result["positions"][kind] > 0 for kind in ("good", "bad", "late", "early", "repeated", "refused"))
     if os.geteuid() == 0:
         assert result["disk"] > 0
