@@ -310,7 +310,9 @@ def chaos(seconds, seed, report=print):
         ledger.judge_verdicts()
         storm.settle()
         return result(storm, ledger, seed, report)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, AssertionError) and storm.service.process.poll() is None:
+            explain(room, report)
         keep = ROOT / "test-output" / f"chaos-{seed}"
         shutil.rmtree(keep, ignore_errors=True)
         keep.mkdir(parents=True)
@@ -322,6 +324,17 @@ def chaos(seconds, seed, report=print):
         room.ended.set()
         storm.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def explain(room, report):
+    """What the model says to a run that failed, as far as anybody can be asked any more."""
+    try:
+        ledger = room.ledger()
+        ledger.judge_verdicts()
+        report(json.dumps({"forbidden": ledger.forbidden[:5], "problems": ledger.problems[:5]}))
+        room.agree(ledger)
+    except Exception as error:
+        report(f"{error}")
 
 
 def result(storm, ledger, seed, report):

@@ -479,5 +479,7 @@ class Ledger:
                 positions = tuple(known[name].position for name in sorted(known))
                 digest = verdict["evidence"]["switch_state_hash"]
                 self.count["verdicts_on_known_positions"] += 1
-                if by_hash.setdefault(digest, positions) != positions or by_positions.setdefault(positions, digest) != digest:
-                    self.forbidden.append(f"verdict on {act.subject} rests on {by_hash[digest]}, on record was {positions}")
+                if by_hash.setdefault(digest, positions) != positions:
+                    self.forbidden.append(f"verdict on {act.subject} rests on the positions of {by_hash[digest]}, on record was {positions}")
+                elif by_positions.setdefault(positions, digest) != digest:
+                    self.forbidden.append(f"verdict on {act.subject} rests on other positions than those before on {positions}, which is on record")
