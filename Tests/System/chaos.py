@@ -195,7 +195,7 @@ class Storm:
         """Each once, then by lot, with quiet times in between in which a plan can be carried out."""
         ends, turn = time.monotonic() + seconds, 0
         deeds = list(self.deeds.items())
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and not self.room.ended.is_set():
             is_quiet = turn > len(deeds) and self.draw.random() < 0.25
             time.sleep(min(self.draw.uniform(4, 20) if is_quiet else self.draw.uniform(0.3, 2.5), max(0, ends - time.monotonic())))
             what, deed = deeds[turn] if turn < len(deeds) else self.draw.choice(deeds + ([("absence", self.be_absent)] if is_long else []))
@@ -234,7 +234,7 @@ def at_work(room, until, is_long):
             room.wild.set()
         room.play(room.draw.choice(list(room.scenes)))
         room.wild.clear()
-        if is_long and time.monotonic() - compared > 300:
+        if is_long and time.monotonic() - compared > 120:
             room.compare()
             compared = time.monotonic()
 
@@ -281,6 +281,7 @@ def chaos(seconds, seed, report=print):
             at_work(room, until, is_long)
         except BaseException as error:
             failures.append(error)
+            room.ended.set()
     try:
         wait_for(lambda: room.witnessed()[0], what="SCADA's first message")
         # Before anybody has declared the register complete nothing is approved.
@@ -311,7 +312,7 @@ def chaos(seconds, seed, report=print):
         storm.settle()
         return result(storm, ledger, seed, report)
     except BaseException as error:
-        if isinstance(error, AssertionError) and storm.service.process.poll() is None:
+        if isinstance(error, (AssertionError, RuntimeError)) and storm.service.process.poll() is None:
             explain(room, report)
         keep = ROOT / "test-output" / f"chaos-{seed}"
         shutil.rmtree(keep, ignore_errors=True)

@@ -73,12 +73,10 @@ class Switch:
             if agreed is None:
                 return None
             return Known(newest.position, None, *said) if agreed else Known("unknown", "contradicted", *said)
-        if agreed is None or (not agreed and newest.until + self.age > begin and newest.since + self.age < end):
-            # Within the age for sure, or over it; in between nobody knows.
-            if agreed is None or not end < newest.since + self.age:
-                return Known(statement.position, "?", *said)
-            return Known(statement.position, "unconfirmed", *said)
-        return Known(statement.position, None, *said)
+        if agreed or begin > newest.until + self.age:
+            return Known(statement.position, None, *said)
+        # Within the age for sure, or nobody knows.
+        return Known(statement.position, "unconfirmed" if agreed is False and end < newest.since + self.age else "?", *said)
 
     @staticmethod
     def agreed(statement, told):

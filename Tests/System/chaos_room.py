@@ -259,7 +259,11 @@ class Room:
         """Waits until an approval is void."""
         def state():
             return (status := self.ask("GET", f"/v1/switching/plans/{plan['id']}"))[0] == 200 and status[1]["state"] in ("recheck", "hold")
-        wait_for(state, 60, every=0.05, what=f"the end of {plan['id']} by {what}")
+        try:
+            wait_for(state, 90, every=0.05, what=f"the end of {plan['id']} by {what}")
+        except AssertionError as error:
+            # No kill explains that.
+            raise RuntimeError(str(error)) from None
 
     def issue(self, plan, step):
         """Once its conditions are met and the heads were measured since the step before."""
@@ -574,9 +578,15 @@ class Room:
             journal.close()
         return len(samples), sum(sample["time"] / 1e6 > moment + 100_000 for moment, sample in samples)
 
+    def sql(self, statement):
+        """The answer, once the database that was killed is back."""
+        def ask():
+            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+                return (self.service.sql(statement),)
+        return wait_for(ask, 90, what="the database")[0]
+
     def rows(self, query):
-        text = self.service.sql(f"SELECT coalesce(json_agg(r), '[]') FROM ({query}) AS r")
-        return json.loads(text)
+        return json.loads(self.sql(f"SELECT coalesce(json_agg(r), '[]') FROM ({query}) AS r"))
 
     def ledger(self):
         records = self.rows("SELECT number, to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.USZ') AS recorded_at, actor, action, subject, content "
@@ -597,8 +607,8 @@ class Room:
             if order:
                 self.heard(order, 120)
             # An act whose answer was lost may still be on its way: until no transaction of before is open any more.
-            begun = self.service.sql("SELECT clock_timestamp()")
-            wait_for(lambda: self.service.sql(f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'backfeed_service' AND xact_start < '{begun}'") == "0", 90, what="the end of acts")
+            begun = self.sql("SELECT clock_timestamp()")
+            wait_for(lambda: self.sql(f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'backfeed_service' AND xact_start < '{begun}'") == "0", 90, what="the end of acts")
             wait_for(lambda: not self.ledger().standing(time.time()), 30, what="the end of approvals whose evidence has changed")
             ledger = self.ledger()
             self.agree(ledger)
