@@ -242,14 +242,17 @@ def at_work(room, until, is_long):
 def in_calm(room, is_long):
     """What the storm has left no time for: each scene to its end, and each thing that approvals do not survive, before one or after it."""
     def until_done(name, *arguments):
+        reasons = []
         for _ in range(5):
-            with contextlib.suppress(Interrupted):
+            try:
                 room.tidy()
                 room.ready()
                 room.scenes[name](*arguments)
                 room.seen[name] += 1
                 return
-        raise AssertionError(f"scene {name} {arguments} was never played to its end")
+            except Interrupted as why:
+                reasons.append(str(why)[:500])
+        raise AssertionError(f"scene {name} {arguments} was never played to its end: {reasons}")
     for name in room.scenes:
         if not room.seen[name] and not name.startswith("changed"):
             until_done(name)

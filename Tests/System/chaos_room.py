@@ -303,6 +303,8 @@ class Room:
         self.issue(plan, 1)
         self.power(PV_A1b=0, FH_A1=2_500_000)
         self.execute(plan, 1)
+        # Where telemetry has said otherwise before, the next step waits for it.
+        self.heard(self.tell("R-A", "open"))
         self.issue(plan, 2)
         self.power(FH_A1=2_500_000, FH_B1=5_000_000)
         self.execute(plan, 2)
