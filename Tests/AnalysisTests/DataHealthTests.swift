@@ -117,13 +117,16 @@ import Testing
         #expect(found.first?.raisedAt == Self.noon + 600 + 180)
     }
 
-    @Test func aHeadWithAWrongClockIsNoGap() {
+    /// Blind at once, as whatever its source calls unusable, and then named for what is wrong.
+    @Test func aHeadWithAWrongClockIsBlindAndNamed() throws {
         let found = starts(
             samples(minutes: 30) { sample, second in
                 if sample.device == device("FH-F1"), second >= 600 { sample.quality = .clockSuspect }
             })
-        #expect(found.map(\.detector) == ["DQ_CLOCK"])
-        #expect(found.map(\.element) == ["FH-F1"])
+        #expect(found.map(\.detector) == ["DQ_GAP", "DQ_CLOCK"])
+        #expect(found.map(\.element) == ["FH-F1", "FH-F1"])
+        let gap = try #require(found.first)
+        #expect(gap.raisedAt <= Self.noon + 640 && gap.message.contains("not to be used (CLOCK_SUSPECT)"))
     }
 
     @Test func aSpikeIsDroppedAndNoted() throws {
