@@ -53,7 +53,18 @@ struct Said {
     var facts: AdvisoryFacts { report.facts }
     var change: AdvisoryReport.Change { report.change }
     /// All of it: equal reports give equal texts.
-    var text: String { "\(facts.name) \(change.rawValue) \(JSONCoding.encode(facts))" }
+    var text: String { "\(facts.name) \(change.rawValue) \(json)" }
+
+    /// A number that is none would end the service where the advisory is stored.
+    var isFinite: Bool { !json.contains("\"no number\"") }
+
+    private var json: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "no number", negativeInfinity: "no number", nan: "no number")
+        return (try? encoder.encode(facts)).map { String(decoding: $0, as: UTF8.self) } ?? "no number"
+    }
 }
 
 /// A reading on its way.
