@@ -1,4 +1,5 @@
 import Analysis
+import Foundation
 import GridModel
 import TestSupport
 import Testing
@@ -277,6 +278,22 @@ import Testing
         let much = starts(
             withBank(samples(minutes: 60)) { meter, second in if second >= 600 { meter.activePower -= 1_400_000 } })
         #expect(much.map(\.element) == ["SUB/balance"])
+    }
+
+    /// While it stands a meter falls silent: what was told stays, and every number in it is one.
+    @Test func aBankWithoutItsMeterIsUncertainAndKeepsItsNumbers() throws {
+        let silent = withBank(samples(minutes: 90)) { meter, second in
+            meter.activePower = second >= 2400 ? .nan : meter.activePower + (second >= 600 ? 1_400_000 : 0)
+        }
+        var analyser = analyser()
+        let reports = analyser.absorb(silent).reports.filter {
+            $0.facts.element == "SUB/balance" && $0.change != .peak
+        }
+        #expect(reports.map(\.change) == [.start, .uncertain])
+        let (first, last) = (try #require(reports.first).facts, try #require(reports.last).facts)
+        #expect(last.limit == first.limit && last.limit.value.isFinite)
+        #expect(last.message.hasPrefix("Bank SUB: its transformers carry") && last.message.contains("data is missing"))
+        for report in reports { _ = try JSONEncoder().encode(report.facts) }
     }
 
     @Test func aBankIsOnlyAddedUpWhereAllOfItIsKnown() {
