@@ -66,7 +66,8 @@ let package = Package(
                 "CPopt", "Adapters", "Analysis", "DataDirectory", "GridModel", "HTTPAPI", "Messaging", "PowerFlow",
                 "ServiceKit", "Store", "Study", "Switching",
             ],
-            swiftSettings: strict
+            // For ServiceTests, in release builds too: what a service decides is tested as it is deployed.
+            swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]
         ),
 
         .target(
@@ -83,6 +84,12 @@ let package = Package(
         tests("SwitchingTests", ["Switching", "GridModel", "PowerFlow", "DataDirectory"], data: ["Cases"]),
         tests("StudyTests", ["Study", "Switching", "PowerFlow", "GridModel", "DataDirectory", "TestSupport"]),
         tests("HTTPAPITests", ["HTTPAPI", "GridModel", "ServiceKit", "TestSupport"]),
+        tests(
+            "ServiceTests",
+            [
+                "backfeed", "Analysis", "GridModel", "Messaging", "PowerFlow", "ServiceKit", "Store", "Switching",
+                "TestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

@@ -58,23 +58,29 @@ extension Analyser {
                 heads += found?.net ?? .nan
                 injection += found?.fleet.total ?? 0
             }
-            var (busbar, isBusbarKnown) = (0.0, true)
+            var (busbar, isBusbarKnown) = (BankState.Bounds(), true)
             for number in banks[place].busbarDevices {
                 let window = devices[number].signal.discard(before: minute)
                 inspectAtBusbar(number, window, minute, place)
                 let power = window.held(at: minute + 60, hold: settings.derHold, .activePower)
-                // Of one that has never spoken nothing is known, as of a customer's plant; one that has fallen silent
-                // is not at zero.
-                busbar += power ?? (devices[number].isUseful ? .nan : 0)
+                // One that has never spoken, as a customer's plant, may give anything up to its rating; one that has fallen
+                // silent makes the bank's power unknown.
+                if let power {
+                    busbar.add(power)
+                } else if devices[number].isUseful {
+                    busbar.isKnown = false
+                } else {
+                    busbar.add(upTo: model.registry.devices[number])
+                }
                 isBusbarKnown = isBusbarKnown && power != nil
             }
             settleBank(place)
             let reports = banks[place].step(
-                minute, heads: heads, injection: injection + busbar, busbar: busbar, settings: settings,
+                minute, heads: heads, injection: injection, busbar: busbar, settings: settings,
                 revision: model.revision)
             let strange =
                 banks[place].stepFaults(minute, devices, context) + matchSteps(place, minute)
-                + stepBalance(place, minute, power: isBusbarKnown ? heads - busbar : .nan)
+                + stepBalance(place, minute, power: isBusbarKnown ? heads - busbar.least : .nan)
             if isLoud("bank/\(banks[place].id)", minute + 60, head: false) {
                 output.reports += reports + strange + banks[place].worsened(minute + 60)
             }

@@ -229,9 +229,6 @@ public struct Analyser: Sendable {
         let time = clock.now == .distantPast ? sample.time : min(sample.time, clock.now + ahead)
         if isHead[number] {
             feeders[home].headUnusable.note(sample.quality, at: time)
-            if !sample.quality.isDisjoint(with: [.clockSuspect, .outOfRange]) {
-                feeders[home].headNamed = max(feeders[home].headNamed, time)
-            }
             if feeders[home].headFirst == .distantPast { feeders[home].headFirst = time }
         } else {
             devices[number].note(sample.quality, at: time)

@@ -17,8 +17,10 @@ enum Dated {
         _ facts: inout AdvisoryFacts, at time: Timestamp, isBlind: Bool = false, _ body: (inout AdvisoryFacts) -> Void
     ) {
         let (old, moment) = split(facts.message)
+        let limit = facts.limit
         facts.message = old
         body(&facts)
+        facts.dropWhatIsNoNumber(limit)
         guard facts.clearedAt == nil else { return }
         let now = clock(time, since: facts.onset)
         if isBlind, let moment {
@@ -45,5 +47,18 @@ enum Dated {
         let (now, then) = (time.description, onset.description)
         let day = now.prefix(10) == then.prefix(10) ? "" : "\(now.dropFirst(5).prefix(5)) "
         return day + now.dropFirst(11).prefix(5)
+    }
+}
+
+extension AdvisoryFacts {
+    /// A fact is a number or is absent: one that is neither cannot be stored.
+    ///
+    /// - Parameter earlier: the limit that was told before.
+    fileprivate mutating func dropWhatIsNoNumber(_ earlier: Limit) {
+        evidence.notes = evidence.notes.filter(\.value.isFinite)
+        for place in evidence.series.indices where !(evidence.series[place].value?.isFinite ?? true) {
+            evidence.series[place].value = nil
+        }
+        if !limit.value.isFinite { limit = earlier }
     }
 }

@@ -106,7 +106,9 @@ public struct ReplayModel: Sendable {
             guard let feeders else { return true }
             return registry.index[device].map { feeders.contains(devices[Int($0)].normalFeeder) } ?? false
         }
-        for (number, der) in network.ders.enumerated() where wanted(der.id) {
+        // What a window does not speak of says nothing: 0 would be a measurement.
+        let unknown = Set(window.unknownDERs)
+        for (number, der) in network.ders.enumerated() where wanted(der.id) && !unknown.contains(number) {
             let periods: [(Double, Double)] =
                 switch der.kind {
                 case .photovoltaic where der.ratedKW < 100: [(60, 0.7), (300, 0.2), (30, 0.1)]

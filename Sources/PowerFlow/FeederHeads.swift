@@ -13,9 +13,9 @@ public struct FeederHeads: Sendable {
         }
     }
 
-    /// W, var and A at the head of a feeder; zeros without a head line.
-    public func flow(_ feeder: Int, _ solution: FlowSolution) -> (watts: Double, vars: Double, amperes: Double) {
-        guard let end = ends[feeder] else { return (0, 0, 0) }
+    /// W, var and A at the head of a feeder; `nil` where the network does not have its head line: nothing is known then.
+    public func flow(_ feeder: Int, _ solution: FlowSolution) -> (watts: Double, vars: Double, amperes: Double)? {
+        guard let end = ends[feeder] else { return nil }
         let flow = solution.lines[end.line]
         return end.isFrom
             ? (flow.fromWatts, flow.fromVars, flow.fromAmperes) : (flow.toWatts, flow.toVars, flow.toAmperes)

@@ -342,7 +342,7 @@ public struct PlanValidator: Sendable {
             if highest > state.maxVoltagePu ?? 0 { (state.maxVoltagePu, state.maxVoltageNode) = (highest, item.id) }
         }
         for (place, feeder) in network.feeders.enumerated() {
-            state.heads[feeder.id] = .init(activePowerW: heads.flow(place, flow).watts)
+            if let head = heads.flow(place, flow) { state.heads[feeder.id] = .init(activePowerW: head.watts) }
         }
         return state
     }

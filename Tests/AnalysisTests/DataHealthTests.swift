@@ -1,4 +1,5 @@
 import Analysis
+import Foundation
 import GridModel
 import TestSupport
 import Testing
@@ -117,13 +118,16 @@ import Testing
         #expect(found.first?.raisedAt == Self.noon + 600 + 180)
     }
 
-    @Test func aHeadWithAWrongClockIsNoGap() {
+    /// Blind at once, as whatever its source calls unusable, and then named for what is wrong.
+    @Test func aHeadWithAWrongClockIsBlindAndNamed() throws {
         let found = starts(
             samples(minutes: 30) { sample, second in
                 if sample.device == device("FH-F1"), second >= 600 { sample.quality = .clockSuspect }
             })
-        #expect(found.map(\.detector) == ["DQ_CLOCK"])
-        #expect(found.map(\.element) == ["FH-F1"])
+        #expect(found.map(\.detector) == ["DQ_GAP", "DQ_CLOCK"])
+        #expect(found.map(\.element) == ["FH-F1", "FH-F1"])
+        let gap = try #require(found.first)
+        #expect(gap.raisedAt <= Self.noon + 640 && gap.message.contains("not to be used (CLOCK_SUSPECT)"))
     }
 
     @Test func aSpikeIsDroppedAndNoted() throws {
@@ -274,6 +278,22 @@ import Testing
         let much = starts(
             withBank(samples(minutes: 60)) { meter, second in if second >= 600 { meter.activePower -= 1_400_000 } })
         #expect(much.map(\.element) == ["SUB/balance"])
+    }
+
+    /// While it stands a meter falls silent: what was told stays, and every number in it is one.
+    @Test func aBankWithoutItsMeterIsUncertainAndKeepsItsNumbers() throws {
+        let silent = withBank(samples(minutes: 90)) { meter, second in
+            meter.activePower = second >= 2400 ? .nan : meter.activePower + (second >= 600 ? 1_400_000 : 0)
+        }
+        var analyser = analyser()
+        let reports = analyser.absorb(silent).reports.filter {
+            $0.facts.element == "SUB/balance" && $0.change != .peak
+        }
+        #expect(reports.map(\.change) == [.start, .uncertain])
+        let (first, last) = (try #require(reports.first).facts, try #require(reports.last).facts)
+        #expect(last.limit == first.limit && last.limit.value.isFinite)
+        #expect(last.message.hasPrefix("Bank SUB: its transformers carry") && last.message.contains("data is missing"))
+        for report in reports { _ = try JSONEncoder().encode(report.facts) }
     }
 
     @Test func aBankIsOnlyAddedUpWhereAllOfItIsKnown() {

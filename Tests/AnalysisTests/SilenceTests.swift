@@ -202,7 +202,8 @@ import Testing
         var samples = head(0..<1200)
         for place in samples.indices { samples[place].quality = .outOfRange }
         let found = live.absorb(samples).reports.filter { $0.change == .start }.map(\.facts)
-        #expect(found.map(\.detector) == ["DQ_RANGE"] && found.first?.message.contains("FH-F1") == true)
+        #expect(found.map(\.detector) == ["DQ_GAP", "DQ_RANGE"] && found.allSatisfy { $0.message.contains("FH-F1") })
+        #expect(found.first?.message.contains("not to be used (OUT_OF_RANGE)") == true)
     }
 
     @Test func aMeterAtTheBusbarIsNamedWithItsBank() throws {

@@ -115,6 +115,13 @@ import Testing
             ReplayModel(network: network, window: window, truth: truth, seed: 7, feeders: ["F09"], faults: faults)
         }
         let plain = model().readings(from: 36_000, to: 36_300)
+        // A DER that the window does not speak of says nothing, and least of all that it gives nothing.
+        var larger = network
+        let place = try #require(network.ders.first { model().streams.map(\.device).contains($0.id) }).node
+        larger.ders.append(.init(id: "hydro", kind: .hydro, node: place, ratedKW: 500))
+        let unknown = try ProfileWindow(directory: directory, name: "day", network: larger)
+        let streams = ReplayModel(network: larger, window: unknown, truth: truth, seed: 7, feeders: ["F09"]).streams
+        #expect(streams.map(\.device) == model().streams.map(\.device))
         #expect(plain.map(\.stamped) == model().readings(from: 36_000, to: 36_300).map(\.stamped))
         var faults = ReplayModel.Faults()
         faults.loss = 0.1

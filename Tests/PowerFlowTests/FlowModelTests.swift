@@ -68,7 +68,7 @@ private enum TwoBus {
         let solution = try model.solve(state)
         #expect(abs(solution.perUnit[1] - TwoBus.voltage(watts: watts, vars: vars)) < 1e-6)
         #expect(solution.isEnergised == [true, true, true])
-        let head = FeederHeads(TwoBus.make()).flow(0, solution)
+        let head = try #require(FeederHeads(TwoBus.make()).flow(0, solution))
         // What leaves the busbar is the load and the losses; export is negative.
         #expect(abs(head.watts - watts - solution.lossesWatts) < 1)
         #expect(watts >= 0 || head.watts < 0)
@@ -79,7 +79,7 @@ private enum TwoBus {
         var state = model.normalState
         state.watts[2] = -1e6
         let solution = try model.solve(state)
-        #expect(FeederHeads(TwoBus.make()).flow(1, solution).watts < -0.99e6)
+        #expect(try #require(FeederHeads(TwoBus.make()).flow(1, solution)).watts < -0.99e6)
     }
 
     @Test func anOpenSwitchLeavesItsSideDeadAndDERThereAreOff() throws {

@@ -29,21 +29,9 @@ import Testing
         "sources.sk_mva": "the load flow takes it to hold its voltage",
     ]
 
-    static let draws = ProcessInfo.processInfo.environment["BACKFEED_DRAWS"].flatMap(Int.init)
-
-    /// 0: approved; 1: with conditions; 2: not. A plan that cannot be assessed is no nearer to being switched than one that
-    /// is rejected.
-    private static func rank(_ verdict: Verdict) -> Int {
-        switch verdict.verdict {
-        case .approve: 0
-        case .approveWithConditions: 1
-        case .cannotAssess, .reject: 2
-        }
-    }
-
     /// What is wrong with a verdict after a field was emptied; `nil`: nothing.
     static func complaint(_ before: Verdict, _ after: Verdict, field: String, id: String) -> String? {
-        guard rank(after) >= rank(before) else { return "\(before.verdict) became \(after.verdict)" }
+        guard after.distance >= before.distance else { return "\(before.verdict) became \(after.verdict)" }
         guard after.verdict == .cannotAssess, before.verdict == .reject else { return nil }
         // Then something new is not known, and it says what.
         let column = field.split(separator: ".").last.map(String.init) ?? field
@@ -152,14 +140,14 @@ import Testing
             }
             try write(table, data)
         }
-        for (name, row, column) in choose(fields, draws ?? counts.fields) {
+        for (name, row, column) in choose(fields, Draws.given ?? counts.fields) {
             let field = "\(name).\(data[name].columns[column])"
             let id = data[name].rows[row][0]
             try with(name, { $0.rows[row][column] = "" }) { number, after in
                 complaint(before[number], after, field: field, id: id).map { "\(field) of \(id): \($0)" }
             }
         }
-        for (name, column) in choose(columns, draws ?? counts.columns) {
+        for (name, column) in choose(columns, Draws.given ?? counts.columns) {
             let field = "\(name).\(data[name].columns[column])"
             try with(name, { table in for row in table.rows.indices { table.rows[row][column] = "" } }) {
                 number, after in

@@ -78,17 +78,15 @@ extension FeederState {
             heard: limits.isMetered == false ? .distantPast : headFirst, end: end,
             setting: context.settings.headGap, interval: headSlack)
         let limit = isTooLong ? silence.limit(context.settings.headGap, interval: headSlack) : context.settings.headGap
-        // One whose clock or range is wrong is no silent one: it is named for that.
-        let isSilent = isTooLong && end - headNamed > limit
-        if isSilent { countAtGap = silence.countAtSilence }
+        if isTooLong { countAtGap = silence.countAtSilence }
         // What was said ahead of the bins holds until these have come so far.
         guard !headGap.isActive || end > headGap.facts?.raisedAt ?? .distantPast else { return [] }
-        if !headGap.isActive, !isSilent { countAtGap = silence.count }
+        if !headGap.isActive, !isTooLong { countAtGap = silence.count }
         let since = isTooLong ? silence.since : silence.last
         let news = headGap.detect(
             bin.start, width: Self.headBin,
             .bin(
-                on: isSilent, off: silence.count - countAtGap >= 3, value: longest, badness: longest,
+                on: isTooLong, off: silence.count - countAtGap >= 3, value: longest, badness: longest,
                 severity: .medium))
         guard let news else { return [] }
         let isStale = headLate > since

@@ -12,8 +12,10 @@ extension FeederState {
         var input = ThresholdDetector.Input.missing
         if !bin.power.isNaN || bin.voltage < Self.noVoltage {
             isOut = bin.voltage < Self.noVoltage ? isQuiet || bin.power.isNaN : isSwitchedOff && isQuiet
+            // Dead as switched is no voltage, where none is measured.
+            let voltage = bin.voltage.isNaN ? 0 : bin.voltage
             input = .bin(
-                on: isOut, off: !isOut, value: bin.voltage, badness: -bin.voltage, severity: isOut ? .high : .note)
+                on: isOut, off: !isOut, value: voltage, badness: -voltage, severity: isOut ? .high : .note)
         }
         if isOut, !wasOut, !outage.isActive {
             let last = minutes.newest(10).last { !$0.net.isNaN && abs($0.net) >= Self.noPower * limits.rating }

@@ -109,8 +109,6 @@ struct FeederState: Sendable {
     var variations = 0
     var headSign = HeadSignWatch()
     var headUnusable = UnusableSamples()
-    /// The newest of them whose clock or range was against it.
-    var headNamed = Timestamp.distantPast
     /// When the head was first heard, with whatever.
     var headFirst = Timestamp.distantPast
     /// Of its samples that came too late to count, the newest time.

@@ -60,6 +60,24 @@ struct BankState: Sendable {
         unusables = fault(.dataImplausible, "unusable")
     }
 
+    /// What the DER at the busbar give together, W, INJ.
+    struct Bounds: Equatable {
+        /// Of those that speak; and with those that never did at their rating.
+        private(set) var least = 0.0
+        private(set) var most = 0.0
+        /// False: one that used to speak is silent.
+        var isKnown = true
+
+        mutating func add(_ power: Double) {
+            least += power
+            most += power
+        }
+
+        mutating func add(upTo device: Device) {
+            if device.kind != .electricVehicleCharger { most += device.rating }
+        }
+    }
+
     mutating func withTrackers(_ body: (inout AdvisoryTracker) -> Void) {
         body(&reverse)
         body(&ratio)
@@ -116,14 +134,17 @@ struct BankState: Sendable {
 
     /// - Parameters:
     ///   - heads: Σ of the heads' minute means, W; NaN when one is missing.
-    ///   - injection: Σ of all DER, W, busbar DER included.
+    ///   - injection: Σ of all DER on feeders, W.
     ///   - busbar: Σ of the busbar DER, W.
     mutating func step(
-        _ start: Timestamp, heads: Double, injection: Double, busbar: Double, settings: AnalysisSettings, revision: Int
+        _ start: Timestamp, heads: Double, injection: Double, busbar: Bounds, settings: AnalysisSettings, revision: Int
     ) -> [AdvisoryReport] {
         let end = start + 60
         nextMinute = end
-        let power = heads - busbar
+        // With what is known of them, and with all that they may give.
+        let power = busbar.isKnown ? heads - busbar.least : .nan
+        let lowest = busbar.isKnown ? heads - busbar.most : .nan
+        let isExact = busbar.least == busbar.most
         bins.append((start, power))
         let threshold = max(100_000, 0.005 * ratingVA)
         var input = ThresholdDetector.Input.missing
@@ -133,15 +154,28 @@ struct BankState: Sendable {
         if !power.isNaN {
             let exceeds = reverseLimit > 0 && -power > reverseLimit
             let severity: Severity = hasZeroSequence == true ? (exceeds ? .high : .medium) : .urgent
-            input = .bin(
-                on: power <= -threshold, off: power >= -0.5 * threshold, value: power, badness: -power,
-                severity: severity)
-            glr = ReversePower.generationLoadRatio(injection: injection, bank: power) ?? .infinity
+            // What may flow back is no all-clear.
+            let mayReverse = power > -threshold && lowest < -0.5 * threshold
+            if isExact || !mayReverse {
+                input = .bin(
+                    on: power <= -threshold, off: lowest >= -0.5 * threshold, value: power, badness: -power,
+                    severity: severity)
+            }
+            func ratio(_ given: Double) -> Double {
+                ReversePower.generationLoadRatio(injection: injection + given, bank: heads - given) ?? .infinity
+            }
+            glr = ratio(busbar.least)
+            let most = ratio(busbar.most)
             // Without load there is no ratio: the largest that is stored stands for all beyond it, and is never told.
             let shown = min(glr, 1000)
-            ratioInput = .bin(on: glr >= 0.9, off: glr < 0.85, value: shown, badness: glr, severity: .medium)
-            watchInput = .bin(
-                on: glr >= 0.67 && glr < 0.9, off: glr < 0.6 || glr >= 0.9, value: shown, badness: glr, severity: .note)
+            if isExact || glr >= 0.9 || most < 0.85 {
+                ratioInput = .bin(on: glr >= 0.9, off: most < 0.85, value: shown, badness: glr, severity: .medium)
+            }
+            if isExact || glr >= 0.67 || most < 0.6 {
+                watchInput = .bin(
+                    on: glr >= 0.67 && glr < 0.9, off: most < 0.6 || glr >= 0.9, value: shown, badness: glr,
+                    severity: .note)
+            }
         }
         func evidence(_ unit: String) -> AdvisoryFacts.Evidence {
             var made = Self.evidence(unit, bins, settings, revision)

@@ -58,8 +58,12 @@ struct BankBalance: Sendable {
         let missing = (Double(window.filter(\.difference.isNaN).count) / Double(window.count) * 1000).rounded() / 10
         return tracker.say(news, unit: "W", watermark: end) { facts in
             facts.detector = "DQ_TOPO"
-            facts.limit = .init(
-                value: limit, unit: "W", source: "settings topology.balance_pct, topology.meter_error_pct (B.4.8 c)")
+            // While a meter is silent there are no sums, and no limit for them: those of before stay.
+            if limit.isFinite {
+                facts.limit = .init(
+                    value: limit, unit: "W", source: "settings topology.balance_pct, topology.meter_error_pct (B.4.8 c)"
+                )
+            }
             facts.evidence = .init(
                 series: window.map {
                     .init(time: $0.start, value: $0.difference.isNaN ? nil : $0.difference.rounded())
@@ -69,6 +73,7 @@ struct BankBalance: Sendable {
                 facts.evidence.notes["transformers_w"] = measured.rounded()
                 facts.evidence.notes["feeders_w"] = power.rounded()
             }
+            guard facts.clearedAt != nil || !difference.isNaN else { return }
             facts.message =
                 facts.clearedAt == nil
                 ? "Bank \(bank): its transformers carry \(Words.power(measured)), its feeders \(Words.power(power)): a meter is wrong, or something is connected that the model does not have."

@@ -149,7 +149,10 @@ enum AdvisoryChecks {
         }
         return feeders.contains { name in
             guard let number = context.graph.feederIndex[name] else { return true }
-            return context.heads.flow(number, after).watts < context.heads.flow(number, before).watts - 1000
+            guard let was = context.heads.flow(number, before), let now = context.heads.flow(number, after) else {
+                return true
+            }
+            return now.watts < was.watts - 1000
         }
     }
 

@@ -110,14 +110,15 @@ enum Heals {
         var heals: [Verdict.Heal] = []
         func take(
             _ names: [String], _ loadCase: Finding.LoadCase, _ limit: (Int) -> Double?, source: String,
-            _ watts: (FlowSolution, Int) -> Double
+            _ watts: (FlowSolution, Int) -> Double?
         ) {
             guard let before = context.simulation.initial.flow(loadCase),
                 let after = context.simulation.final.flow(loadCase)
             else { return }
             for (place, name) in names.enumerated() {
                 guard let limit = limit(place), limit > 0 else { continue }
-                let (was, now) = (-watts(before, place), max(0, -watts(after, place)))
+                guard let earlier = watts(before, place), let later = watts(after, place) else { continue }
+                let (was, now) = (-earlier, max(0, -later))
                 guard was > limit, was - now > ReverseChecks.tolerance(limit, limits) else { continue }
                 heals += [
                     heal(
@@ -130,7 +131,7 @@ enum Heals {
         take(
             feeders.map(\.id), .now, { ReverseChecks.limit(of: feeders[$0], context) },
             source: "limits.head_reverse_pct"
-        ) { context.heads.flow($1, $0).watts }
+        ) { context.heads.flow($1, $0)?.watts }
         take(
             units.map(\.id), .export,
             { ReverseChecks.isJudged(units[$0], context) ? ReverseChecks.limit(of: units[$0], context) : nil },

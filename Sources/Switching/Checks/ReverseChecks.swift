@@ -39,7 +39,15 @@ enum ReverseChecks {
         let limits = context.limits
         let step = context.simulation.final.finding
         return context.network.feeders.enumerated().compactMap { place, feeder in
-            let (earlier, now) = (context.heads.flow(place, before).watts, context.heads.flow(place, after).watts)
+            guard let earlier = context.heads.flow(place, before)?.watts,
+                let now = context.heads.flow(place, after)?.watts
+            else {
+                return Finding(
+                    "F1", step: step, .unknown, elements: [feeder.id], limitSource: "head_line_id of the feeder",
+                    loadCase: .now,
+                    "What flows through the head of \(feeder.id) is not known: the network has no line \"\(feeder.headLine)\".",
+                    remedy: "Enter head_line_id of the feeder in the network.")
+            }
             let limit = limit(of: feeder, context)
             if limit == nil, context.network.feeders.contains(where: { $0.ratedAmperes != nil }),
                 -now > max(0, -earlier) + limits.worseReverse

@@ -124,7 +124,7 @@ enum ValidateBench {
             points: points,
             flows: network.feeders.indices.map { feeder in
                 let flow = heads.flow(feeder, solution)
-                return .init(watts: flow.watts, vars: flow.vars, amperes: flow.amperes)
+                return .init(watts: flow?.watts, vars: flow?.vars, amperes: flow?.amperes)
             }, voltages: [.init(device: "VM-B", node: 0, perUnit: solution.perUnit[0])], ders: [],
             concerned: Set(network.feeders.map(\.id)), tolerance: .init())
     }

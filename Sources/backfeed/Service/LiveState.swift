@@ -117,14 +117,19 @@ final class LiveState: Sendable {
                     let index = Int(sample.device)
                     let time = sample.time
                     func isNews(_ known: Timestamp) -> Bool { known <= time || known > latest }
+                    // What comes again is no fresher for it.
+                    func first(_ receivedAt: Int64, _ known: Timestamp, _ time: Timestamp) -> Int64 {
+                        known == time ? receivedAt : moment.monotonic
+                    }
                     if !sample.voltage.isNaN, bases[index] > 0, isNews(newest[index].voltage.time) {
                         newest[index].voltage = Voltage(
-                            perUnit: sample.voltage / bases[index], time: time, receivedAt: moment.monotonic)
+                            perUnit: sample.voltage / bases[index], time: time,
+                            receivedAt: first(newest[index].voltage.receivedAt, newest[index].voltage.time, time))
                     }
                     guard !sample.activePower.isNaN, isNews(newest[index].power.time) else { continue }
                     newest[index].power = Head(
                         power: sample.activePower, reactive: sample.reactivePower, time: time,
-                        receivedAt: moment.monotonic)
+                        receivedAt: first(newest[index].power.receivedAt, newest[index].power.time, time))
                     if headOf[index] != nil { heads.append(sample.device) }
                 }
             }
@@ -144,7 +149,9 @@ final class LiveState: Sendable {
         let latest = moment.wall + Self.tolerated
         func put(_ value: Float, _ sample: Sample, into newest: inout Head) {
             guard !value.isNaN, newest.time <= sample.time || newest.time > latest else { return }
-            newest = Head(power: value, time: sample.time, receivedAt: moment.monotonic)
+            newest = Head(
+                power: value, time: sample.time,
+                receivedAt: newest.time == sample.time ? newest.receivedAt : moment.monotonic)
         }
         let first = Int32(stored.network.ders.count)
         for sample in samples where sample.device >= first && sample.isOfNow {

@@ -49,8 +49,7 @@ struct FlowVerifier {
                 amperes.append((expected, solution.lines[place].amperes / rated * 100, tolerance))
             }
             for (place, feeder) in network.feeders.enumerated() {
-                guard let expected = row.heads[feeder.id] else { continue }
-                let flow = headEnds.flow(place, solution)
+                guard let expected = row.heads[feeder.id], let flow = headEnds.flow(place, solution) else { continue }
                 heads.append((expected.kilowatts, flow.watts / 1000, 0.1 + 1e-4 * abs(expected.kilowatts)))
                 heads.append((expected.kilovars, flow.vars / 1000, 0.1 + 1e-4 * abs(expected.kilovars)))
             }

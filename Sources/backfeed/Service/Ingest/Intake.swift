@@ -313,7 +313,13 @@ struct Intake: ~Copyable {
     // MARK: Bookkeeping
 
     /// Lets the clocks of silent feeders follow ours.
-    mutating func tick(into batch: SampleBatch, now: Int64) { gate.tick(into: batch, now: now) }
+    ///
+    /// - Parameters:
+    ///   - now: microseconds, wall clock.
+    ///   - monotonic: ns.
+    mutating func tick(into batch: SampleBatch, now: Int64, monotonic: UInt64 = SystemClock.monotonicNanoseconds) {
+        gate.tick(into: batch, now: now, monotonic: monotonic)
+    }
 
     /// Something is to be stored, beside rows.
     var hasMoved: Bool { tracker.hasNews || !rejects.isEmpty || sources.contains(where: \.hasMoved) }

@@ -11,6 +11,8 @@ struct Plausibility {
     let deadVoltage: Double
     /// V: what a meter that sends kilovolts gives at the most. 0: the base is not known.
     private let thousandth: Double
+    /// V of the low side of a transformer: a customer's own, or one that voltage is measured by. Empty at low voltage.
+    private let lowSide: Range<Double>
     /// W that flow only where there is voltage; infinite where no rating is known.
     private let flowing: Double
     private let frequencies: ClosedRange<Double>
@@ -26,6 +28,7 @@ struct Plausibility {
         voltageBase = device.voltageBase
         deadVoltage = 0.1 * device.voltageBase
         thousandth = 0.002 * device.voltageBase
+        lowSide = device.voltageBase > 1000 ? 50..<max(50, min(1000, 0.1 * device.voltageBase)) : 0..<0
         flowing = isRated ? 0.02 * device.rating : .infinity
         frequencies = 0.8 * nominalFrequency...1.2 * nominalFrequency
     }
@@ -53,9 +56,12 @@ struct Plausibility {
         }
     }
 
-    /// About a thousandth of nominal: kilovolts for volts, or nothing is live.
+    /// About a thousandth of nominal, kilovolts for volts; or a low voltage at a higher one's node, measured behind a
+    /// transformer: or nothing is live.
     @inline(__always)
-    func isFarTooSmall(_ voltage: Double) -> Bool { voltage <= thousandth && voltage >= thousandth / 4 && voltage > 0 }
+    func isFarTooSmall(_ voltage: Double) -> Bool {
+        voltage <= thousandth && voltage >= thousandth / 4 && voltage > 0 || lowSide.contains(voltage)
+    }
 
     /// Which of the two it is, of a device that has never shown another voltage: where power flows, there is voltage. A
     /// head that is dead when we start must be seen to be dead; of what others send nothing is known until it shows.

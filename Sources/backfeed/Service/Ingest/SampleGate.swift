@@ -53,9 +53,14 @@ struct SampleGate: ~Copyable {
     /// What is known of a feeder's data.
     private struct Feed {
         var clock: FeederClock
-        /// One of its devices was heard since we looked last; and our monotonic clock when it was, ns.
+        /// One of its devices was heard since we looked last.
         var isHeard = false
+        /// When it was: our monotonic clock, ns, and the wall clock then, or the data's time where that is ahead of it: from
+        /// there on only the monotonic clock counts. `nil`: not since we started.
         var heardAt: UInt64 = 0
+        var heardTime: Timestamp?
+        /// Its data was of then, and no history that is played.
+        var isCurrent = true
         /// The clock is not as in the table.
         var isDirty = false
         var head = HeadClock()
@@ -272,8 +277,8 @@ struct SampleGate: ~Copyable {
     // MARK: Clocks
 
     /// Feeders' heads that have fallen silent are told at once, by our own clock: bins are open for longer than silence
-    /// may last. And a feeder that was up to date and has gone silent as a whole: its clock follows ours, so that silence
-    /// becomes missing bins. A feeder that replays history is left alone.
+    /// may last. And a feeder that was up to date and has gone silent as a whole: its clock follows our monotonic one, so that
+    /// silence becomes missing bins. A feeder that replays history is left alone.
     ///
     /// - Parameters:
     ///   - now: microseconds, wall clock.
@@ -283,15 +288,20 @@ struct SampleGate: ~Copyable {
     ) {
         for feeder in feeds.indices {
             tickHead(feeder, into: batch, now, monotonic)
+            let wall = max(Timestamp(microseconds: now), feeds[feeder].clock.now)
             if feeds[feeder].isHeard {
                 feeds[feeder].isHeard = false
-                feeds[feeder].heardAt = monotonic
+                (feeds[feeder].heardAt, feeds[feeder].heardTime) = (monotonic, wall)
+                feeds[feeder].isCurrent = wall - feeds[feeder].clock.now < 3600
             }
-            guard feeds[feeder].clock.now != .distantPast else { continue }
-            let behind = Double(now - feeds[feeder].clock.now.microseconds) / 1e6
-            let silent = Double(monotonic - min(monotonic, feeds[feeder].heardAt)) / 1e9
-            guard behind > allowance, behind < 3600, silent > allowance / 2 else { continue }
-            let target = Timestamp(microseconds: now) - allowance
+            let feed = feeds[feeder]
+            guard feed.clock.now != .distantPast else { continue }
+            let silent = Double(monotonic - min(monotonic, feed.heardAt)) / 1e9
+            let time = feed.heardTime.map { $0 + silent } ?? wall
+            let behind = time - feed.clock.now
+            guard behind > allowance, silent > allowance / 2, feed.heardTime != nil ? feed.isCurrent : behind < 3600
+            else { continue }
+            let target = time - allowance
             feeds[feeder].clock.tick(to: target)
             feeds[feeder].isDirty = true
             batch.ticks.append((feeders[feeder], target))

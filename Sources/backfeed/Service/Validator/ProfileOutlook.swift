@@ -146,7 +146,7 @@ final class ProfileOutlook: Sendable {
 }
 
 /// Spreads what a feeder's normal fleet takes and gives over its nodes, by nominal load and by rating.
-private struct Spread {
+struct Spread {
     private let network: Network
     private let nodes: [String: Int]
     /// By node, in the normal state; empty: none.
