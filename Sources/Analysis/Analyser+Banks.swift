@@ -63,8 +63,8 @@ extension Analyser {
                 let window = devices[number].signal.discard(before: minute)
                 inspectAtBusbar(number, window, minute, place)
                 let power = window.held(at: minute + 60, hold: settings.derHold, .activePower)
-                // Of one that has never spoken nothing is known, as of a customer's plant; one that has fallen silent
-                // is not at zero.
+                // A meter that has never spoken is as little known as a customer's plant; one that has fallen silent is
+                // not at zero.
                 busbar += power ?? (devices[number].isUseful ? .nan : 0)
                 isBusbarKnown = isBusbarKnown && power != nil
             }

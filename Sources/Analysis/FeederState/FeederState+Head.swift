@@ -81,7 +81,7 @@ extension FeederState {
         // One whose clock or range is wrong is no silent one: it is named for that.
         let isSilent = isTooLong && end - headNamed > limit
         if isSilent { countAtGap = silence.countAtSilence }
-        // What was said ahead of the bins holds until these have come so far.
+        // A gap that was reported ahead of the bins stands until the bins reach that time.
         guard !headGap.isActive || end > headGap.facts?.raisedAt ?? .distantPast else { return [] }
         if !headGap.isActive, !isSilent { countAtGap = silence.count }
         let since = isTooLong ? silence.since : silence.last
