@@ -41,6 +41,7 @@ public struct NetworkReader {
         guard DataFile.isDirectory(directory) else {
             throw DataDirectoryError("\(directory): no such directory; expected the network's CSV files in it")
         }
+        checkFiles()
         var network = Network(id: "network")
         var places: [String: [String: Int]] = [:]
         if DataFile.exists("\(directory)/manifest.json") {
@@ -184,6 +185,7 @@ public struct NetworkReader {
                     customers: table.whole(row, "n_customers", in: 0...10_000_000)))
         }
         network.saysLoads = DataFile.exists("\(directory)/loads.csv")
+        network.saysDERs = DataFile.exists("\(directory)/ders.csv")
         let derKinds = Dictionary(
             uniqueKeysWithValues: DeviceKind.allCases.filter(\.isDER).map { ($0.rawValue, $0) })
         table("ders", key: "der_id", required: ["der_id", "kind", "node_id", "rated_kw"], optional: true, &places) {
@@ -227,6 +229,38 @@ public struct NetworkReader {
         ]
         return Result(
             network: network, counts: counts.map { (what: $0.0, count: $0.1) }, ignored: ignored, doubts: doubts)
+    }
+
+    private static let tables: Set<String> = [
+        "nodes", "lines", "transformers", "switches", "feeders", "ties", "loads", "ders", "sources", "regulators",
+        "shunts",
+    ]
+
+    /// A table under a name that is nearly right would not be read, and what it says would count as not there.
+    private mutating func checkFiles() {
+        var seen: [String: String] = [:]
+        for file in DataFile.names(in: directory) {
+            let lower = file.lowercased()
+            guard let end = [".csv.gz", ".csv"].first(where: lower.hasSuffix) else { continue }
+            let name = String(file.dropLast(end.count))
+            if Self.tables.contains(name), file.hasSuffix(end) {
+                if let other = seen[name] {
+                    mistakes.append(
+                        "\(directory)/\(file): stands beside \(other): which of the two is meant is not said")
+                }
+                seen[name] = file
+                continue
+            }
+            let word = name.lowercased().trimmingCharacters(in: .whitespaces)
+            let meant = Self.tables.first { table in
+                word == table + "s" || table.hasPrefix(word) && word.count >= max(3, table.count - 2)
+            }
+            if let meant {
+                mistakes.append("\(directory)/\(file): is not read: the table is called \(meant).csv")
+            } else {
+                ignored.append("\(directory)/\(file): not a table of a network")
+            }
+        }
     }
 
     /// Reads one file row by row; remembers where each key stands, so that a reference can be checked with its line.
@@ -370,6 +404,9 @@ public struct NetworkReader {
         }
         func count(_ number: Int, _ of: Int, _ what: String, _ meaning: String) {
             if number > 0 { doubts.append("\(number) of \(of) \(what): \(meaning)") }
+        }
+        if network.saysDERs == false {
+            doubts.append("ders.csv is missing: plans are judged as if there were no DER, and say so")
         }
         if network.saysLoads == false {
             doubts.append("loads.csv is missing: what customers take is not known, and no plan can be assessed")
