@@ -62,7 +62,7 @@ public struct AdaptedSample: Sendable, Equatable {
 /// What became of one reading.
 public struct Adapted: Sendable, Equatable {
     public var samples: [AdaptedSample] = []
-    /// What was left out or changed, and why: never silently.
+    /// Everything that was left out or changed, with the reason: never silently.
     public var notes: [String] = []
 
     /// The samples without what would cost their other values the use: the service judges a sample as a whole, so that
@@ -213,7 +213,7 @@ public enum SourceStandard: String, Sendable, CaseIterable {
         return try adapted.settled()
     }
 
-    /// What becomes of each field of the standard, as `docs/adapters.md` has it: a table in Markdown.
+    /// The Markdown table in `docs/adapters.md`: how each field of the standard is treated.
     public var fieldTable: String {
         switch self {
         case .sunspec: SunSpecReading.fieldTable

@@ -7,7 +7,7 @@ internal import GridModel
 /// of delivery both say the same; at a DER they are each other's opposite, so that there the source must be described
 /// by ``Forward``.
 struct IEEE20305Reading {
-    /// Which way 1 goes.
+    /// The direction in which a flowDirection of 1 counts.
     enum Forward: String, CaseIterable {
         case intoGrid = "into_grid"
         case outOfGrid = "out_of_grid"
@@ -309,7 +309,8 @@ struct IEEE20305Reading {
         return one * forwardSign(&sample)
     }
 
-    /// What a forward watt is in our sign: premises are FLOW, positive towards the customer; DER INJ, positive into the grid.
+    /// The sign of a forward watt here: premises are FLOW, positive towards the customer; DER are INJ, positive into
+    /// the grid.
     private mutating func forwardSign(_ sample: inout AdaptedSample) -> Double {
         let intoGrid: Bool
         switch (place, forward) {

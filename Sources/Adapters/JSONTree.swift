@@ -206,7 +206,7 @@ struct Fields: Sendable {
             let plain =
                 words.count < 2
                 ? name : words.dropFirst().reduce(String(words[0])) { $0 + $1.prefix(1).uppercased() + $1.dropFirst() }
-            // Of two names for one field the standard's counts.
+            // Where a field is there under two names, the standard's name wins.
             if renamed[plain] == nil || name == plain { renamed[plain] = value }
         }
         return Fields(renamed, path: path)

@@ -50,7 +50,7 @@ struct OCPPReading {
 
     private enum Location: Int { case inlet, outlet, vehicle }
 
-    /// Of readings that are there twice the first is taken.
+    /// In order of preference: where a reading is there twice, the earlier context is taken.
     private enum Context: Int {
         case periodic, clock, trigger, end, other, interruption, stranger, begin
 
@@ -237,7 +237,7 @@ struct OCPPReading {
             sample.distrust(total)
             return nil
         }
-        // Of a direction that is not there nothing flows: both are not missing, here.
+        // A direction that was not sent carries nothing: at least one of the two was sent.
         let number = (out?.number ?? 0) - (into?.number ?? 0)
         sample.values[total] = number
         if fewest < 3, phaseCount == nil {

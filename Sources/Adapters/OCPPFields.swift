@@ -1,6 +1,6 @@
 internal import GridModel
 
-/// What becomes of a measurand of OCPP. Names: schemas of `MeterValues` of 1.6, 2.0.1 and 2.1.
+/// How a measurand of OCPP is treated. Names as in the schemas of `MeterValues` of 1.6, 2.0.1 and 2.1.
 struct OCPPMeasurand {
     enum Place: Equatable {
         case activeImport, activeExport, reactiveImport, reactiveExport
@@ -15,7 +15,7 @@ struct OCPPMeasurand {
     let family: String
     /// Factor of each unit; the first is what an absent unit means.
     let units: [(name: String, factor: Double)]
-    /// What becomes of it, as the documentation has it.
+    /// How it is treated, in the words of the documentation.
     let meaning: String
 
     static func of(_ name: String) -> OCPPMeasurand? { all.first { $0.name == name } }

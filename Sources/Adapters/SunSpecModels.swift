@@ -6,7 +6,7 @@ internal import GridModel
 enum Register: String {
     case int16, uint16, enum16, uint32, uint64, acc32, float32, sunssf
 
-    /// What a number that was read says.
+    /// The meaning of a number read from a register.
     enum Content: Equatable {
         /// The register says that it is not implemented; the text says why that was not plain.
         case absent(String?)
@@ -81,7 +81,7 @@ struct SunSpecPoint {
     var register: Register?
     /// The point with the exponent; empty where the model has none.
     var scale = ""
-    /// What becomes of it, as the documentation has it.
+    /// How it is treated, in the words of the documentation.
     let meaning: String
 
     static func taken(_ names: String, _ register: Register, _ scale: String = "", _ meaning: String) -> Self {

@@ -159,8 +159,8 @@ public struct Analyser: Sendable {
             return
         }
         let home = homeFeeder[number]
-        // What is known to be wrong is used for nothing: neither its values nor its position. It only says that its
-        // device sends what cannot be used.
+        // A sample known to be wrong is used for nothing, neither its values nor its position. It only shows that its
+        // device sends samples that cannot be used.
         guard sample.quality.grade != .bad else {
             noteUnusable(sample, number, home, &output)
             return
@@ -240,7 +240,7 @@ public struct Analyser: Sendable {
         advance(home, &output)
     }
 
-    /// What has sent something wrong is looked at each minute, whatever else it has sent.
+    /// A device that has sent something wrong is checked every minute, whatever else it has sent.
     private mutating func watchSuspect(_ number: Int, of feeder: Int) {
         let kind = model.registry.devices[number].kind
         guard !kind.isDER, kind != .switchStatus, !devices[number].isSuspect else { return }

@@ -150,8 +150,8 @@ public struct FeederClock: Sendable, Equatable {
 
     /// Takes a sample's time into account; returns true when the sample is late.
     ///
-    /// What cannot be by its value has a time like any other. Times of other bad samples are not believed, but for the
-    /// first: a feeder of which nothing good ever comes has silence, too.
+    /// Advances the feeder's time. The time of a sample with an impossible value is believed; that of other bad samples is
+    /// not, except the first: a feeder that never sends a good sample must be able to fall silent, too.
     public mutating func observe(_ time: Timestamp, _ rule: Rule, _ quality: Quality) -> Bool {
         if now != .distantPast, time.microseconds < now.microseconds - rule.lateness { return true }
         if Self.moves(rule, quality) || now == .distantPast && !quality.contains(.clockSuspect) {

@@ -94,7 +94,7 @@ public struct LateReplay: Sendable {
         for place in inTime.indices where inTime[place].quality.contains(.late) {
             inTime[place].quality.remove(.late)
             let sample = inTime[place]
-            // What is not to be used changes nothing, late or not.
+            // Samples that must not be used change nothing, late or not.
             guard sample.quality.grade != .bad else { continue }
             late[asSaid.analyser.feeder(of: sample.device, at: sample.time), default: Late()].note(sample.time)
             lateOfAll.note(sample.time)

@@ -114,7 +114,7 @@ public struct Succession: Sendable {
         for place in stages.indices { stages[place].analyser.switchMoved(id, to: position, at: time) }
     }
 
-    /// What a stage says of its own time; the later ones take it for what was said before theirs.
+    /// Passes on what a stage reports for its own time; later stages start from it as history.
     private mutating func say(_ said: AnalysisOutput, of place: Int, _ output: inout AnalysisOutput) {
         let until = stages[place].until
         guard until != .distantFuture else {
@@ -186,6 +186,6 @@ extension Analyser {
     var names: [String] { feederIDs + banks.map { "bank/\($0.id)" } + [Front.name] }
     var feederIDs: [String] { feeders.map(\.id) }
 
-    /// What was said of a time before that of this analyser, while it was warming up.
+    /// Remembers an advisory from before this analyser's time, while it is warming up.
     mutating func learn(_ facts: AdvisoryFacts) { stored["\(facts.kind.rawValue)|\(facts.element)"] = facts }
 }

@@ -58,7 +58,8 @@ void fail(csj_sample &sample, csj_error error, const char *field) {
 }
 
 uint32_t state_of(std::string_view word) { return look_up(states, word, 1); }
-uint32_t switch_position_of(std::string_view word) { return look_up(positions, word, 0); }
+// A switch that reports a word we do not know no longer stands where it stood before, as far as we know.
+uint32_t switch_position_of(std::string_view word) { return look_up(positions, word, 4); }
 // A word that we do not know must not count as good: QUESTIONABLE.
 uint32_t quality_of(std::string_view word) { return look_up(qualities, word, 1u << 1); }
 
@@ -72,8 +73,7 @@ void put(csj_sample &sample, int quantity, dom::element value, const char *field
     double number;
     if (value.is_null()) return;
     if (value.get_double().get(number) != SUCCESS) return fail(sample, CSJ_WRONG_TYPE, field);
-    sample.values[quantity] = csj::settled(number);
-    sample.present |= 1u << quantity;
+    csj::put(sample, quantity, number, field);
 }
 
 // A number, or an array of three with null where a phase is absent.
@@ -104,21 +104,19 @@ void decode_sample(dom::element element, csj_sample &sample) {
         if (key == "device") {
             std::string_view text;
             if (value.get_string().get(text) != SUCCESS) { fail(sample, CSJ_WRONG_TYPE, "device"); continue; }
+            if (sample.device != nullptr && std::string_view(sample.device, sample.device_length) != text)
+                fail(sample, CSJ_REPEATED, "device");
             sample.device = text.data();
             sample.device_length = static_cast<uint32_t>(text.size());
         } else if (key == "time") {
             std::string_view text;
-            int64_t micros;
-            if (value.get_int64().get(micros) == SUCCESS) {
-                sample.time_us = micros;
-                has_time = true;
-            } else if (value.get_string().get(text) == SUCCESS) {
-                has_time = true;
-                if (!csj_parse_time(text.data(), text.size(), &sample.time_us)) fail(sample, CSJ_BAD_TIME, "time");
-            } else {
-                has_time = true;
+            int64_t micros = 0;
+            if (value.get_int64().get(micros) != SUCCESS &&
+                (value.get_string().get(text) != SUCCESS || !csj_parse_time(text.data(), text.size(), &micros)))
                 fail(sample, CSJ_BAD_TIME, "time");
-            }
+            if (has_time && sample.time_us != micros) fail(sample, CSJ_REPEATED, "time");
+            sample.time_us = micros;
+            has_time = true;
         } else if (key == "active_power_w") {
             put_phases(sample, CSJ_ACTIVE_POWER_W, CSJ_ACTIVE_POWER_A_W, value, "active_power_w");
         } else if (key == "reactive_power_var") {
@@ -150,9 +148,7 @@ void decode_sample(dom::element element, csj_sample &sample) {
             std::string_view text;
             if (value.is_null()) continue;
             if (value.get_string().get(text) != SUCCESS) { fail(sample, CSJ_WRONG_TYPE, "switch_position"); continue; }
-            const uint32_t position = csj::switch_position_of(text);
-            if (position == 0) fail(sample, CSJ_WRONG_TYPE, "switch_position");
-            sample.switch_position = static_cast<uint8_t>(position);
+            csj::put_position(sample, text, "switch_position");
         } else if (key == "quality") {
             dom::array words;
             if (value.is_null()) continue;
@@ -181,9 +177,14 @@ ptrdiff_t csj_decode(csj_parser *parser, const char *data, size_t length, csj_sa
         *error = parser->error.c_str();
         return -1;
     }
+    dom::object message;
     dom::array array;
-    if (root["samples"].get_array().get(array) != SUCCESS) {
-        *error = "expected an object with an array \"samples\"";
+    size_t lists = 0;
+    if (root.get_object().get(message) == SUCCESS)
+        for (auto field : message)
+            if (field.key == "samples" && field.value.get_array().get(array) == SUCCESS) lists++;
+    if (lists != 1) {
+        *error = "expected an object with one array \"samples\"";
         return -1;
     }
     size_t count = 0;

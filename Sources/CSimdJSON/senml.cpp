@@ -148,19 +148,12 @@ void put(csj_sample &sample, const quantity &what, const record &record, const u
     if (what.place >= 0) {
         if (!record.has_value) return csj::fail(sample, CSJ_WRONG_TYPE, "v");
         if (unit.measures != what.measures) return csj::fail(sample, CSJ_WRONG_TYPE, "u");
-        sample.values[what.place] = csj::settled((base_value + record.value) * unit.factor);
-        sample.present |= 1u << what.place;
-        return;
+        return csj::put(sample, what.place, (base_value + record.value) * unit.factor, "v");
     }
     if (!record.has_text) return csj::fail(sample, CSJ_WRONG_TYPE, "vs");
     switch (what.place) {
     case STATE: sample.state = static_cast<uint8_t>(csj::state_of(record.text)); break;
-    case SWITCH_POSITION: {
-        const uint32_t position = csj::switch_position_of(record.text);
-        if (position == 0) return csj::fail(sample, CSJ_WRONG_TYPE, "vs");
-        sample.switch_position = static_cast<uint8_t>(position);
-        break;
-    }
+    case SWITCH_POSITION: csj::put_position(sample, record.text, "vs"); break;
     default: sample.quality |= csj::quality_of(record.text);
     }
 }

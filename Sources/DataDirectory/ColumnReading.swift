@@ -18,10 +18,6 @@ struct ColumnReading {
         return value
     }
 
-    mutating func numbers(_ column: Int) -> [Double] {
-        (0..<table.rowCount).map { number($0, column) }
-    }
-
     mutating func mistake(_ row: Int, _ column: Int, _ what: String) {
         guard mistakes.count < Self.most else {
             more += 1

@@ -16,9 +16,13 @@ public enum DataFile {
     /// Largest file read, bytes after decompression: a guard against a gzip bomb.
     public static let maximumBytes = 2 << 30
 
-    /// The path that exists, of `path` and `path.gz`; `nil` when neither does.
+    /// The path that is there, of `path` and `path.gz`, whether or not it can be read: a table that may be missing is not
+    /// missing because somebody else owns it. `nil` when neither is.
     public static func find(_ path: String) -> String? {
-        [path, path + ".gz"].first { access($0, R_OK) == 0 }
+        [path, path + ".gz"].first { path in
+            var info = stat()
+            return lstat(path, &info) == 0
+        }
     }
 
     /// Reads the whole file, plain or gzip.

@@ -13,6 +13,10 @@ public struct NetworkReader {
         public var doubts: [String]
     }
 
+    /// A; nothing in a distribution network carries or breaks more in service. 9999 and 99999 are what tools write where a rating is
+    /// not known, and a rating nobody has would let everything pass. The same holds for the other upper bounds of ratings.
+    private static let mostAmperes = 8000.0
+
     private let directory: String
     private var mistakes: [String] = []
     private var ignored: [String] = []
@@ -37,6 +41,7 @@ public struct NetworkReader {
         guard DataFile.isDirectory(directory) else {
             throw DataDirectoryError("\(directory): no such directory; expected the network's CSV files in it")
         }
+        checkFiles()
         var network = Network(id: "network")
         var places: [String: [String: Int]] = [:]
         if DataFile.exists("\(directory)/manifest.json") {
@@ -79,8 +84,8 @@ public struct NetworkReader {
                     to: table.text(row, "to_node"), resistance: table.known(row, "r_ohm", in: 0...1e6),
                     reactance: table.known(row, "x_ohm", in: -1e6...1e6),
                     capacitance: table.known(row, "c_nf", in: 0...1e9),
-                    ratedAmperes: table.rating(row, "max_i_a", upTo: 1e6),
-                    emergencyAmperes: table.rating(row, "emergency_a", upTo: 1e6),
+                    ratedAmperes: table.rating(row, "max_i_a", upTo: Self.mostAmperes),
+                    emergencyAmperes: table.rating(row, "emergency_a", upTo: Self.mostAmperes),
                     kilometres: table.known(row, "length_km", in: 0...1e5),
                     zeroResistance: table.known(row, "r0_ohm", in: 0...1e6),
                     zeroReactance: table.known(row, "x0_ohm", in: -1e6...1e6),
@@ -94,7 +99,7 @@ public struct NetworkReader {
             network.transformers.append(
                 Network.Transformer(
                     id: table.identifier(row, "transformer_id"), highNode: table.text(row, "hv_node"),
-                    lowNode: table.text(row, "lv_node"), ratedKVA: table.number(row, "sn_kva", in: 1e-3...1e7),
+                    lowNode: table.text(row, "lv_node"), ratedKVA: table.number(row, "sn_kva", in: 1e-3...2e6),
                     isSinglePhase: !phases.isEmpty && phases.count < 3,
                     hasZeroSequenceProtection: table.flag(row, "has_3v0"),
                     highKilovolts: table.known(row, "vn_hv_kv", in: 0.05...1000),
@@ -122,9 +127,9 @@ public struct NetworkReader {
                         row, "normal_state", ["open": .open, "closed": .closed], otherwise: .open),
                     role: table.text(row, "role"), feeder: table.text(row, "feeder_id"),
                     phases: table.phases(row) ?? "",
-                    loadBreakAmperes: table.known(row, "load_break_a", in: 0...1e6),
-                    faultMakeKiloamperes: table.known(row, "fault_make_ka", in: 0...1e4),
-                    interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...1e4), relay: table.relay(row),
+                    loadBreakAmperes: table.known(row, "load_break_a", in: 0...Self.mostAmperes),
+                    faultMakeKiloamperes: table.known(row, "fault_make_ka", in: 0...800),
+                    interruptKiloamperes: table.known(row, "interrupt_ka", in: 0...300), relay: table.relay(row),
                     remote: table.word(row, "remote", .none)))
         }
         if DataFile.exists("\(directory)/regulators.csv") {
@@ -160,7 +165,7 @@ public struct NetworkReader {
                     id: table.identifier(row, "feeder_id"), substation: table.text(row, "substation_id"),
                     busbar: table.text(row, "busbar_node"), headSwitch: table.text(row, "head_switch_id"),
                     headLine: table.text(row, "head_line_id"),
-                    ratedAmperes: table.rating(row, "head_rating_a", upTo: 1e6)))
+                    ratedAmperes: table.rating(row, "head_rating_a", upTo: Self.mostAmperes)))
         }
         table("ties", key: "tie_id", required: ["tie_id", "switch_id"], optional: true, &places) { row, table in
             network.ties.append(
@@ -180,6 +185,7 @@ public struct NetworkReader {
                     customers: table.whole(row, "n_customers", in: 0...10_000_000)))
         }
         network.saysLoads = DataFile.exists("\(directory)/loads.csv")
+        network.saysDERs = DataFile.exists("\(directory)/ders.csv")
         let derKinds = Dictionary(
             uniqueKeysWithValues: DeviceKind.allCases.filter(\.isDER).map { ($0.rawValue, $0) })
         table("ders", key: "der_id", required: ["der_id", "kind", "node_id", "rated_kw"], optional: true, &places) {
@@ -201,7 +207,7 @@ public struct NetworkReader {
                     id: table.identifier(row, "source_id"), node: table.text(row, "node_id"),
                     voltagePerUnit: table.known(row, "vm_pu", in: 0.5...1.5),
                     angleDegrees: table.known(row, "va_degree", in: -3600...3600),
-                    shortCircuitMVA: isStiff ? nil : table.known(row, "sk_mva", in: 1e-3...1e9),
+                    shortCircuitMVA: isStiff ? nil : table.known(row, "sk_mva", in: 1e-3...8e4),
                     isStiff: isStiff ? true : nil))
         }
         checkReferences(network, places)
@@ -223,6 +229,38 @@ public struct NetworkReader {
         ]
         return Result(
             network: network, counts: counts.map { (what: $0.0, count: $0.1) }, ignored: ignored, doubts: doubts)
+    }
+
+    private static let tables: Set<String> = [
+        "nodes", "lines", "transformers", "switches", "feeders", "ties", "loads", "ders", "sources", "regulators",
+        "shunts",
+    ]
+
+    /// A table under a name that is nearly right would not be read, and what it says would count as not there.
+    private mutating func checkFiles() {
+        var seen: [String: String] = [:]
+        for file in DataFile.names(in: directory) {
+            let lower = file.lowercased()
+            guard let end = [".csv.gz", ".csv"].first(where: lower.hasSuffix) else { continue }
+            let name = String(file.dropLast(end.count))
+            if Self.tables.contains(name), file.hasSuffix(end) {
+                if let other = seen[name] {
+                    mistakes.append(
+                        "\(directory)/\(file): stands beside \(other): which of the two is meant is not said")
+                }
+                seen[name] = file
+                continue
+            }
+            let word = name.lowercased().trimmingCharacters(in: .whitespaces)
+            let meant = Self.tables.first { table in
+                word == table + "s" || table.hasPrefix(word) && word.count >= max(3, table.count - 2)
+            }
+            if let meant {
+                mistakes.append("\(directory)/\(file): is not read: the table is called \(meant).csv")
+            } else {
+                ignored.append("\(directory)/\(file): not a table of a network")
+            }
+        }
     }
 
     /// Reads one file row by row; remembers where each key stands, so that a reference can be checked with its line.
@@ -366,6 +404,9 @@ public struct NetworkReader {
         }
         func count(_ number: Int, _ of: Int, _ what: String, _ meaning: String) {
             if number > 0 { doubts.append("\(number) of \(of) \(what): \(meaning)") }
+        }
+        if network.saysDERs == false {
+            doubts.append("ders.csv is missing: plans are judged as if there were no DER, and say so")
         }
         if network.saysLoads == false {
             doubts.append("loads.csv is missing: what customers take is not known, and no plan can be assessed")

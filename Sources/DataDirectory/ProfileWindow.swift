@@ -94,6 +94,9 @@ public struct ProfileWindow: Sendable {
         step = information.step_s
         rows = information.rows
         rampThresholds = information.ramp_thresholds_kw_per_min
+        if let type = information.type, type != "hires" {
+            throw DataDirectoryError("\(folder)/window.json: type: \"\(type)\", expected \"hires\" or none")
+        }
         let isHires = information.type == "hires"
         isHighResolution = isHires
 
@@ -101,6 +104,11 @@ public struct ProfileWindow: Sendable {
             throw DataDirectoryError("\(folder)/window.json: expected end after start, and step_s and rows above 0")
         }
         let (start, end) = (information.start, information.end)
+        guard abs((end - start) / step - Double(rows)) < 1e-6 else {
+            throw DataDirectoryError(
+                "\(folder)/window.json: rows: is \(rows), and from start to end there are \((end - start) / step) steps of \(step) s"
+            )
+        }
         var factors = Factors(
             try CSVTable(path: "\(folder)/factors.csv"), start: start, end: end, step: isHires ? 900 : step,
             areKnots: isHires)
@@ -254,13 +262,20 @@ struct Factors {
         }
     }
 
-    mutating func values(_ profile: String) -> [Float] {
-        if let known = columns[profile] { return known }
+    /// - Parameter isTaken: of what a load takes, so that less than nothing is a mistake: what gives power is a DER.
+    mutating func values(_ profile: String, isTaken: Bool = false) -> [Float] {
+        if let known = columns[profile], !isTaken || known.allSatisfy({ $0 >= 0 }) { return known }
         guard let column = reading.table.column(profile) else {
             missing.insert(profile)
             return []
         }
-        let values = reading.numbers(column).map { Float($0) }
+        let values = (0..<reading.table.rowCount).map { row in
+            let value = reading.number(row, column)
+            if isTaken, value < 0 {
+                reading.mistake(row, column, "is \(value) for a load, which takes power: what gives it is a DER")
+            }
+            return Float(value)
+        }
         columns[profile] = values
         return values
     }

@@ -141,7 +141,7 @@ struct TableReading {
     /// Overcurrent protection; `nil` without a phase pickup.
     mutating func relay(_ row: Int) -> Network.Relay? {
         let ground = known(row, "ground_pickup_a", in: 0.1...1e5)
-        let dial = known(row, "time_dial", in: 0.01...100)
+        let dial = known(row, "time_dial", in: 0.01...30)
         let isWithoutReclosing = text(row, "first_reclose_s") == "none"
         let reclose = isWithoutReclosing ? nil : known(row, "first_reclose_s", in: 0...3600)
         let curve: Network.Relay.Curve? = word(row, "curve", .veryInverse)

@@ -32,10 +32,11 @@ public struct WindowInjections: Sendable {
         var places: [String: Int] = [:]
         // Without a profile it is the same at every moment.
         var profiles: [ProfileWindow.Series] = [.stepped([1], step: window.end - window.start)]
-        func place(_ profile: String) -> Int {
+        func place(_ profile: String, isTaken: Bool) -> Int {
             guard !profile.isEmpty else { return 0 }
+            if let known = places[profile], !isTaken { return known }
+            let values = factors.values(profile, isTaken: isTaken)
             if let known = places[profile] { return known }
-            let values = factors.values(profile)
             profiles.append(
                 window.isHighResolution ? .interpolated(values, step: 900) : .stepped(values, step: window.step))
             places[profile] = profiles.count - 1
@@ -44,8 +45,9 @@ public struct WindowInjections: Sendable {
         loads = network.loads.compactMap { load in
             nodes[load.node].map {
                 (
-                    $0, place(load.activeProfile),
-                    place(load.reactiveProfile.isEmpty ? load.activeProfile : load.reactiveProfile), load.kilowatts,
+                    $0, place(load.activeProfile, isTaken: true),
+                    place(load.reactiveProfile.isEmpty ? load.activeProfile : load.reactiveProfile, isTaken: false),
+                    load.kilowatts,
                     // Those that do not say are listed: whoever asks must not take this for all of it.
                     load.kilovars ?? 0
                 )

@@ -311,6 +311,8 @@ public struct Network: Sendable, Codable, Equatable {
     /// False: the data say nothing of loads, which is not to say that there are none.
     public var saysLoads: Bool?
     public var ders: [DER] = []
+    /// False: the data say nothing of DER, which is not to say that there are none.
+    public var saysDERs: Bool?
     public var sources: [Source] = []
     /// `nil`: the network's data say nothing of regulators.
     public var regulators: [Regulator]?
@@ -339,6 +341,7 @@ public struct Network: Sendable, Codable, Equatable {
         loads = try container.decode([Load].self, forKey: .loads)
         saysLoads = try container.decodeIfPresent(Bool.self, forKey: .saysLoads)
         ders = try container.decode([DER].self, forKey: .ders)
+        saysDERs = try container.decodeIfPresent(Bool.self, forKey: .saysDERs)
         sources = try container.decode([Source].self, forKey: .sources)
         regulators = try container.decodeIfPresent([Regulator].self, forKey: .regulators)
         shunts = try container.decodeIfPresent([Shunt].self, forKey: .shunts)

@@ -1,5 +1,5 @@
-/// What cannot be meant: a value that contradicts another, or that no such element has. Found at import, and again before
-/// a network is solved, so that it is told as a fault in data and not as one of a plan.
+/// A value that cannot be meant: it contradicts another, or no such element has it. Found at import, and again before a
+/// network is solved, so that it is reported as a fault in the data and not as one of a plan.
 public struct DataFault: Sendable, Hashable {
     /// The row and column that it is seen in.
     public var table, id, column: String
@@ -22,14 +22,15 @@ extension Network {
         for line in lines { check(line, levels) { fault("lines", line.id, $0, $1, spoilsFlow: $2) } }
         for unit in transformers { check(unit, levels) { fault("transformers", unit.id, $0, $1, spoilsFlow: $2) } }
         checkSwitches(levels) { fault("switches", $0, $1, $2, spoilsFlow: $3) }
-        let ends = Dictionary(lines.map { ($0.id, [$0.from, $0.to]) }, uniquingKeysWith: { first, _ in first })
-        for feeder in feeders {
-            if let ends = ends[feeder.headLine], !ends.contains(feeder.busbar) {
-                fault(
-                    "feeders", feeder.id, "head_line_id",
-                    "is \(feeder.headLine), which does not end at \(feeder.busbar)")
-            }
+        checkFeeders(fault)
+        checkSources { fault("sources", $0, $1, $2, spoilsFlow: true) }
+        for load in loads where load.kilowatts < 0 {
+            fault(
+                "loads", load.id, "p_kw",
+                "is \(load.kilowatts) kW: what gives power is a DER, or nobody knows what it does to loads when it trips",
+                spoilsFlow: true)
         }
+        for der in ders { check(der) { fault("ders", der.id, $0, $1, spoilsFlow: true) } }
         return found
     }
 
@@ -66,6 +67,83 @@ extension Network {
         }
     }
 
+    /// Heads and ties: each line and each switch is that of one, and stands where the other columns say.
+    private func checkFeeders(_ fault: (String, String, String, String, Bool) -> Void) {
+        let lines = Dictionary(self.lines.map { ($0.id, [$0.from, $0.to]) }, uniquingKeysWith: { first, _ in first })
+        let switches = Dictionary(self.switches.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var owners: [String: String] = [:]
+        func own(_ id: String, _ table: String, _ row: String, _ column: String) {
+            guard !id.isEmpty else { return }
+            if let other = owners["\(table) \(id)"] {
+                fault(table, row, column, "is \(id), as that of \(other)", false)
+            } else {
+                owners["\(table) \(id)"] = row
+            }
+        }
+        func stands(_ id: String, in line: String, _ table: String, _ row: String, _ column: String) {
+            guard let item = switches[id], lines[line] != nil else { return }
+            if item.connects != .line || item.element != line {
+                fault(table, row, column, "is \(id), which does not stand in \(line)", false)
+            }
+        }
+        for feeder in feeders {
+            if let ends = lines[feeder.headLine], !ends.contains(feeder.busbar) {
+                fault(
+                    "feeders", feeder.id, "head_line_id",
+                    "is \(feeder.headLine), which does not end at \(feeder.busbar)", false)
+            }
+            own(feeder.headLine, "feeders", feeder.id, "head_line_id")
+            own(feeder.headSwitch, "feeders", feeder.id, "head_switch_id")
+            stands(feeder.headSwitch, in: feeder.headLine, "feeders", feeder.id, "head_switch_id")
+        }
+        for tie in ties {
+            own(tie.switchID, "ties", tie.id, "switch_id")
+            stands(tie.switchID, in: tie.line, "ties", tie.id, "switch_id")
+            guard let ends = lines[tie.line] else { continue }
+            for (column, node) in [("open_at_node", tie.openAtNode), ("far_node", tie.farNode)]
+            where !node.isEmpty && !ends.contains(node) {
+                fault("ties", tie.id, column, "is \(node), where \(tie.line) does not end", false)
+            }
+        }
+    }
+
+    /// Two voltages at one node are held by nobody.
+    private func checkSources(_ fault: (String, String, String) -> Void) {
+        var first: [String: Source] = [:]
+        for source in sources {
+            guard let other = first[source.node] else {
+                first[source.node] = source
+                continue
+            }
+            for (column, one, another) in [
+                ("vm_pu", source.voltagePerUnit, other.voltagePerUnit),
+                ("va_degree", source.angleDegrees, other.angleDegrees),
+            ] {
+                if let one, let another, one != another {
+                    fault(source.id, column, "is \(one), and that of \(other.id) at the same node is \(another)")
+                }
+            }
+        }
+    }
+
+    /// Its ratings are those of one machine: what is told in MW or as 0 would hide what it can give.
+    private func check(_ der: DER, _ fault: (String, String) -> Void) {
+        guard der.ratedKW > 0 else {
+            fault("rated_kw", "is \(der.ratedKW) kW, which is no rating")
+            return
+        }
+        if let apparent = der.ratedKVA, apparent < der.ratedKW / 2 {
+            fault("rated_kva", "is \(apparent) kVA, less than half of rated_kw, \(der.ratedKW) kW")
+        }
+        guard let scale = der.scaleKW else { return }
+        if abs(scale) > 2 * der.ratedKW {
+            fault("scale_kw", "is \(scale) kW, more than twice rated_kw, \(der.ratedKW) kW")
+        }
+        if scale < 0, ![.battery, .electricVehicleCharger, .otherGenerator].contains(der.kind) {
+            fault("scale_kw", "is \(scale) kW: positive is what a DER gives")
+        }
+    }
+
     private func differ(_ one: Double?, _ other: Double?) -> Bool {
         guard let one, let other else { return false }
         return abs(one - other) > 1e-6 * max(abs(one), abs(other))
@@ -78,6 +156,17 @@ extension Network {
         }
         if let rated = line.ratedAmperes, let emergency = line.emergencyAmperes, emergency < rated {
             fault("emergency_a", "is \(emergency) A, less than max_i_a, \(rated) A", false)
+        }
+        if let rated = line.ratedAmperes, let emergency = line.emergencyAmperes, emergency > 2 * rated {
+            fault("emergency_a", "is \(emergency) A, more than twice max_i_a, \(rated) A", false)
+        }
+        for (column, value) in [("x_ohm", line.reactance), ("x0_ohm", line.zeroReactance)] {
+            if let value, value < 0 { fault(column, "is \(value) Ω, which no line has", column == "x_ohm") }
+        }
+        if let r = line.resistance, let x = line.reactance, let r0 = line.zeroResistance, let x0 = line.zeroReactance,
+            max(r, abs(x)) > 0, max(r0, abs(x0)) > 100 * max(r, abs(x))
+        {
+            fault(r0 > abs(x0) ? "r0_ohm" : "x0_ohm", "is more than a hundred times that of its phases", false)
         }
         if (line.zeroResistance == nil) != (line.zeroReactance == nil) {
             let column = line.zeroResistance == nil ? "r0_ohm" : "x0_ohm"
@@ -155,7 +244,9 @@ extension Network {
         if tap.isAutomatic == nil, tap.setPoint != nil || tap.band != nil || unit.tapGroup != nil {
             fault("oltc", "is empty beside other data of its control", true)
         }
-        if tap.isAutomatic == true, tap.stepPercent == 0 { fault("tap_step_percent", "is 0, and oltc is 1", true) }
+        if tap.stepPercent == 0, tap.position != nil || tap.isAutomatic == true {
+            fault("tap_step_percent", "is 0 beside \(tap.isAutomatic == true ? "oltc 1" : "tap_pos")", true)
+        }
         if let band = tap.band, tap.isAutomatic == true, band <= 0 { fault("oltc_band_pu", "is \(band)", true) }
         for (column, value) in [("tap_pos", tap.position), ("tap_neutral", tap.neutral)] {
             if let value, value < tap.least ?? value || value > tap.most ?? value {
@@ -169,6 +260,11 @@ extension Network {
         let units = Dictionary(
             transformers.map { ($0.id, [$0.highNode, $0.lowNode]) }, uniquingKeysWith: { first, _ in first })
         for item in switches {
+            if let relay = item.relay, let ground = relay.groundPickup, ground > relay.phasePickup {
+                fault(
+                    item.id, "ground_pickup_a", "is \(ground) A, more than phase_pickup_a, \(relay.phasePickup) A",
+                    false)
+            }
             switch item.connects {
             case .bus:
                 if item.node == item.element {

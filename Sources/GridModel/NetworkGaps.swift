@@ -19,7 +19,7 @@ public struct DataGap: Sendable, Hashable {
 }
 
 extension Network {
-    /// What the load flow needs and the data do not have: while there is any, nothing is solved.
+    /// Data that the load flow needs and does not have: while there are any gaps, nothing is solved.
     public var flowGaps: [DataGap] {
         var found: [DataGap] = []
         func need<Item>(

@@ -32,7 +32,7 @@ public struct SwitchRecord: Sendable, Codable, Equatable {
     public private(set) var telemetry: Saying?
     /// Newest by a person; `nil`: never any.
     public private(set) var statement: Saying?
-    /// Who made ``statement``.
+    /// The person who made ``statement``.
     public private(set) var statedBy: String?
     /// Telemetry has agreed with ``statement`` at its time, as far as is known by now, or since.
     public private(set) var hasAgreed: Bool

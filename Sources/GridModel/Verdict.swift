@@ -48,7 +48,7 @@ public struct Verdict: Sendable, Codable, Equatable {
         public struct Activity: Sendable, Codable, Equatable {
             /// Movements of switches that the plan does not operate.
             public var moves: Int64
-            /// Of those that it operates, by switch.
+            /// Movements of the switches that the plan itself operates, by switch.
             public var ownMoves: [String: Int64]
             /// Changes of advisories of severity 1 to 3 that concern the plan.
             public var advisories: Int64
@@ -119,7 +119,7 @@ public struct Verdict: Sendable, Codable, Equatable {
         }
     }
 
-    /// What a plan makes better: what was beyond a limit before it, and is so no longer, or less.
+    /// An improvement by a plan: something was beyond a limit before it, and no longer is, or is by less.
     ///
     /// It weighs nothing in the decision: whoever reads a REJECT must see what staying as it is means.
     public struct Heal: Sendable, Codable, Hashable {
@@ -181,7 +181,7 @@ public struct Verdict: Sendable, Codable, Equatable {
     public var evidence: Evidence
     /// Worst first, then by step.
     public var findings: [Finding]
-    /// What the whole plan makes better, by check; `nil`: not said (verdicts of before this was judged).
+    /// Improvements by the whole plan, by check; `nil`: not assessed (older verdicts).
     public var heals: [Heal]?
     public var notRun: [NotRun]
     public var steps: [StepState]

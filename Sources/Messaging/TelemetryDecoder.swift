@@ -98,7 +98,9 @@ public struct TelemetryDecoder: ~Copyable {
         return TelemetrySample(
             device: UnsafeRawBufferPointer(start: raw.pointee.device, count: Int(raw.pointee.device_length)),
             time: Timestamp(microseconds: raw.pointee.time_us),
-            quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & 0x0fff)),
+            quality: Quality(rawValue: UInt16(truncatingIfNeeded: raw.pointee.quality & Self.knownFlags)).union(
+                // A flag that we do not know must not count as good.
+                raw.pointee.quality & ~Self.knownFlags == 0 ? [] : .questionable),
             state: raw.pointee.state, switchPosition: raw.pointee.switch_position, present: raw.pointee.present,
             values: csj_values(raw))
     }
@@ -133,6 +135,7 @@ public struct TelemetryDecoder: ~Copyable {
                     ? "t: expected seconds since 1970; a time relative to now cannot be told afterwards"
                     : "time: expected RFC 3339 or whole microseconds since 1970")
         case CSJ_NOT_AN_OBJECT.rawValue: return .init(code: "bad_value", detail: "a \(field) must be an object")
+        case CSJ_REPEATED.rawValue: return .init(code: "bad_value", detail: "\(field): stands twice, with two values")
         default: return .init(code: "bad_value", detail: "\(field): wrong type")
         }
     }
@@ -262,12 +265,14 @@ public struct TelemetryDecoder: ~Copyable {
         }
         if let codes = batch.switch_position?.pointee {
             try spread(codes.n_sample, codes.sample, codes.n_value, count, "switch_position") { index, place in
-                samples[index].switch_position = codes.value[place] <= 4 ? UInt8(codes.value[place]) : 4
+                let position = codes.value[place] <= 4 ? UInt8(codes.value[place]) : 4
+                if samples[index].switch_position != 0, samples[index].switch_position != position { repeated(index) }
+                samples[index].switch_position = position
             }
         }
         if let codes = batch.quality?.pointee {
             try spread(codes.n_sample, codes.sample, codes.n_value, count, "quality") { index, place in
-                samples[index].quality = codes.value[place]
+                samples[index].quality |= codes.value[place]
             }
         }
         return count
@@ -275,6 +280,9 @@ public struct TelemetryDecoder: ~Copyable {
 
     /// Lives as long as the program, and is never written: `csj_sample.error_field` points at it.
     private nonisolated(unsafe) static let deviceField = UnsafePointer(strdupForever("device"))
+    private nonisolated(unsafe) static let valueField = UnsafePointer(strdupForever("a value"))
+    /// Bits of quality that have a name.
+    private static let knownFlags: UInt32 = 0x0fff
 
     private static func strdupForever(_ text: String) -> UnsafeMutablePointer<CChar> {
         let bytes = text.utf8CString
@@ -286,8 +294,19 @@ public struct TelemetryDecoder: ~Copyable {
     @inline(__always)
     private func put(_ index: Int, _ quantity: Quantity, _ value: Double) {
         // -0, and what single precision would make -0, becomes 0, as in JSON.
-        csj_values(samples + index)[quantity.rawValue] = abs(value) < 1e-37 ? 0 : value
-        samples[index].present |= 1 << UInt32(quantity.rawValue)
+        let value = abs(value) < 1e-37 ? 0 : value
+        let bit: UInt32 = 1 << UInt32(quantity.rawValue)
+        let values = csj_values(samples + index)!
+        if samples[index].present & bit != 0, values[quantity.rawValue] != value { repeated(index) }
+        values[quantity.rawValue] = value
+        samples[index].present |= bit
+    }
+
+    /// A column names a sample twice, with two values.
+    private func repeated(_ index: Int) {
+        guard samples[index].error == 0 else { return }
+        samples[index].error = UInt8(CSJ_REPEATED.rawValue)
+        samples[index].error_field = Self.valueField
     }
 
     /// Calls `body` with each sample's index and the place of its value; a column that fits nothing spoils the message.

@@ -1,9 +1,9 @@
 internal import GridModel
 internal import ServiceKit
 
-/// What is written in the transaction of the samples because that is cheap, and not because they need it: who speaks for a
-/// device, the clocks of feeders, marks of late samples, rejects. When the database does not take one of them (somebody's
-/// lock, a right that is missing, a rule of the administrator's), the samples are stored without it, and it waits.
+/// Rows that are written in the transaction of the samples because that is cheap, not because the samples need them: owners
+/// of devices, clocks of feeders, marks of late samples, rejects. When the database does not take one of them (somebody's
+/// lock, a missing right, a rule of the administrator's), the samples are stored without it, and it waits.
 struct Asides {
     private enum Kind: String, CaseIterable {
         case claims = "claim devices"
@@ -29,7 +29,7 @@ struct Asides {
 
     init(pause seconds: Double) { pause = UInt64(seconds * 1e9) }
 
-    /// What waits, and why.
+    /// Work that waits, and why.
     var problems: [String] { waiting.map { "\($0.key.rawValue): \($0.value.problem)" }.sorted() }
 
     /// A write begins.

@@ -1,4 +1,5 @@
-/// What an operator asks of the ingest role, running or not: a command writes it, the receiving thread obeys it.
+/// Requests of an operator to the ingest role, running or not: a command writes them, the receiving thread carries
+/// them out.
 public struct IngestOrder: Sendable, Equatable {
     public enum Kind: String, Sendable {
         /// A device belongs to another aggregator, or to whoever speaks for it next.

@@ -20,7 +20,8 @@ public struct NetworkHistory: Sendable {
 
     public var newest: StoredNetwork { stretches[stretches.count - 1].stored }
 
-    /// What was at home at a feeder within a time, and while which network was in force: with its number there.
+    /// Devices that belonged to a feeder during a period, with the period of each network revision and the device's
+    /// number in it.
     public func stays(at feeder: String, from: Timestamp, until: Timestamp) -> [(device: Device, stay: Queries.Stay)] {
         stretches.enumerated().flatMap { place, stretch in
             let begin = max(from, stretch.from)
@@ -78,7 +79,7 @@ public struct NetworkHistory: Sendable {
             guard let revision = row[0].flatMap(Int.init) else { continue }
             let begin = row[1].flatMap { Timestamp($0) } ?? .distantPast
             guard begin < until || spans.isEmpty else { continue }
-            // What was replaced before the time begins, or at the same moment, analyses nothing of it.
+            // A revision that was replaced before the period begins, or at that very moment, has no part in it.
             spans.removeAll { begin <= from || $0.from == begin }
             spans.append((revision, begin))
         }

@@ -11,7 +11,7 @@ public struct StoredNetwork: Sendable {
     public var areaIDs: [Int32]
     public var aggregators: [String?]
     public var areaIDByName: [String: Int32]
-    /// Of every switch of which anything was ever said.
+    /// Records of every switch that was ever reported or stated.
     public var switches: [String: SwitchRecord]
 
     /// Where switches stand, by ``SwitchRecord/judged``.

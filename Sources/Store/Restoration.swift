@@ -3,7 +3,7 @@ internal import ServiceKit
 
 /// Where a database stands, as far as a restore changes it.
 public struct DatabaseState: Sendable, Codable, Equatable {
-    /// Of the cluster, as `initdb` made it.
+    /// The cluster's system identifier, as `initdb` made it.
     public var system: String
     public var timeline: Int
     /// Counts the looks of the services that had it: never less than it was, unless the database is of an earlier time.
@@ -34,7 +34,7 @@ public struct DatabaseState: Sendable, Codable, Equatable {
     }
 }
 
-/// What was last seen of a database, kept beside it: the database itself cannot know that it is of an earlier time.
+/// The state in which a database was last seen, kept beside it: the database itself cannot know that it was set back.
 public struct SeenState: Sendable, Codable, Equatable {
     public var state: DatabaseState
     /// The service that saw it ended in order: nothing was stored behind this.
@@ -78,7 +78,7 @@ public struct SeenState: Sendable, Codable, Equatable {
     }
 }
 
-/// What becomes of a database that was restored: nobody may rely on what may have been different since.
+/// Marks a database as restored: nobody may rely on anything that may have changed since the backup.
 public enum Restoration {
     private struct Content: Encodable {
         var reason: String

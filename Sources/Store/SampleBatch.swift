@@ -87,7 +87,7 @@ public final class SampleBatch: @unchecked Sendable {
     public var ticks: [(feeder: String, time: Timestamp)] = []
     /// Days (since 1970) that samples are of, each with the aggregator whose sample came first.
     public private(set) var days: [Int64: String] = [:]
-    /// Whose message is being taken.
+    /// The publisher whose message is being taken in.
     public var speaker = ""
     /// Heads of feeders that have said nothing until a time of their data, likewise.
     public var silences: [(feeder: String, time: Timestamp)] = []

@@ -5,7 +5,7 @@ internal import ServiceKit
 public struct PartitionLimits: Sendable {
     /// Days for which a partition is made on demand, of all that exist; the rest goes to the default partition.
     public var most: Int
-    /// Of them, those that the samples of one aggregator may have asked for.
+    /// The number of them that the samples of one aggregator may open.
     public var mostOfOneAggregator: Int
     /// Days: partitions older than this, and made longer ago than this, are dropped; 0: never.
     public var retention: Int
@@ -169,7 +169,7 @@ struct SamplePartitions {
         }
     }
 
-    /// What has no partition to be dropped with.
+    /// Deletes old rows that are in no partition that could be dropped.
     private static func dropRows(_ limits: PartitionLimits, _ session: inout DatabaseSession) throws(StoreError) {
         let age = "now() - make_interval(days => \(limits.retention))"
         // Rare quantities go when their day's partition has gone.

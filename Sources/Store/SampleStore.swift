@@ -21,7 +21,7 @@ public struct SampleStore: ~Copyable {
         limits = partitions
     }
 
-    /// What could not be done beside storing rows and positions, and is tried again; empty: nothing.
+    /// Work beside storing rows and positions that failed and will be tried again; empty: none.
     public var problems: [String] { partitions.problems + asides.problems }
 
     static let columns = """
@@ -56,7 +56,7 @@ public struct SampleStore: ~Copyable {
                 asides.written()
                 return switches
             } catch {
-                // What may wait is left out, and then the rest is written at once.
+                // Work that can wait is left out, and the rest is written at once.
                 if asides.leaveOut(error) { continue }
                 guard error.isAboutContent, !isBisecting else {
                     asides.takeBack()

@@ -1,6 +1,6 @@
 public import GridModel
 
-/// Who runs a service, for people.
+/// Names the process that runs a service, for people.
 public struct ServiceOwner: Sendable, Equatable, CustomStringConvertible {
     public var process: Int32
     public var host: String

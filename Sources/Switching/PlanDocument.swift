@@ -27,6 +27,9 @@ public enum PlanDocument {
             let detail = (error as NSError).userInfo["NSDebugDescription"] as? String
             throw PlanDocumentError(mistakes: ["no JSON: \(detail ?? "it cannot be read")"])
         }
+        if let name = JSONFields.repeated(bytes) {
+            throw PlanDocumentError(mistakes: ["\(name): stands twice: which of the two is meant is not said"])
+        }
         let reader = PlanReader()
         let plan = reader.plan(root)
         guard reader.mistakes.isEmpty else { throw PlanDocumentError(mistakes: reader.mistakes) }
@@ -63,6 +66,7 @@ private final class PlanReader {
             case let text as String: "\"\(text.prefix(60))\""
             case is [Any]: "an array"
             case is [String: Any]: "an object"
+            case let flag? where isFlag(flag): (flag as? Bool) == true ? "true" : "false"
             case let number as NSNumber: "\(number)"
             default: "something else"
             }
@@ -86,13 +90,19 @@ private final class PlanReader {
             wrong(path + key, "text", object[key])
             return ""
         }
-        if otherwise == nil, text.isEmpty { wrong(path + key, "text", text) }
+        if otherwise == nil, text.allSatisfy(\.isWhitespace) { wrong(path + key, "text", text) }
         return text
+    }
+
+    /// `true` or `false` as written: a number is also given as a `Bool`, and a `Bool` as a number.
+    private func isFlag(_ value: Any) -> Bool {
+        guard let number = value as? NSNumber else { return value is Bool }
+        return ["B", "c"].contains(String(cString: number.objCType))
     }
 
     private func flag(_ object: [String: Any], _ key: String, _ path: String) -> Bool {
         guard let value = object[key] else { return false }
-        guard let flag = value as? Bool else {
+        guard isFlag(value), let flag = value as? Bool else {
             wrong(path + key, "true or false", value)
             return false
         }
@@ -133,7 +143,7 @@ private final class PlanReader {
         }
         var hold = 4.0
         if let value = fields["hold_hours"] {
-            if let number = value as? Double, number >= 1, number <= 24 * 31 {
+            if let number = value as? Double, !isFlag(value), number >= 1, number <= 24 * 31 {
                 hold = number
             } else {
                 wrong("hold_hours", "a number of hours from 1 to 744", value)
@@ -150,6 +160,10 @@ private final class PlanReader {
         }
         let overrides = list(fields, "initial_switch_states", required: false).enumerated().map { number, value in
             override(value, "initial_switch_states[\(number)]")
+        }
+        var stated: Set<String> = []
+        for (number, item) in overrides.enumerated() where !stated.insert(item.element).inserted {
+            mistakes.append("initial_switch_states[\(number)].element: \(item.element) stands already above")
         }
         let given = list(fields, "steps", required: true)
         if given.count > PlanDocument.maximumSteps {
@@ -183,7 +197,7 @@ private final class PlanReader {
             value, path, known: ["sequence", "action", "element", "phases", "value", "free_group"])
         var sequence = place
         if let given = fields["sequence"] {
-            if let number = given as? Int, number >= 1, number <= 1_000_000 {
+            if let number = given as? Int, !isFlag(given), number >= 1, number <= 1_000_000 {
                 sequence = number
             } else {
                 wrong("\(path).sequence", "a whole number from 1", given)
@@ -191,16 +205,23 @@ private final class PlanReader {
         }
         let action: SwitchingPlan.Action = choice(fields, "action", "\(path).", .text)
         let phases = text(fields, "phases", "\(path).", otherwise: "ABC")
-        if phases.isEmpty || !phases.allSatisfy({ "ABCN".contains($0) }) {
-            wrong("\(path).phases", "letters of ABC", phases)
+        if phases.isEmpty || !phases.allSatisfy({ "ABCN".contains($0) }) || Set(phases).count != phases.count
+            || phases == "N"
+        {
+            wrong("\(path).phases", "letters of ABC, each once", phases)
         }
         var content: String?
         if let given = fields["value"] {
             content = given as? String
             if content == nil { wrong("\(path).value", "text", given) }
         }
-        if action == .placeTag, let kind = content, !["HOLD", "HOTLINE"].contains(kind) {
+        if [.placeTag, .removeTag].contains(action), let kind = content, !["HOLD", "HOTLINE"].contains(kind) {
             wrong("\(path).value", "HOLD or HOTLINE", kind)
+        }
+        if action == .verify, let word = content, word != "patrolled" { wrong("\(path).value", "patrolled", word) }
+        // Without its holder nobody could be asked to release it.
+        if action == .issueClearance, (content ?? "").allSatisfy(\.isWhitespace) {
+            wrong("\(path).value", "the holder of the clearance", fields["value"])
         }
         var group: String?
         if fields["free_group"] != nil { group = text(fields, "free_group", "\(path).") }

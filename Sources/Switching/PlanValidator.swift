@@ -290,7 +290,7 @@ public struct PlanValidator: Sendable {
                 loading.transformer(flow, $0).map { $0 > limits.transformerLoading } ?? false
             }
         if isOver { return true }
-        // What a relay lets through, R3 says.
+        // Whether a relay lets the load through is R3's to judge.
         if network.switches.contains(where: { $0.relay != nil }) { return true }
         return network.nodes.enumerated().contains { node, item in
             guard item.nominalKilovolts < 60 else { return false }

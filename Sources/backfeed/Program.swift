@@ -72,6 +72,11 @@ enum Program {
                 say(command.help)
                 return .done
             }
+            if let most = command.mostOperands, arguments.operands.count > most {
+                throw UsageError(
+                    "\"\(arguments.operands[most])\" is not understood; usage: backfeed \(command.name)\(command.operands.isEmpty ? "" : " \(command.operands)")"
+                )
+            }
             let format = try arguments.choice("log-format", ["text", "json"], otherwise: "text")
             let level = try arguments.choice("log-level", ["debug", "info", "warning", "error"], otherwise: "info")
             Log.configure(

@@ -19,7 +19,7 @@ private func at(_ place: String) -> String { "\"location\":\"\(place)\"" }
 private func on(_ phase: String) -> String { "\"phase\":\"\(phase)\"" }
 private let watts = "Power.Active.Import"
 
-/// What charging stations send beside what the standard's examples show.
+/// Readings of charging stations beyond the standard's examples.
 @Suite struct ChargerTests {
     @Test(arguments: ["\" 6900.0\"", "\"6900\"", "6900", "\"6.9E3 \"", "\"\\t+6900\""])
     func aNumberIsTakenAsTextAndWithBlanks(number: String) throws {

@@ -13,7 +13,7 @@ private func adapt(_ model: Int, _ points: String, _ more: String = "") throws -
 
 private func text(_ notes: [String]) -> String { notes.joined(separator: "\n") }
 
-/// What registers say that no table of models shows: sentinels in both forms, the other sign, scale factors that are not
+/// Register values that no table of models shows: sentinels in both forms, the other sign, scale factors that are not
 /// there, and devices with fewer phases than their model.
 @Suite struct RegisterTests {
     private static let one = "\"PhVphA\":2301,\"V_SF\":-1,\"W\":1180,\"W_SF\":0"

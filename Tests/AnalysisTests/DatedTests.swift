@@ -3,7 +3,7 @@ import GridModel
 import TestSupport
 import Testing
 
-/// What an advisory's text says is of the time at its end, for every kind; and no number stands for what is not known.
+/// Every advisory's text ends with the time of its numbers, and no number stands for something unknown.
 @Suite struct DatedTests {
     static let network = SmallNetwork.make()
     static let registry = DeviceRegistry(devices: DeviceRegistry.devices(of: network, graph: NetworkGraph(network)))

@@ -3,8 +3,8 @@ import GridModel
 import TestSupport
 import Testing
 
-/// What is analysed again is analysed with the network of its time: DER that were moved, added or removed by an import, and
-/// whatever comes late of before.
+/// Everything that is analysed again is analysed with the network of its time: DER that an import moved, added or removed,
+/// and late samples from before the import.
 @Suite struct SuccessionTests {
     private static let start = Timestamp("2026-06-21T08:00:00Z") ?? .distantPast
     /// The import is here.

@@ -77,6 +77,34 @@ import Testing
         #expect(result.ignored.contains { $0.contains("extra") })
     }
 
+    /// A table that is not read under its name is not a table of nothing.
+    @Test(arguments: [
+        ("DERs.csv", "the table is called ders.csv"), ("der.csv", "the table is called ders.csv"),
+        ("Switch.CSV", "is not read"), ("shunts .csv", "the table is called shunts.csv"),
+        ("nodes.csv.gz", "stands beside nodes.csv"),
+    ]) func aTableUnderAnotherNameIsAMistake(name: String, told: String) throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.copyItem(
+            atPath: "\(Repository.root)/Tests/SwitchingTests/Cases/n1/network", toPath: "\(folder.path)/network")
+        try "a,b\n".write(toFile: "\(folder.path)/network/\(name)", atomically: true, encoding: .utf8)
+        let error = #expect(throws: DataDirectoryError.self) { try NetworkReader.read(folder.path) }
+        #expect(error?.description.contains(told) == true, "\(String(describing: error))")
+    }
+
+    /// It is there, and what it says is not known.
+    @Test func aTableThatCannotBeReadIsNotMissing() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.copyItem(
+            atPath: "\(Repository.root)/Tests/SwitchingTests/Cases/n1/network", toPath: "\(folder.path)/network")
+        try FileManager.default.removeItem(atPath: "\(folder.path)/network/ders.csv")
+        let without = try NetworkReader.read(folder.path)
+        #expect(without.network.saysDERs == false && without.doubts.contains { $0.hasPrefix("ders.csv is missing") })
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder.path)/network/ders.csv", withDestinationPath: "\(folder.path)/elsewhere.csv")
+        let error = #expect(throws: DataDirectoryError.self) { try NetworkReader.read(folder.path) }
+        #expect(error?.description.contains("ders.csv: cannot be read") == true, "\(String(describing: error))")
+    }
+
     @Test(arguments: ["", "a,b\n1\n", "a,a\n1,2\n", "a,b\n\"1,2\n"])
     func aBrokenTableIsAnErrorThatNamesTheLine(text: String) {
         let error = #expect(throws: DataDirectoryError.self) { try CSVTable(path: "t.csv", bytes: Array(text.utf8)) }

@@ -280,6 +280,20 @@ private final class RawConnection {
         #expect(status(try post("/v1/network/switches/N3/TIE", "{\"position\":\"open\"}", method: "PUT")) == "404")
         #expect(status(try get("/v1/devices/%ff")) == "400")
         #expect(try post("/v1/network/switches/S1", "{\"position\":\"ajar\"}", method: "PUT").contains("ajar"))
+        // A body with two positions means neither.
+        let both = try post(
+            "/v1/network/switches/S1", "{\"position\":\"open\",\"position\":\"closed\"}", method: "PUT")
+        #expect(status(both) == "400" && both.contains("position: stands twice"))
+        // A misspelt time would count from now, a step whose `found` is misspelt as done.
+        for (path, method, body) in [
+            ("/v1/network/switches/S1", "PUT", "{\"position\":\"open\",\"tme\":\"2026-06-21T11:00:00Z\"}"),
+            ("/v1/switching/plans/P/steps/1/executed", "POST", "{\"fuond\":\"open\"}"),
+            ("/v1/advisories/a/shelve", "POST", "{\"forS\":60}"),
+        ] {
+            let answer = try post(path, body, method: method)
+            #expect(status(answer) == "400" && answer.contains("not known here"), "\(path) \(answer)")
+        }
+        #expect(try post("/v1/safety/declare", "{\"reason\":\" \"}").contains("field reason is empty"))
         #expect(status(try post("/v1/advisories/a/acknowledge", "{\"actor\":\"not a name\"}")) == "400")
         #expect(status(try post("/v1/feeders", "{}")) == "405")
         // What a path takes is said; what changes nothing is not asked where it comes from.

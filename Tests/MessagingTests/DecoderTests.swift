@@ -91,6 +91,14 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
         ("{\"bver\":11,\"n\":\"a\",\"bt\":1782039600,\"u\":\"W\",\"v\":1}", "bad_value"),
         ("{\"bt\":1782039600,\"u\":\"W\",\"v\":1}", "missing_n"),
         ("7", "bad_value"),
+        (
+            "{\"bn\":\"a/\",\"bt\":1782039600,\"n\":\"voltage\",\"u\":\"V\",\"v\":1},{\"n\":\"voltage\",\"u\":\"mV\",\"v\":2}",
+            "bad_value"
+        ),
+        (
+            "{\"bn\":\"a/\",\"bt\":1782039600,\"n\":\"switch_position\",\"u\":\"/\",\"vs\":\"open\"},{\"n\":\"switch_position\",\"u\":\"/\",\"vs\":\"closed\"}",
+            "bad_value"
+        ),
     ]) func aBadRecordSpoilsItsSampleAlone(record: String, code: String) throws {
         let good = "{\"bn\":\"\",\"bt\":0,\"n\":\"b\",\"t\":1782039600,\"u\":\"W\",\"v\":2}"
         let list = try senml("[\(record),\(good)]")
@@ -101,6 +109,51 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     @Test func aPackIsAnArray() {
         #expect(throws: TelemetryDecoder.MessageMistake.self) { try senml("{\"samples\":[]}") }
         #expect(throws: TelemetryDecoder.MessageMistake.self) { try senml("[]") }
+    }
+}
+
+/// The sample of a message that holds one.
+private func only(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) throws -> (
+    position: UInt8, quality: Quality
+)? {
+    var decoder = TelemetryDecoder()
+    return try payload.withUnsafeBytes { bytes in
+        try #require(decoder.decode(bytes, encoding) == 1)
+        return decoder.sample(0).map { ($0.switchPosition, $0.quality) }
+    }
+}
+
+/// Words and codes that are none of ours: a position is then not known, a quality not good, in every encoding.
+@Suite struct StrangeWordTests {
+    /// Batch of device "a" at 1 us, and more fields.
+    private func batch(_ more: [UInt8]) -> [UInt8] { [0x0a, 1, 0x61, 0x12, 1, 0, 0x1a, 1, 1] + more }
+
+    @Test(arguments: ["", "between", "00", "OPEN", "11", "ajar"]) func aStrangePositionIsUnknown(word: String) throws {
+        let json = #"{"samples":[{"device":"a","time":1,"switch_position":"\#(word)"}]}"#
+        let senml = #"[{"n":"a/switch_position","bt":1782039600,"u":"/","vs":"\#(word)"}]"#
+        for (text, encoding) in [(json, TelemetryFrame.Encoding.json), (senml, .senml)] {
+            #expect(try only(Array(text.utf8), encoding)?.position == SwitchPosition.unknown.rawValue, "\(text)")
+        }
+        let known = #"{"samples":[{"device":"a","time":1,"switch_position":"open"}]}"#
+        #expect(try only(Array(known.utf8), .json)?.position == SwitchPosition.open.rawValue)
+        #expect(try only(batch([0xda, 1, 3, 0x12, 1, 9]), .protobuf)?.position == SwitchPosition.unknown.rawValue)
+    }
+
+    @Test func aStrangeFlagIsQuestionable() throws {
+        let json = #"{"samples":[{"device":"a","time":1,"active_power_w":1,"quality":["","good"]}]}"#
+        #expect(try only(Array(json.utf8), .json)?.quality == .questionable)
+        // Bit 13 is none of the flags.
+        #expect(try only(batch([0xea, 1, 4, 0x12, 2, 0x80, 0x40]), .protobuf)?.quality == .questionable)
+        #expect(try only(batch([0xea, 1, 3, 0x12, 1, 1]), .protobuf)?.quality == .invalid)
+    }
+
+    @Test func aColumnThatNamesASampleTwiceSpoilsIt() throws {
+        let one: [UInt8] = [0, 0, 0x80, 0x3f]
+        for (second, isWrong) in [([0, 0, 0, 0x40], true), (one, false)] as [([UInt8], Bool)] {
+            let payload = batch([0x22, 14, 0x0a, 2, 0, 0, 0x12, 8] + one + second)
+            #expect(try (only(payload, .protobuf) == nil) == isWrong)
+        }
+        #expect(try only(batch([0xda, 1, 8, 0x0a, 2, 0, 0, 0x12, 2, 1, 2]), .protobuf) == nil)
     }
 }
 
@@ -126,7 +179,11 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
         (#"{"device":"a","time":"noon"}"#, "bad_time"), (#"{"device":"a","time":1.5}"#, "bad_time"),
         (#"{"device":"a","time":1,"active_power_w":"much"}"#, "bad_value"), (#"{"device":7,"time":1}"#, "bad_value"),
         (#"{"device":"a","time":1,"active_power_w":[1,2]}"#, "bad_value"), ("[]", "bad_value"),
-        (#"{"device":"a","time":1,"switch_position":"ajar"}"#, "bad_value"),
+        (#"{"device":"a","time":1,"switch_position":2}"#, "bad_value"),
+        (#"{"device":"a","time":1,"active_power_w":1,"active_power_w":-1}"#, "bad_value"),
+        (#"{"device":"a","time":1,"voltage_v":[1,2,3],"voltage_v":[1,2,4]}"#, "bad_value"),
+        (#"{"device":"a","time":1,"switch_position":"open","switch_position":"closed"}"#, "bad_value"),
+        (#"{"device":"a","device":"b","time":1}"#, "bad_value"), (#"{"device":"a","time":1,"time":2}"#, "bad_value"),
     ])
     func oneBadSampleDoesNotSpoilTheOthers(text: String, code: String) throws {
         let good = #"{"device":"good","time":7,"active_power_w":1}"#
@@ -139,6 +196,7 @@ private func decode(_ payload: [UInt8], _ encoding: TelemetryFrame.Encoding) thr
     @Test(arguments: [
         ("", "malformed"), ("{", "malformed"), ("[1]", "malformed"), (#"{"samples":3}"#, "malformed"),
         (#"{"samples":[]}"#, "empty_batch"),
+        (#"{"samples":[{"device":"a","time":1}],"samples":[{"device":"b","time":1}]}"#, "malformed"),
         (#"{"samples":[{"device":"a","time":1,"active_power_w":NaN}]}"#, "malformed"), ("\u{0}\u{1}", "malformed"),
     ])
     func anUnusableMessageIsOneMistake(text: String, code: String) {

@@ -5,7 +5,7 @@ import Store
 import TestSupport
 import Testing
 
-/// Whose a private PostgreSQL is, and who ends it.
+/// Ownership of a private PostgreSQL: whose it is, and who stops it.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct ClusterTests {
     private static func folder() -> String { "/tmp/backfeed-cluster-\(SystemClock.nowMicroseconds)" }
 
@@ -24,14 +24,14 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let first = try EmbeddedCluster(directory: folder, settings: ["fsync": "off"])
         let second = try EmbeddedCluster(directory: folder)
-        // Who started it goes first.
+        // The one that started it is stopped first.
         first.stop()
         #expect(Self.answers(second))
         let process = try #require(try Self.process(folder))
         second.stop()
         #expect(!Self.answers(second))
 
-        // What somebody else has started, nobody of ours ends.
+        // A server that somebody else started is never stopped by us.
         let own = try EmbeddedCluster(directory: folder, settings: ["fsync": "off"])
         try "\(process)\n".write(toFile: "\(folder)/started", atomically: true, encoding: .utf8)
         let guest = try EmbeddedCluster(directory: folder)

@@ -88,7 +88,7 @@ enum TestCluster {
         #expect(try revisions(from: start, until: now) == [2, 3])
         #expect(try revisions(from: start, until: start + 3600) == [2])
         #expect(try revisions(from: start + 3600, until: now) == [3])
-        // Of now it is the minute of the import; a second one within it replaces the first.
+        // A change now is in force from the minute of the import; a second import in that minute replaces the first.
         try connection.query("UPDATE backfeed_store.analyser_position SET minute = now()", as: "analyse")
         network.ders.removeAll { $0.id == "pv-3" }
         _ = try NetworkStore.importRevision(network, by: "test", conninfo)

@@ -104,7 +104,7 @@ import Testing
         #expect(one.verdict == .cannotAssess && one.found("H1", .unknown)[0].elements == ["L-MV-C"], "\(one.told)")
         let known = try changed { $0["lines"].set("max_i_a", "500") }.verdict(transfer)
         #expect(known.verdict == .reject)
-        // What the plan leaves as it is concerns nobody.
+        // A rating that is missing where the plan changes nothing does not matter.
         let quiet = try changed({ $0["lines"].set("max_i_a", "", of: "L-MV-A") }, loads: (2000, 1500, 2200)).verdict(
             SwitchingPlan(
                 id: "q", kind: .loadTransfer, steps: [.init(sequence: 1, action: .placeTag, element: "CB-F2")]))
@@ -121,7 +121,7 @@ import Testing
         #expect(accepted.verdict == .approveWithConditions, "\(accepted.told)")
         #expect(accepted.found("H1", .condition).count == 1 && accepted.isNotRun("H1"))
         #expect(limits.hash != SwitchingLimits().hash)
-        // What some have and one has not is not accepted by it.
+        // The setting does not cover a value that some elements have and one lacks.
         let one = try changed({ $0["lines"].set("max_i_a", "", of: "L-MV-C") }, loads: (2000, 1500, 2200)).verdict(
             transfer, limits: limits)
         #expect(one.verdict == .cannotAssess)
@@ -175,6 +175,12 @@ import Testing
             }, loads: (2000, 1500, 2200)
         ).verdict(transfer)
         #expect(verdict.verdict == .approveWithConditions, "\(verdict.told)")
+        // Also a whole loop of them: its flow is shared, not infinite.
+        let loop = try changed(
+            { for column in ["r_ohm", "x_ohm", "c_nf"] { $0["lines"].set(column, "0") } }, loads: (2000, 1500, 2200)
+        ).verdict(transfer)
+        #expect(loop.verdict == .approveWithConditions && loop.found("LF", .blockHard).isEmpty, "\(loop.told)")
+        #expect(loop.steps.allSatisfy { ($0.worstLoadingPct ?? 1000) < 100 })
     }
 
     @Test func withoutATableOfLoadsNothingIsKnown() throws {

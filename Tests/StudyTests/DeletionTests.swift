@@ -29,7 +29,7 @@ import Testing
         "sources.sk_mva": "the load flow takes it to hold its voltage",
     ]
 
-    /// What is wrong with a verdict after a field was emptied; `nil`: nothing.
+    /// The complaint about a verdict after a field was emptied; `nil`: none.
     static func complaint(_ before: Verdict, _ after: Verdict, field: String, id: String) -> String? {
         guard after.distance >= before.distance else { return "\(before.verdict) became \(after.verdict)" }
         guard after.verdict == .cannotAssess, before.verdict == .reject else { return nil }
@@ -134,7 +134,7 @@ import Testing
             change(&other[table])
             try write(table, other)
             for (number, plan) in plans.enumerated() {
-                // What is refused on import is never approved.
+                // Data that are refused on import can never be approved.
                 guard let after = try? verdict(plan), let complaint = judge(number, after) else { continue }
                 wrong.append("\(plan.id): \(complaint)\n\(before[number].told)\n-> \(after.told)")
             }

@@ -67,7 +67,7 @@ extension DataFolder {
                 """
                 der_id,kind,node_id,rated_kw,rated_kva,lv_area_id,site_id,profile,scale_kw,q_over_p
                 pv-1,pv,B,500,500,,,sun,500,-0.1
-                hy-1,hydro,D,200,200,,,one,200,0
+                hy-1,hydro,D,200,14000,,,one,200,0
                 """),
             "shunts": Table("shunt_id,node_id,q_kvar,p_kw\nK1,B,100,0.5\n"),
             "regulators": Table("regulator_id,line_id,mode,forward\nVR1,L-A-B,BIDIRECTIONAL,from_to\n"),
@@ -141,7 +141,9 @@ struct Situation: Sendable, CustomTestStringConvertible {
             [
                 ("switches", "S-A", "kind", "DS"), ("switches", "S-A", "load_break_a", ""),
                 ("loads", "LD-B", "p_kw", "0"),
-                ("loads", "LD-B", "q_kvar", "0"), ("ders", "pv-1", "scale_kw", "0"), ("ders", "pv-1", "rated_kw", "0"),
+                ("loads", "LD-B", "q_kvar", "0"), ("ders", "pv-1", "scale_kw", "0"),
+                ("ders", "pv-1", "rated_kw", "0.001"),
+                ("ders", "pv-1", "rated_kva", "0.001"),
                 ("shunts", "", "q_kvar", "0"), ("lines", "", "c_nf", "2000"),
             ]),
         on(
@@ -178,6 +180,7 @@ struct Situation: Sendable, CustomTestStringConvertible {
                 ("ders", "hy-1", "scale_kw", "6000"), ("ders", "hy-1", "rated_kw", "6000"),
                 ("ders", "hy-1", "node_id", "B"),
                 ("switches", "CB-F2", "directional", "0"), ("switches", "CB-F2", "phase_pickup_a", "50"),
+                ("switches", "CB-F2", "ground_pickup_a", "50"),
                 ("regulators", "", "mode", "REACTIVE_BIDIR"),
             ]),
         on(
@@ -193,7 +196,9 @@ struct Situation: Sendable, CustomTestStringConvertible {
         on("P2 P4", [("transformers", "", "oltc", "0"), ("transformers", "T2", "tap_pos", "6")]),
         on("P6", [("switches", "CB-F1", "interrupt_ka", "3")]),
         on("R1", [("switches", "CB-F2", "phase_pickup_a", "4000")]),
-        on("R2", [("switches", "CB-F2", "ground_pickup_a", "4000")]),
+        on(
+            "R2",
+            [("switches", "CB-F2", "ground_pickup_a", "4000"), ("switches", "CB-F2", "phase_pickup_a", "4000")]),
         on("R3", [("switches", "CB-F2", "phase_pickup_a", "120"), ("switches", "R-D", "phase_pickup_a", "100")]),
         on("R5", plan([(.close, "TIE"), (.open, "CB-F2")]), [("switches", "CB-F1", "time_dial", "0.5")]),
         on(

@@ -109,7 +109,7 @@ import Testing
         #expect(verdict.findings.contains { $0.check == "V2" && $0.severity == .note })
     }
 
-    /// What an evening peak does to another feeder it does without the plan, too.
+    /// An evening peak on another feeder is there with or without the plan.
     @Test func laterHoursAreComparedWithTheSameHoursWithoutThePlan() throws {
         let network = try WorkedCase.network()
         var snapshot = WorkedCase.snapshot(network, load: 0.3, pv: 0)
@@ -125,7 +125,7 @@ import Testing
         let quiet = validator.validate(limit, snapshot)
         #expect(quiet.findings.contains { $0.check == "H3" && $0.severity == .note })
         #expect(!quiet.findings.contains { $0.check == "H3" && $0.severity > .note }, "\(quiet.findings)")
-        // What the plan adds is its doing.
+        // An overload that the plan adds is held against it.
         let transfer = SwitchingPlan(
             id: "transfer", kind: .loadTransfer, policy: .init(allowTransientLoop: true),
             steps: [

@@ -11,7 +11,7 @@ struct LiveScene {
     var taken: [String: (kilowatts: Double, kilovars: Double)] = [:]
     var given: [String: Double] = ["pv-1": 0]
     var positions: [String: SwitchPosition] = [:]
-    /// What the meters say; `nil`: as it is.
+    /// Values of the meters; `nil`: the true ones.
     var flows: [String: LiveMeasurements.Flow] = [:]
     var voltages: [(node: String, perUnit: Double)] = []
     var quantities: Set<String> = ["watts", "vars", "amperes"]
@@ -72,7 +72,7 @@ struct LiveScene {
 
     private var states: [SwitchPosition] { network.switches.map { positions[$0.id] ?? $0.normalPosition } }
 
-    /// What every meter would say.
+    /// The values that true meters would show.
     func truth() throws -> (flows: [String: LiveMeasurements.Flow], solution: FlowSolution) {
         var model = try FlowModel(network)
         var state = model.normalState
@@ -234,7 +234,7 @@ struct LiveScene {
         scene.taken = ["A": (800, 200), "C": (7900, 1500)]
         try expectUnknown(scene, LiveScene.takeOver, "F2", "FH-F2")
         #expect(try scene.picture().contradictedFeeders == ["F2"])
-        // Whom the plan does not concern it does not stand in the way of, and it is told.
+        // It does not block a plan that does not concern the feeder, but it is mentioned.
         let elsewhere = try scene.judge(LiveScene.plan((.open, "S-A")))
         #expect(unknown(elsewhere).isEmpty)
         #expect(elsewhere.findings.contains { $0.check == "X2" && $0.severity == .condition && $0.elements == ["F2"] })

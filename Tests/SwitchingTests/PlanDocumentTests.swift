@@ -46,4 +46,58 @@ import Testing
         #expect(mistakes(String(repeating: "[", count: 1_000_001)).first?.contains("at most 1000000 bytes") ?? false)
         #expect(!mistakes(String(repeating: "[", count: 100_000)).isEmpty)
     }
+
+    /// A person reads one of the two, and the plan would be judged by the other.
+    @Test(arguments: [
+        (
+            "{\"id\":\"P\",\"kind\":\"LOAD_TRANSFER\",\"steps\":[{\"action\":\"open\",\"element\":\"A\",\"element\":\"B\"}]}",
+            "steps[0].element"
+        ),
+        ("{\"id\":\"P\",\"kind\":\"LOAD_TRANSFER\",\"steps\":[],\"steps\":[{\"action\":\"text\"}]}", "steps"),
+        ("{\"id\":\"P\",\"kind\":\"LOAD_TRANSFER\",\"k\\u0069nd\":\"EMERGENCY\",\"steps\":[]}", "kind"),
+        (
+            "{\"id\":\"{\\\"id\",\"kind\":\"LOAD_TRANSFER\",\"policy\":{\"outage_notice\":true,\"outage_notice\":true},\"steps\":[]}",
+            "policy.outage_notice"
+        ),
+    ]) func aFieldThatStandsTwiceIsRefused(text: String, path: String) {
+        #expect(mistakes(text) == ["\(path): stands twice: which of the two is meant is not said"])
+    }
+
+    @Test func namesOfDifferentObjectsAreNoRepetition() throws {
+        let text = """
+            {"id":"a","kind":"LOAD_TRANSFER","steps":[{"action":"text","element":"a,\\"b"},{"action":"text","element":"id"}],
+             "policy":{},"author":"id"}
+            """
+        #expect(try PlanDocument.decode(Array(text.utf8)).steps.count == 2)
+    }
+
+    @Test(arguments: [
+        ("\"hold_hours\":true", "hold_hours: expected a number of hours"),
+        ("\"policy\":{\"outage_notice\":1}", "got 1"),
+        (
+            "\"steps\":[{\"sequence\":true,\"action\":\"text\"}]",
+            "steps[0].sequence: expected a whole number from 1, got true"
+        ),
+        ("\"author\":5", "author: expected text"), ("\"id\":\" \"", "id: expected text"),
+        ("\"steps\":[{\"action\":\"open\",\"element\":\"S\",\"phases\":\"AA\"}]", "letters of ABC, each once"),
+        ("\"steps\":[{\"action\":\"open\",\"element\":\"S\",\"phases\":\"N\"}]", "letters of ABC, each once"),
+        ("\"steps\":[{\"action\":\"remove_tag\",\"element\":\"S\",\"value\":\"hold\"}]", "HOLD or HOTLINE"),
+        ("\"steps\":[{\"action\":\"verify\",\"element\":\"S\",\"value\":\"patroled\"}]", "expected patrolled"),
+        ("\"steps\":[{\"action\":\"issue_clearance\",\"element\":\"S\"}]", "the holder of the clearance, got nothing"),
+        (
+            "\"steps\":[{\"action\":\"issue_clearance\",\"element\":\"S\",\"value\":\" \"}]",
+            "the holder of the clearance"
+        ),
+        (
+            "\"initial_switch_states\":[{\"element\":\"S\",\"state\":\"open\"},{\"element\":\"S\",\"state\":\"closed\"}]",
+            "initial_switch_states[1].element: S stands already above"
+        ),
+    ]) func whatIsOfAnotherTypeOrSaysTwoThingsIsRefused(field: String, told: String) {
+        var fields = ["\"id\":\"P\"", "\"kind\":\"LOAD_TRANSFER\"", "\"steps\":[]"]
+        let name = field.prefix { $0 != ":" }
+        fields.removeAll { $0.hasPrefix(name) }
+        let found = mistakes("{\((fields + [field]).joined(separator: ","))}")
+        #expect(found.contains { $0.contains(told) }, "\(found)")
+        #expect(mistakes("{\(fields.joined(separator: ",")),\"hold_hours\":null}").allSatisfy { !$0.contains("hold") })
+    }
 }

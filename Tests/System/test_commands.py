@@ -17,6 +17,8 @@ def test_help_names_every_command_and_each_has_its_own():
     assert {"run", "demo", "migrate", "network import", "replay", "advisories", "profile", "validate", "verify", "bench"} <= set(commands)
     for command in commands:
         assert f"Usage: backfeed {command}" in run(*command.split(), "--help").stdout
+    # A word too many may be another command misspelt: this one would have made a backup.
+    assert '"tset" is not understood; usage: backfeed backup' in run("backup", "tset", expect=2).stderr
 
 
 @pytest.mark.parametrize("arguments, word", [

@@ -1,6 +1,6 @@
 internal import GridModel
 
-/// What a device has sent that is stored and never used: by its clock, by its range, by what its source says of it.
+/// Samples of a device that are stored and never used: because of its clock, its range, or the flags of its source.
 struct UnusableSamples: Sendable {
     var clock = FlagWatch()
     var range = FlagWatch()
@@ -11,7 +11,7 @@ struct UnusableSamples: Sendable {
     /// The newest, and what was against it: it is not silent, it is wrong.
     private(set) var last = Timestamp.distantPast
     private(set) var quality: Quality = []
-    /// Of minutes that are not finished: one of each minute and quality.
+    /// Samples of minutes that are not finished: one for each minute and quality.
     private var waiting: [(time: Timestamp, quality: Quality)] = []
     /// A device whose minutes nobody finishes keeps no more.
     private static let mostWaiting = 256

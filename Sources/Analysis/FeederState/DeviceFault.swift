@@ -7,7 +7,7 @@ struct DeviceFault: Sendable {
     /// Devices that it names.
     var devices: [Int] = []
 
-    /// What a fault says.
+    /// The wording of a fault.
     struct Wording {
         var detector: String
         var limit: AdvisoryFacts.Limit

@@ -86,7 +86,7 @@ extension DeviceState {
         unusable.finish(good: good, until: end)
     }
 
-    /// What came while nobody finished its minutes; and when it was heard first.
+    /// Accounts for samples that came while its minutes were not being finished, and for when it was first heard.
     private mutating func noteCarry(_ window: SignalWindow, _ kind: DeviceKind) {
         if let carry = window.carry, carry.time > since, carry.isUseful(of: kind) {
             (isUseful, since) = (true, carry.time)

@@ -79,7 +79,7 @@ extension FeederState {
             setting: context.settings.headGap, interval: headSlack)
         let limit = isTooLong ? silence.limit(context.settings.headGap, interval: headSlack) : context.settings.headGap
         if isTooLong { countAtGap = silence.countAtSilence }
-        // What was said ahead of the bins holds until these have come so far.
+        // A gap that was reported ahead of the bins stands until the bins reach that time.
         guard !headGap.isActive || end > headGap.facts?.raisedAt ?? .distantPast else { return [] }
         if !headGap.isActive, !isTooLong { countAtGap = silence.count }
         let since = isTooLong ? silence.since : silence.last

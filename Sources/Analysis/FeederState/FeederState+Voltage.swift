@@ -60,7 +60,8 @@ extension FeederState {
             + stepMany(\.manyLow, isHigh: false, start, end, context) + reports
     }
 
-    /// Which points are beyond the band of their group: before ``stepVoltage(_:_:_:_:_:)``, which only reads.
+    /// Marks points that are beyond the band of their group. Call it before ``stepVoltage(_:_:_:_:_:)``, which only
+    /// reads the marks.
     func noteOutside(_ devices: inout [DeviceState]) {
         for group in groups {
             let bands = group.bands
@@ -126,7 +127,7 @@ extension FeederState {
         var highest: (device: Int, ten: Double)?
         var lowest: (device: Int, ten: Double)?
         var (maximum, minimum) = (-Double.infinity, Double.infinity)
-        // Of points that were beyond the band nothing is known now: what the others show does not end it.
+        // A point that was beyond the band and is now unknown keeps the condition open, whatever the other points show.
         var (isHighUnknown, isLowUnknown) = (false, false)
         let bands = groups[place].bands
         for number in groups[place].points {

@@ -141,7 +141,7 @@ struct FeederState: Sendable {
     var hasPhases = false
     /// By device that has sent three voltages, their unbalance in the newest minutes, %.
     var unbalances: [Int: Ring<Float>] = [:]
-    /// Of them, those that were beyond the limit and have not been seen within it since.
+    /// Those among them that were beyond the limit and have not been seen within it since.
     var unequal: Set<Int> = []
     /// Load or DER are here that are not in the normal state, or the other way round.
     var isSwitched = false

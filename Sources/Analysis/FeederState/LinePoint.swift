@@ -36,8 +36,8 @@ struct LinePoint: Sendable {
     /// The source is on its other side now; `nil`: nothing feeds it, or a loop does.
     var isMoved: Bool?
     var taps = TapWatch()
-    /// Of regulators and reclosers: their silence, and for how long it lasted in the newest minute, s, where that is
-    /// too long; `nil`: it is not.
+    /// Silence of regulators and reclosers, and how long it had lasted in the newest minute, s, where that is too long;
+    /// `nil`: it is not.
     var silence = SilenceWatch()
     var silentFor: Double?
     var bins = Ring<Bin>(capacity: 60)

@@ -23,7 +23,7 @@ struct BankState: Sendable {
     /// `nil`: not all that is connected to its busbars has a meter.
     var balance: BankBalance?
     var bins = Ring<(start: Timestamp, power: Double)>(capacity: 60)
-    /// What is wrong with the data of DER and meters at its busbars.
+    /// Data faults of DER and meters at its busbars.
     var clocks, ranges, unusables: DeviceFault
     /// Changes of their values so far.
     var variations = 0

@@ -35,7 +35,7 @@ typedef struct {
 // Swift sees the array as a tuple, whose elements it cannot count through.
 static inline double *csj_values(csj_sample *sample) { return sample->values; }
 
-enum csj_error { CSJ_OK, CSJ_MISSING, CSJ_WRONG_TYPE, CSJ_BAD_TIME, CSJ_NOT_AN_OBJECT };
+enum csj_error { CSJ_OK, CSJ_MISSING, CSJ_WRONG_TYPE, CSJ_BAD_TIME, CSJ_NOT_AN_OBJECT, CSJ_REPEATED };
 
 typedef struct csj_parser csj_parser;
 

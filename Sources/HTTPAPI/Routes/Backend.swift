@@ -47,11 +47,11 @@ public protocol Backend: SwitchingBackend, AccessBackend {
     func metrics() -> String
 }
 
-/// What is wrong with the service.
+/// Problems of the service.
 public struct Readiness: Sendable, Equatable {
     /// Empty when it does what people rely on.
     public var problems: [String] = []
-    /// What may wait for a while.
+    /// Work that may wait for a while.
     public var warnings: [String] = []
     public init() {}
 }

@@ -206,9 +206,27 @@ public struct Router: Sendable {
         var reason: String?
     }
 
+    /// A field that we do not know may be one of ours misspelt: without `found` a step counts as done as planned, without
+    /// `time` a position counts from now.
+    private func refuseStrangers<Body>(_ bytes: [UInt8], in body: Body) throws {
+        let sent = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
+        // As they are written: `for_s` is `forS` here.
+        let known = Mirror(reflecting: body).children.compactMap(\.label).map { label in
+            label.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : String($1) }
+        }
+        if let stranger = (sent ?? [:]).keys.filter({ !known.contains($0) }).min() {
+            throw APIError.badRequest("\(stranger): not known here; known are \(known.joined(separator: ", "))")
+        }
+    }
+
     func decode<Body: Decodable>(_ bytes: [UInt8]) throws -> Body {
         do {
-            return try JSONDecoder().decode(Body.self, from: Data(bytes.isEmpty ? Array("{}".utf8) : bytes))
+            let body: Body = try JSONDecoder().decode(Body.self, from: Data(bytes.isEmpty ? Array("{}".utf8) : bytes))
+            if let name = JSONFields.repeated(bytes) {
+                throw APIError.badRequest("\(name): stands twice: which of the two is meant is not said")
+            }
+            try refuseStrangers(bytes, in: body)
+            return body
         } catch let error as DecodingError {
             let detail =
                 switch error {

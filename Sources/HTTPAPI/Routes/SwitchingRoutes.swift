@@ -60,6 +60,10 @@ extension Router {
 
         func needed<Value>(_ value: Value?, _ name: String) throws -> Value {
             guard let value else { throw APIError.badRequest("field \(name) is missing") }
+            // Blanks are no reason, no evidence and nobody's name.
+            if let text = value as? String, text.allSatisfy(\.isWhitespace) {
+                throw APIError.badRequest("field \(name) is empty")
+            }
             return value
         }
     }

@@ -34,7 +34,7 @@ public final class FileLock: Sendable {
 
     public func release() { flock(descriptor, LOCK_UN) }
 
-    /// What the file says, for whoever does not get the lock.
+    /// The note in the file, for a process that does not get the lock.
     public var note: String {
         get {
             var buffer = [UInt8](repeating: 0, count: 1024)

@@ -1,5 +1,5 @@
-/// What parts of the service cannot do at the moment. Each part is given a ``PartHealth`` of its own and reaches no other's: that one
-/// works again says nothing of the next.
+/// Present problems of the service's parts. Each part is given a ``PartHealth`` of its own and cannot reach another's: that
+/// one part works again says nothing about the next.
 public final class Health: Sendable {
     /// As people and programs read it.
     public enum Part: String, Sendable, CaseIterable {
@@ -8,7 +8,7 @@ public final class Health: Sendable {
         /// Claims of devices, clocks of feeders, marks of late samples, rejects, partitions on demand.
         case records
         case upkeep
-        /// Which publishers' keys are valid.
+        /// The publishers' keys that are valid.
         case keys
         case analyser
         /// Devices that are handed over, and streams that begin anew.
@@ -17,7 +17,7 @@ public final class Health: Sendable {
         case times
         /// Quarter hours and days of the profiles.
         case profiles
-        /// What late samples change.
+        /// Changes by late samples.
         case amendments
         case daily
         case feed
@@ -76,7 +76,7 @@ public final class Health: Sendable {
     }
 }
 
-/// What one part says of itself.
+/// The health of one part, as reported by itself.
 public struct PartHealth: Sendable {
     fileprivate let part: Health.Part
     fileprivate let health: Health

@@ -38,7 +38,8 @@ public enum Masking {
         return found.filter { !$0.isEmpty }
     }
 
-    /// What stands between the first colon and the last at-sign of `scheme://user:password@host`, one URI a word.
+    /// The passwords of URIs: the text between the first colon and the last at-sign of `scheme://user:password@host`,
+    /// one URI per word.
     private static func ofURIs(_ text: String) -> [String] {
         text.split(separator: " ").compactMap { word in
             guard let start = word.range(of: "://")?.upperBound, let end = word[start...].lastIndex(of: "@") else {

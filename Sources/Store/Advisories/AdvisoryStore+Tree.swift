@@ -50,13 +50,13 @@ extension AdvisoryStore {
         return found
     }
 
-    /// What an advisory is part of, and whether it asks for attention all the same.
+    /// The advisory that another one is part of, and whether the part still asks for attention by itself.
     struct Part {
         var parent: String
         var calls: Bool
     }
 
-    /// Of what starts as a part of what is active, or starts with it, the advisory that it belongs to.
+    /// For advisories that start as part of an active one, or together with one: the advisory that each belongs to.
     static func parts(
         among commit: Commit, _ connection: inout PostgresConnection
     ) throws(StoreError) -> [String: Part] {
@@ -91,7 +91,8 @@ extension AdvisoryStore {
             let parent = item.state == .shelved ? nil : tree.parents[item.node.id]
             let stands = parent == nil || tree.stands(item.node.id)
             let severity = tree.severities[item.node.id] ?? item.node.severity
-            // What its parts ask for themselves it does not ask for a second time, though it shows it.
+            // A parent shows the severity of its parts, but does not call a second time for parts that call by
+            // themselves.
             let rises = (tree.calls[item.node.id] ?? item.node.severity) > item.severity
             let isShown = [.unacknowledgedActive, .acknowledgedActive].contains(item.state)
             let event: AdvisoryLifecycle.Event

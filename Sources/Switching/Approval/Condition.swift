@@ -20,7 +20,7 @@ public struct Condition: Sendable, Codable, Equatable {
     public var remedy: String?
     /// Of one that is due afterwards: hours from the plan's completion.
     public var dueHours: Double?
-    /// What it stands for, in the finding's unit; `nil`: it has no number.
+    /// The value it was raised for, in the finding's unit; `nil`: it has no number.
     public var value: Double?
     var limit: Double?
 

@@ -48,7 +48,7 @@ public enum EvidenceChange {
         return reasons
     }
 
-    /// What has come and gone between two looks, so that states alone look the same.
+    /// Changes that came and went between two looks, so that comparing states alone would miss them.
     private static func happened(
         from old: Verdict.Evidence.Activity?, to new: Verdict.Evidence.Activity?, _ issued: Set<String>,
         unless reasons: [String]

@@ -76,7 +76,7 @@ enum DeviceChecks {
             return [
                 Finding(
                     "C2", step: step.sequence, .unknown, elements: [item.id],
-                    "\(item.kind.isEmpty ? "What kind of switch \(item.id) is is not known" : "What a switch of kind \(item.kind) may interrupt is not known"); step \(step.sequence) opens \(item.id) under \(Say.amperes(worst.amperes)).",
+                    "\(item.kind.isEmpty ? "The kind of switch \(item.id) is not known" : "What a switch of kind \(item.kind) may interrupt is not known"); step \(step.sequence) opens \(item.id) under \(Say.amperes(worst.amperes)).",
                     remedy: "Enter its kind, or its load-break rating, in the network.")
             ]
         }
@@ -118,10 +118,20 @@ enum DeviceChecks {
         _ context: CheckContext, _ before: PlanSimulation.Stage, _ step: SwitchingPlan.Step, _ number: Int
     ) -> [Finding] {
         let item = context.network.switches[number]
-        guard item.kind.uppercased().hasPrefix("ELBOW"),
+        let isElbow = item.kind.uppercased().hasPrefix("ELBOW")
+        // Beside switches whose kind is known, one whose kind is not may be an elbow.
+        guard isElbow || !item.isOfKnownKind && context.network.switches.contains(where: { !$0.kind.isEmpty }),
             let (a, b) = context.zones.joins(number, context.network, before.state.traced),
             before.topology.energised[a], before.topology.energised[b]
         else { return [] }
+        guard isElbow else {
+            return [
+                Finding(
+                    "C8", step: step.sequence, .unknown, elements: [item.id], limitSource: "kind of the switch",
+                    "Step \(step.sequence) closes \(item.id) between two live parts; whether it is an elbow is not known.",
+                    remedy: "Enter its kind in the network.")
+            ]
+        }
         return [
             Finding(
                 "C8", step: step.sequence, .blockHard, elements: [item.id],

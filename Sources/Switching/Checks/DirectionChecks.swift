@@ -10,7 +10,7 @@ enum DirectionChecks {
         // Beside switches whose kind is known, one whose kind is not may be a protector.
         let hasKinds = switches.contains { !$0.kind.isEmpty }
         let protectors = switches.indices.filter {
-            switches[$0].kind.uppercased() == "NETWORK_PROTECTOR" || hasKinds && switches[$0].kind.isEmpty
+            switches[$0].kind.uppercased() == "NETWORK_PROTECTOR" || hasKinds && !switches[$0].isOfKnownKind
         }
         let silent = switches.indices.filter { hasDirections && switches[$0].isBreaker && switches[$0].relay == nil }
         guard hasDirections || hasGroups || !protectors.isEmpty else { return [] }
@@ -58,7 +58,7 @@ enum DirectionChecks {
     ) -> Finding? {
         guard let (amperes, loadCase) = back(context, stage, zones, number) else { return nil }
         let item = context.network.switches[number]
-        guard !item.kind.isEmpty else {
+        guard item.isOfKnownKind else {
             return Finding(
                 "F3", step: stage.finding, .unknown, elements: [item.id], value: amperes, unit: "A",
                 limitSource: "kind of the switch", loadCase: loadCase,

@@ -1,8 +1,8 @@
 internal import GridModel
 internal import PowerFlow
 
-/// What the whole plan makes better, from the state before its first step to the state after its last. The limits, and by
-/// how much something must differ to count, are those of the checks.
+/// Improvements by the whole plan, from the state before its first step to the state after its last. The limits, and by how
+/// much something must differ to count, are those of the checks.
 enum Heals {
     static func of(_ context: CheckContext) -> [Verdict.Heal] {
         guard context.simulation.stages.count > 1 else { return [] }

@@ -48,7 +48,7 @@ enum LoadingChecks {
             return Finding(
                 "LF", .unknown,
                 "The load flow has no solution before the first step: \(error.detail). That is not the plan's doing.",
-                remedy: "Find what in the network's data, in its loads or in what is measured cannot be.")
+                remedy: "Find the value in the network's data, its loads or the measurements that cannot be right.")
         }
         return Finding(
             check, step: step, loadCase == .export ? .blockSoft : .blockHard, loadCase: loadCase,

@@ -4,8 +4,8 @@ internal import GridModel
 /// or a text does not have to wait until the voltage is right.
 ///
 /// One rule for all checks of the network's state, whether or not they compare with the state before the plan themselves.
-/// What a step does, to whom and by whom (T2, T3, T9, S, C, P, X) stays as it was found; so does T4, because where people
-/// work on something live every plan waits (D39).
+/// Findings about what a step does, to whom and by whom (T2, T3, T9, S, C, P, X) stay as they are; so does T4, because
+/// where people work on something live every plan waits (D39).
 enum Unchanged {
     /// Checks of the state between the steps.
     private static let ofState: Set<String> = [
@@ -24,10 +24,10 @@ enum Unchanged {
             case "LF":
                 // The network stands, so it has a solution: what is wrong is what is known of it.
                 finding.severity = .unknown
-                finding.remedy = "The plan changes nothing of it: find out what of data or measurements is wrong."
+                finding.remedy = "The plan is not the cause: find out which data or measurements are wrong."
             case "D8":
                 finding.severity = .condition
-                finding.remedy = "The plan changes nothing of it: know of it before work begins there."
+                finding.remedy = "The plan is not the cause: know of it before work begins there."
             case let check where ofState.contains(check):
                 finding.severity = .note
                 finding.remedy = nil
@@ -45,7 +45,7 @@ enum Unchanged {
         var same: Set<Int> = []
         var isControlled = false
         for stage in context.simulation.stages {
-            // What a regulator or a relay is told changes what it does.
+            // A command to a regulator or a relay changes what it does.
             if stage.step?.action == .control { isControlled = true }
             if !isControlled, stage.state.carriesAs(context.simulation.initial.state) { same.insert(stage.sequence) }
         }

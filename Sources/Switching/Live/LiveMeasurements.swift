@@ -1,6 +1,6 @@
 internal import GridModel
 
-/// What is measured now: loads are estimated from it, and the load flow of now is compared with it.
+/// Present measurements: loads are estimated from them, and the load flow of now is compared with them.
 public struct LiveMeasurements: Sendable {
     /// At a point on a branch; FLOW, positive away from where the normal source is. `nil`: not measured, or not now.
     public struct Flow: Sendable, Equatable {
@@ -23,7 +23,7 @@ public struct LiveMeasurements: Sendable {
         public var device: String
         /// Place of its node in the network.
         public var node: Int
-        /// Of the node's nominal voltage.
+        /// Share of the node's nominal voltage.
         public var perUnit: Double
 
         public init(device: String, node: Int, perUnit: Double) {
@@ -51,14 +51,15 @@ public struct LiveMeasurements: Sendable {
 
     /// How far a measurement may be from the model before one of the two is wrong.
     public struct Tolerance: Sendable, Equatable {
-        /// Of the larger of the two, and of the rating of what is measured.
+        /// Share of the larger of the two values, and of the rating of the element that is measured.
         public var share = 0.05
         public var ratingShare = 0.02
         /// W (and var, VA) below which nothing is compared.
         public var watts = 50_000.0
         /// pu
         public var voltage = 0.02
-        /// Of loads whose reactive power is neither measured nor in the network's data; `nil`: it is then not known.
+        /// Power factor of loads whose reactive power is neither measured nor in the network's data; `nil`: it is
+        /// then not known.
         public var powerFactor: Double?
 
         public init() {}
@@ -92,7 +93,7 @@ public struct LiveMeasurements: Sendable {
         self.tolerance = tolerance
     }
 
-    /// What is not as it should be stands against a plan that concerns one of these feeders, and is told to others.
+    /// A doubt about these feeders stands against plans that concern one of them, and is mentioned to others.
     func severity(_ feeders: Set<String>) -> Finding.Severity {
         concerned.isDisjoint(with: feeders) ? .condition : .unknown
     }

@@ -8,8 +8,8 @@ internal import PowerFlow
 /// their nominal power. A feeder with two metered cables is one zone with two ways in; a metered section is a zone of its
 /// own. What no cut separates from a source is not measured: its loads take as much of their nominal power as others do.
 ///
-/// What DER give that have not spoken is between nothing and their rating: for NOW it is what makes the zone's load as
-/// usual; for MASKED all of it hides load.
+/// DER that have not spoken give something between nothing and their rating: for NOW as much as makes the zone's load the
+/// usual one; for MASKED all of it hides load.
 public struct LoadEstimate: Sendable {
     /// By node but for `derWatts`; see ``GridSnapshot``.
     public struct Loads: Sendable {
@@ -220,7 +220,7 @@ public struct LoadEstimate: Sendable {
             case .measured(let total): loads.loadVars[node] += total * watts / zones[zone].nominalWatts
             case .drawn:
                 let drawn: Double? = load.kilovars
-                // What the network's data do not say is told by `reactive`, and is 0 beside what they do.
+                // Loads without q_kvar are reported through `reactive`; beside others that have it they add nothing.
                 loads.loadVars[node] += (drawn ?? 0) * 1000 * share[zone]
             case .factor(let tangent): loads.loadVars[node] += watts * share[zone] * tangent
             }

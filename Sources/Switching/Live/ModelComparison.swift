@@ -18,7 +18,7 @@ struct ModelComparison {
     private var tolerance: LiveMeasurements.Tolerance { live.tolerance }
 
     func contradictions() -> [Contradiction] {
-        // What no head measures makes a bank uncertain by as much.
+        // Load that no head measures makes the comparison at a bank uncertain by as much.
         let unmeasured = estimate.unmeasuredWatts(loads)
         var found: [Contradiction] = []
         for (place, point) in live.points.all.enumerated() where live.flows[place].isSettled {
@@ -129,7 +129,7 @@ struct ModelComparison {
         while let next = stack.popLast() {
             for (other, edge) in graph.neighbours(of: next)
             where conducts[edge] && topology.feeder[other] < 0 && !seen.contains(other)
-                // What another bank feeds has its own meters.
+                // Nodes fed by another bank have meters of their own.
                 && network.nodes[other].nominalKilovolts <= network.nodes[next].nominalKilovolts
             {
                 seen.insert(other)

@@ -34,6 +34,8 @@ public enum DataNeeds {
         }
         for gap in network.flowGaps where gap.isOfAll { need(false, "LF", gap.description) }
         need(network.saysLoads != false, "LF", "loads.csv")
+        // What feeds back, holds a part without source, or hides load: all of it rests on them.
+        for check in ["F1", "R6", "T10"] { need(network.saysDERs != false, check, "ders.csv") }
         need(switches.contains { $0.loadBreakAmperes != nil }, "C1", "load_break_a of switches")
         need(switches.contains { $0.faultMakeKiloamperes != nil }, "C3", "fault_make_ka of switches")
         need(network.transformers.contains { $0.windings != nil }, "C6", "windings of transformers")

@@ -147,9 +147,9 @@ public struct GridSnapshot: Sendable {
     public var headWatts: [String: Double] = [:]
     /// What whoever made this found wrong with its parts: too old, missing, contradicting each other.
     public var doubts: [Finding] = []
-    /// What loads and DER were estimated from; `nil`: a study, whose loads are given.
+    /// The measurements that loads and DER were estimated from; `nil`: a study, whose loads are given.
     public var measured: LiveMeasurements?
-    /// What is wrong with the estimate: before a verdict it is made again, with losses, and these with it.
+    /// Doubts about the estimate. Before a verdict the estimate is made again with losses, and the doubts with it.
     public var modelDoubts: [Finding] = []
     /// What loads and DER are expected to do while the final state stays, by quarter hour; empty: nothing is known.
     public var outlook: [Outlook] = []

@@ -113,7 +113,7 @@ enum BackupCommands {
         let (folder, unfinished) = (set.folder(String(name)), set.folder("\(name).tmp"))
         try files.createDirectory(atPath: "\(set.directory)/base", withIntermediateDirectories: true)
         chmod("\(set.directory)/base", 0o700)
-        // What a backup that was broken off has left.
+        // Remains of a backup that was interrupted.
         for item in try files.contentsOfDirectory(atPath: "\(set.directory)/base") where item.hasSuffix(".tmp") {
             try files.removeItem(atPath: set.folder(item))
         }

@@ -45,7 +45,7 @@ struct BaseBackup: Codable {
     var systemIdentifier: String
     /// Audit records that it has at least.
     var auditNumber: Int64
-    /// What stands in `files` beside the database: names there, to where they came from.
+    /// The files kept in `files` beside the database: their names there, and where they came from.
     var files: [String: String]
     /// Files that settings name and that are not in the backup: certificates of an authority, their keys.
     var notIncluded: [String]

@@ -3,7 +3,7 @@ internal import GridModel
 internal import ServiceKit
 internal import Store
 
-/// What is wrong with the backups of a private cluster, for `backfeed doctor` and the running service.
+/// Problems with the backups of a private cluster, for `backfeed doctor` and the running service.
 struct BackupState {
     /// Seconds since the newest base backup, the last restore that was tried, and the last archived segment; `nil`: none.
     var baseAge, testAge, archivedAge: Double?

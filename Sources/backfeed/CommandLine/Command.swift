@@ -33,6 +33,11 @@ struct Command: Sendable {
         self.run = run
     }
 
+    /// Operands that it takes at most; `nil`: any number.
+    var mostOperands: Int? {
+        operands.contains("…") ? nil : operands.split(separator: " ").prefix { !$0.hasPrefix("--") }.count
+    }
+
     static let common = [
         Option("config", "FILE", "TOML file with settings (also BACKFEED_CONFIG)"),
         Option("set", "SECTION.KEY=VALUE", "one setting; may stand several times"),

@@ -4,8 +4,8 @@ internal import GridModel
 internal import ServiceKit
 internal import Store
 
-/// Who speaks for a device, and streams that cannot go on. With a private cluster, run these while the service runs; a
-/// service that does not run obeys them when it starts.
+/// Commands for who may speak for a device, and for streams that cannot go on. With a private cluster, run them while the
+/// service runs; a service that is stopped carries them out when it starts.
 enum PublisherCommands {
     static let release = Command(
         "device release", operands: "DEVICE", "let another aggregator speak for a device: whoever speaks next",
@@ -55,7 +55,7 @@ enum PublisherCommands {
             return .negative
         }
         say(
-            "\(device): \(owner.map { "was \($0)'s" } ?? "was nobody's"), is \(aggregator.map { "\($0)'s" } ?? "whose who speaks next") now"
+            "\(device): \(owner.map { "was \($0)'s" } ?? "was nobody's"), \(aggregator.map { "is \($0)'s now" } ?? "will belong to whoever speaks for it next")"
         )
         return .done
     }

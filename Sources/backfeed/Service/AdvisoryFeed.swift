@@ -21,7 +21,7 @@ final class AdvisoryFeed: Sendable {
     private let outgoing = BoundedQueue<[StoredEvent]>(capacity: 4)
     private let health: PartHealth
 
-    /// What the two threads tell each other.
+    /// State shared by the two threads.
     private struct Shared: Sendable {
         /// Number of the newest event that was sent.
         var sent: Int64 = 0

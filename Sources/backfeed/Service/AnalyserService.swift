@@ -216,7 +216,7 @@ final class AnalyserService: Sendable {
         var pending = Pending()
         var lastCommit = SystemClock.monotonicNanoseconds
         var isOpen = true
-        // What became doubtful or was settled while nobody looked.
+        // Positions that became doubtful or were settled while the service was down.
         for record in live.read(\.switches).values.sorted(by: { $0.id < $1.id }) {
             pending.reports += positions.take(record, at: Timestamp(microseconds: SystemClock.nowMicroseconds))
         }

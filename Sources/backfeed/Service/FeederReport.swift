@@ -28,7 +28,7 @@ enum FeederReport {
             return true
         }
         var ratings = FeederStatistics.Ratings(photovoltaic: 0, charger: 0, generation: 0)
-        // Of the time: what came or went with an import counts for as long as it was here.
+        // By time: DER that an import added or removed count for as long as they were here.
         let history = try queries.networks(from: from, until: until, known: network)
         for (device, stay) in history.stays(at: feeder, from: from, until: until) where device.kind.isDER {
             let rating = device.rating * (stay.until - stay.from) / (until - from)

@@ -2,8 +2,8 @@ internal import Foundation
 internal import GridModel
 internal import ServiceKit
 
-/// What parts of the running service cannot do, in its data directory: for `backfeed doctor`, also while neither the database nor
-/// the API answers.
+/// Problems of the running service's parts, in a file of its data directory: for `backfeed doctor`, also while neither the
+/// database nor the API answers.
 final class HealthFile: Sendable {
     private let path: String
     private let written = Guarded<[Health.Problem]?>(nil)

@@ -33,7 +33,7 @@ final class LiveState: Sendable {
         var voltage = Voltage.never
     }
 
-    /// What is newest of a head, or of what stands on a line or at a transformer: quantities come alone or together.
+    /// The newest values of a head, or of a meter on a line or at a transformer: quantities arrive alone or together.
     struct Flow: Sendable {
         var watts = Head.never
         var vars = Head.never
@@ -47,14 +47,14 @@ final class LiveState: Sendable {
         /// By registry index.
         var newest: [Newest]
         var positions: [String: Analyser.Position] = [:]
-        /// Of every switch of which anything was ever said, as in the database.
+        /// Records of every switch that was ever reported or stated, as in the database.
         var switches: [String: SwitchRecord] = [:]
         var topology: Topology
         /// Newest closed minute of each feeder: part of the DER rating that reported.
         var derCoverage: [String: Double] = [:]
         var lastStored: Int64 = 0
         var lastPublished: Int64 = 0
-        /// What parts of the service cannot do, as of now.
+        /// Problems that parts of the service have now.
         var problems: [Health.Problem] = []
     }
 

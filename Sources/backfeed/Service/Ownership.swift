@@ -27,7 +27,7 @@ enum DataDirectoryLock {
         return lock
     }
 
-    /// Who holds it; `nil`: nobody.
+    /// The process that holds it; `nil`: none.
     static func holder(_ dataDirectory: String) -> String? {
         guard FileManager.default.fileExists(atPath: path(dataDirectory)),
             let lock = try? FileLock(path: path(dataDirectory)), !lock.take(.shared)
@@ -143,7 +143,7 @@ final class DatabaseKeeper: Sendable {
     }
 }
 
-/// What was last seen of the database, in the data directory.
+/// The state in which the database was last seen, in the data directory.
 struct SeenFile {
     let path: String
 

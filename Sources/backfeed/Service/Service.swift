@@ -227,7 +227,7 @@ final class Service {
         server.stop()
     }
 
-    /// What its parts cannot do.
+    /// Problems of its parts.
     var problems: [Health.Problem] { live.health.problems }
 
     /// Parts that hang.

@@ -69,7 +69,9 @@ extension ServiceBackend {
             guard kind != .tag || ["HOLD", "HOTLINE"].contains(value) else {
                 throw APIError.badRequest("value: expected HOLD or HOTLINE, got \(value)")
             }
-            guard kind != .clearance || !value.isEmpty else { throw APIError.badRequest("value: name the holder") }
+            guard kind != .clearance || !value.allSatisfy(\.isWhitespace) else {
+                throw APIError.badRequest("value: name the holder")
+            }
             guard kind != .restriction || !value.isEmpty else {
                 throw APIError.badRequest("value: say what is in force")
             }

@@ -1,11 +1,11 @@
 internal import GridModel
 
-/// What was said of a switch's position, for people.
+/// The statements about a switch's position, for people.
 struct SwitchView: Encodable {
     struct Saying: Encodable {
         var position: SwitchPosition
         var time, recordedAt: Timestamp
-        /// Who stated it; `nil`: telemetry.
+        /// The person who stated it; `nil`: telemetry.
         var actor: String?
     }
 

@@ -95,7 +95,12 @@ extension SettingsCatalogue {
             "validator.head_age_s", .number(1...86_400), default: "300", unit: "s", source: "domain rules D.6",
             "older heads of the feeders concerned make a plan impossible to assess"),
         .init(
-            "limits.accept_not_run", .text, default: "", source: "people who answer for it",
+            "limits.accept_not_run",
+            .form("some of \(DataNeeds.vital.sorted().joined(separator: ", "))") {
+                $0.split(separator: ",").allSatisfy {
+                    DataNeeds.vital.contains($0.trimmingCharacters(in: .whitespaces).uppercased())
+                }
+            }, default: "", source: "people who answer for it",
             "checks that every plan rests on (LF, H1 to H5, V1 to V3, P1), separated by commas: where no element has what one needs, it is a condition of every verdict instead of CANNOT_ASSESS"
         ),
         .init(

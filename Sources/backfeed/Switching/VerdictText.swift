@@ -46,7 +46,7 @@ struct VerdictText {
         return (lines + (rest > 0 ? ["and \(rest) more findings: --format json has all"] : [])).joined(separator: "\n")
     }
 
-    /// What the plan makes better: a REJECT beside it says what staying as it is means.
+    /// The plan's improvements: beside a REJECT they say what leaving things as they are would mean.
     private var heals: String {
         (verdict.heals ?? []).map { heal in
             "BETTER     plan     "

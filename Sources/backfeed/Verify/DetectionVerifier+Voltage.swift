@@ -40,7 +40,7 @@ extension DetectionVerifier {
         return found
     }
 
-    /// What stands for many places of a feeder: judged by ``manyProduct(_:_:isHigh:)``.
+    /// Whether an advisory stands for many places of a feeder: those are judged by ``manyProduct(_:_:isHigh:)``.
     private static func isOfMany(_ element: String, _ feeder: String) -> Bool { element == "\(feeder)/voltage" }
 
     func voltageProduct(_ advisories: [AdvisoryFacts], _ windows: VoltageWindows, isHigh: Bool) -> Comparison {

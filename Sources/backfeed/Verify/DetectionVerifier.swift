@@ -196,7 +196,7 @@ struct DetectionVerifier {
             take(analyser.absorb(samples))
         }
         for feeder in network.feeders { take(analyser.tick(feeder: feeder.id, to: end + truth.voltageStep + 100)) }
-        // That nothing comes after the end of the recording is no finding.
+        // Silence after the end of the recording is no finding.
         let found = latest.values.filter { $0.onset < end }
         return (found.sorted { ($0.onset, $0.id) < ($1.onset, $1.id) }, spells, analyser.banksByFeeder)
     }

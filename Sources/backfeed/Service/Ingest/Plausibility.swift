@@ -63,8 +63,9 @@ struct Plausibility {
         voltage <= thousandth && voltage >= thousandth / 4 && voltage > 0 || lowSide.contains(voltage)
     }
 
-    /// Which of the two it is, of a device that has never shown another voltage: where power flows, there is voltage. A
-    /// head that is dead when we start must be seen to be dead; of what others send nothing is known until it shows.
+    /// Whether a voltage near zero is a wrong unit rather than a dead line, for a device that has never shown another
+    /// voltage: where power flows there is voltage. A head that is dead at the start must be seen as dead; of other devices
+    /// nothing is known until they show a voltage.
     func isWrongUnit(power: Double, isHead: Bool) -> Bool { !isHead || abs(power) > flowing }
 }
 

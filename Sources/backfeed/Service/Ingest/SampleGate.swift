@@ -70,7 +70,8 @@ struct SampleGate: ~Copyable {
 
     /// When a feeder's head was last heard: the time of its data, and ours, which no change of the wall clock moves.
     private struct HeadClock {
-        /// Of its newest sample with a power; before it has spoken, how far its feeder had come when we started.
+        /// Time of its newest sample with a power; before its first one, how far its feeder had come when the service
+        /// started.
         var time = Timestamp.distantPast
         /// It has spoken since we looked last.
         var isFresh = false
@@ -233,7 +234,7 @@ struct SampleGate: ~Copyable {
                     feeder: feeders[feeder], area: device.areaID, from: sample.time - interval,
                     until: sample.time + hold)
             } else if FeederClock.moves(rule, quality) {
-                // What is late, or not to be used, does not break the silence.
+                // Samples that are late or must not be used do not end a silence.
                 feed.isHeard = true
                 if device.isHead, !power.isNaN, quality.grade != .bad { feed.head.note(sample.time) }
             }

@@ -18,7 +18,7 @@ struct LiveNetwork: Encodable {
     var unmeasuredFeeders: [String]
     /// Feeders of which what is measured cannot be, or is not what the load flow has: nothing is told of them, either.
     var contradictedFeeders: [String]
-    /// What is measured, and what the load flow has there.
+    /// Pairs of a measured value and the load flow's value at the same place that do not agree.
     var contradictions: [Contradiction]
     /// Why, in a sentence each.
     var modelDoubts: [String]

@@ -321,7 +321,7 @@ struct LiveSnapshot {
         return Sun.shines(from: start, to: end, longitude: place.longitude, latitude: place.latitude)
     }
 
-    /// What the service is not told.
+    /// Checks whose inputs the service does not get.
     private static func unfed(hasAccounts: Bool) -> [Verdict.NotRun] {
         [
             .init(

@@ -322,7 +322,8 @@ final class SwitchingDesk: Sendable {
             }
             let known = Dictionary(
                 Condition.of(newest.verdict).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
-            // What is watched while switching moves with the load; what is to be met first must be as it was seen.
+            // Conditions watched during switching move with the load; those to be met beforehand must have the value
+            // that was seen.
             let new = Condition.of(fresh.verdict).filter { condition in
                 guard let seen = known[condition.key] else { return true }
                 return condition.kind == .before && !condition.isSame(as: seen.value)
