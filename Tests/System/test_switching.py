@@ -67,7 +67,11 @@ def test_the_live_network_is_judged_only_on_what_is_fresh(watched, folder):
     assert "there are no accounts" in next(item["reason"] for item in verdict["not_run"] if item["check"] == "X4")
     # What the plan makes better stands beside what stands against it.
     assert all(heal["before"] > heal["limit"] and heal["after"] < heal["before"] and heal["message"] for heal in verdict["heals"] if heal["check"] != "V1")
-    assert any(heal["check"] == "F1" and heal["elements"] == ["F01"] or heal["check"] in ("H1", "H4") for heal in verdict["heals"]), verdict["heals"]
+    # F01 takes over load at night; by day its DER, which nobody has heard, may give as much: then nothing is better there.
+    came_back = [-state["heads"]["F01"]["active_power_w"] for state in verdict["steps"]]
+    better = [heal for heal in verdict["heals"] if heal["check"] == "F1" and heal["elements"] == ["F01"]]
+    assert better or came_back[0] - came_back[-1] < 100_000, (came_back, verdict["heals"])
+    assert all(came_back[-1] < came_back[0] for _ in better), (came_back, better)
 
     # The command shows the same, and its exit code is the verdict's.
     (folder / "plan.json").write_text(json.dumps(PLAN))
